@@ -1,0 +1,14 @@
+from certificates.models.authority import AuthorityCertificate, AuthorityKey, CertificateAuthority
+from certificates.models.certificate import Certificate, IdempotencyRecord
+from certificates.models.request import CertificateRequest
+from certificates.models.revocation import CertificateRevocationList
+
+__all__ = [
+    "AuthorityCertificate",
+    "AuthorityKey",
+    "Certificate",
+    "CertificateAuthority",
+    "CertificateRequest",
+    "CertificateRevocationList",
+    "IdempotencyRecord",
+]

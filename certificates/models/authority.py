@@ -1,0 +1,114 @@
+"""Certificate authorities, their keys and the versions of their certificates."""
+
+import uuid
+
+from django.db import models
+
+from pki_portal.access.models import Project
+
+
+class AuthorityKind(models.TextChoices):
+    ROOT = "root", "Root"
+    INTERMEDIATE = "intermediate", "Intermediate"
+
+
+class AuthorityStatus(models.TextChoices):
+    ACTIVE = "active", "Active"
+    DISABLED = "disabled", "Disabled"
+    PENDING_CERTIFICATE = "pending-certificate", "Pending certificate"
+
+
+class CertificateAuthority(models.Model):
+    """An issuer: a name, a key and the certificates that bind them.
+
+    ``max_path_length`` is what the CA asks for in its own certificate; None means no limit. ``not_before`` and
+    ``not_after`` are those of ``active_certificate``, or the wanted ones while there is none.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="certificate_authorities")
+    name = models.CharField(max_length=64)
+    kind = models.CharField(max_length=16, choices=AuthorityKind.choices)
+    status = models.CharField(max_length=24, choices=AuthorityStatus.choices)
+    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
+    friendly_name = models.CharField(max_length=255, blank=True, default="")
+    common_name = models.CharField(max_length=64, blank=True, default="")
+    organization = models.CharField(max_length=64, blank=True, default="")
+    organizational_unit = models.CharField(max_length=64, blank=True, default="")
+    country = models.CharField(max_length=2, blank=True, default="")
+    state = models.CharField(max_length=128, blank=True, default="")
+    locality = models.CharField(max_length=128, blank=True, default="")
+    key_algorithm = models.CharField(max_length=32)
+    max_path_length = models.PositiveSmallIntegerField(null=True, blank=True)
+    not_before = models.DateTimeField(null=True, blank=True)
+    not_after = models.DateTimeField(null=True, blank=True)
+    active_certificate = models.ForeignKey(
+        "certificates.AuthorityCertificate", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name_plural = "certificate authorities"
+        ordering = ("-created_at", "id")
+        constraints = (
+            models.UniqueConstraint(fields=("project", "name"), name="authority_name_unique_in_project"),
+            models.CheckConstraint(
+                condition=models.Q(kind=AuthorityKind.INTERMEDIATE) | models.Q(parent__isnull=True),
+                name="root_authority_has_no_parent",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status=AuthorityStatus.PENDING_CERTIFICATE, active_certificate__isnull=True)
+                | (~models.Q(status=AuthorityStatus.PENDING_CERTIFICATE) & models.Q(active_certificate__isnull=False)),
+                name="authority_pending_exactly_without_certificate",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AuthorityKey(models.Model):
+    """A CA's key pair; the private half only as sealed bytes that are bound to this row's id."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    authority = models.ForeignKey(CertificateAuthority, on_delete=models.CASCADE, related_name="keys")
+    subject_public_key_info = models.BinaryField()
+    sealed_private_key = models.BinaryField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"key {self.id}"
+
+
+class AuthorityCertificate(models.Model):
+    """One version of a CA's own certificate; ``issuer_certificate`` is None for a self-signed one."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    authority = models.ForeignKey(CertificateAuthority, on_delete=models.CASCADE, related_name="certificates")
+    key = models.ForeignKey(AuthorityKey, on_delete=models.PROTECT, related_name="certificates")
+    issuer_certificate = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="issued_authority_certificates"
+    )
+    version = models.PositiveIntegerField()
+    serial_number = models.CharField(max_length=40)
+    der = models.BinaryField()
+    # Certificates above the issuer's that live elsewhere, issuer first, root last (PEM); empty where all are ours.
+    external_chain = models.TextField(blank=True, default="")
+    path_length = models.PositiveSmallIntegerField(null=True, blank=True)
+    not_before = models.DateTimeField()
+    not_after = models.DateTimeField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("authority", "version")
+        constraints = (
+            models.UniqueConstraint(fields=("authority", "version"), name="authority_certificate_version_unique"),
+            # RFC 5280, 4.1.2.2: unique for each issuer; a self-signed one is its own issuer.
+            models.UniqueConstraint(
+                fields=("issuer_certificate", "serial_number"), name="authority_certificate_serial_unique"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.serial_number} (version {self.version})"

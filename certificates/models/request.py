@@ -1,0 +1,52 @@
+"""What was asked, and what came of it."""
+
+import uuid
+
+from django.db import models
+
+from pki_portal.access.models import Project
+from profiles.enrollment import EnrollmentMethod
+from profiles.models import CertificateProfile
+
+
+class RequestStatus(models.TextChoices):
+    PENDING = "pending", "Pending"
+    ISSUED = "issued", "Issued"
+    FAILED = "failed", "Failed"
+
+
+def request_methods() -> list[tuple[str, str]]:
+    return [(method.value, method.name) for method in EnrollmentMethod]
+
+
+class CertificateRequest(models.Model):
+    """The stored row of one request: values as asked, requester, outcome. Holds no key."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="certificate_requests")
+    profile = models.ForeignKey(
+        CertificateProfile, on_delete=models.SET_NULL, null=True, blank=True, related_name="certificate_requests"
+    )
+    profile_slug = models.CharField(max_length=255)
+    method = models.CharField(max_length=16, choices=request_methods)
+    status = models.CharField(max_length=16, choices=RequestStatus.choices)
+    common_name = models.CharField(max_length=255, blank=True, default="")
+    # As asked, in inside spelling: subject, subject_alternative_names, usages, algorithms, validity.
+    asked = models.JSONField(default=dict)
+    csr = models.TextField(blank=True, default="")
+    requester_kind = models.CharField(max_length=16)
+    requester_id = models.CharField(max_length=64)
+    requester_name = models.CharField(max_length=255)
+    error_message = models.TextField(blank=True, default="")
+    violations = models.JSONField(default=list, blank=True)
+    warnings = models.JSONField(default=list, blank=True)
+    metadata = models.JSONField(default=list, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("-created_at", "id")
+        indexes = (models.Index(fields=("project", "-created_at", "id"), name="request_by_project_newest"),)
+
+    def __str__(self) -> str:
+        return f"{self.common_name or self.id} ({self.status})"

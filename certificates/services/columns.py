@@ -1,0 +1,43 @@
+"""A certificate's columns, each read from its encoding: used to store a row and, later, to check it."""
+
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certificates.x509.inspect import CertificateFacts, facts_of
+from profiles.policy.vocabulary import SubjectAttribute
+
+
+def columns_of(certificate: x509.Certificate) -> dict[str, Any]:
+    """Field values of ``Certificate`` that repeat what the certificate says, its DER included."""
+    facts = facts_of(certificate)
+    return {
+        "serial_number": facts.serial_number,
+        "common_name": _attribute(facts, SubjectAttribute.COMMON_NAME),
+        "organization": _attribute(facts, SubjectAttribute.ORGANIZATION),
+        "organizational_unit": _attribute(facts, SubjectAttribute.ORGANIZATIONAL_UNIT),
+        "country": _attribute(facts, SubjectAttribute.COUNTRY),
+        "state": _attribute(facts, SubjectAttribute.STATE),
+        "locality": _attribute(facts, SubjectAttribute.LOCALITY),
+        "subject_alternative_names": [
+            {"type": str(name.type), "value": name.value} for name in facts.subject_alternative_names
+        ],
+        "alt_names": ", ".join(name.value for name in facts.subject_alternative_names),
+        "key_usages": [usage.value for usage in facts.key_usages],
+        "extended_key_usages": [str(usage) for usage in facts.extended_key_usages],
+        "key_algorithm": facts.key_algorithm or facts.key_description,
+        "signature_algorithm": facts.signature_algorithm or "",
+        "is_ca": facts.is_ca,
+        "path_length": facts.path_length,
+        "not_before": facts.not_before,
+        "not_after": facts.not_after,
+        "fingerprint_sha256": facts.fingerprint_sha256,
+        "fingerprint_sha1": facts.fingerprint_sha1,
+        "der": certificate.public_bytes(Encoding.DER),
+    }
+
+
+def _attribute(facts: CertificateFacts, wanted: SubjectAttribute) -> str:
+    """All values of one attribute, comma-joined: a CSR's subject may hold several organizational units."""
+    return ", ".join(attribute.value for attribute in facts.subject if attribute.type == wanted)

@@ -1,0 +1,105 @@
+"""One certificate for one Idempotency-Key, whatever retries, races and crashes."""
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+
+from certificates.models import Certificate, IdempotencyRecord
+from pki_portal.access.requester import Requester
+from pki_portal.errors import Conflict
+
+KEPT_FOR = timedelta(hours=24)
+# Longer than any request may take (gunicorn ends a worker after 60 s), so that only a dead one loses its claim.
+CLAIM_LEASE = timedelta(seconds=90)
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """What a client sent: its key, and a digest (hex) of all that the key stands for."""
+
+    key: str = field(repr=False)
+    body_digest: str
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.key.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to issue for one key, held until ``complete`` or ``release``."""
+
+    record_id: uuid.UUID
+    claim: uuid.UUID
+
+    def complete(self, certificate: Certificate) -> None:
+        """Tie the certificate to the key, in the caller's transaction.
+
+        Raises:
+            Conflict: the claim was lost to another process, so this transaction must not commit.
+        """
+        held = IdempotencyRecord.objects.filter(pk=self.record_id, claim=self.claim, certificate__isnull=True)
+        if held.update(certificate=certificate) != 1:
+            raise Conflict("Another request with this Idempotency-Key took over; send it again.", retry_after=1)
+
+    def release(self) -> None:
+        """Give the key back after a refusal: the same key may be tried again."""
+        IdempotencyRecord.objects.filter(pk=self.record_id, claim=self.claim, certificate__isnull=True).delete()
+
+
+@contextmanager
+def claimed(
+    *, requester: Requester, idempotency: IdempotencyKey | None, now: datetime
+) -> Iterator[Claim | Certificate | None]:
+    """``claim_key`` for the length of the block, given back if anything leaves it; None where no key was sent."""
+    held = claim_key(requester=requester, idempotency=idempotency, now=now) if idempotency is not None else None
+    try:
+        yield held
+    except BaseException:
+        if isinstance(held, Claim):
+            held.release()
+        raise
+
+
+def claim_key(*, requester: Requester, idempotency: IdempotencyKey, now: datetime) -> Claim | Certificate:
+    """The claim on a fresh key, or the certificate that the key already stands for. Commits at once.
+
+    Raises:
+        Conflict: the key was used with another body, or its first request is still under way.
+    """
+    owner = {"requester_kind": requester.kind, "requester_id": requester.id, "key_digest": idempotency.digest}
+    IdempotencyRecord.objects.filter(**owner, created_at__lt=now - KEPT_FOR).delete()
+    claim = uuid.uuid4()
+    try:
+        with transaction.atomic():
+            record = IdempotencyRecord.objects.create(
+                **owner, body_digest=idempotency.body_digest, claim=claim, claimed_at=now
+            )
+    except IntegrityError:
+        return _known_key(owner=owner, idempotency=idempotency, claim=claim, now=now)
+    return Claim(record.id, claim)
+
+
+def _known_key(
+    *, owner: dict[str, str], idempotency: IdempotencyKey, claim: uuid.UUID, now: datetime
+) -> Claim | Certificate:
+    record = IdempotencyRecord.objects.select_related("certificate").filter(**owner).first()
+    under_way = Conflict("A request with this Idempotency-Key is still under way; ask again shortly.", retry_after=1)
+    if record is None:
+        # Released between our insert and our look: whoever asks again finds the key free.
+        raise under_way
+    if record.body_digest != idempotency.body_digest:
+        raise Conflict("This Idempotency-Key was used with another request body; use a new key for a new request.")
+    if record.certificate is not None:
+        return record.certificate
+    abandoned = IdempotencyRecord.objects.filter(
+        pk=record.pk, claim=record.claim, certificate__isnull=True, claimed_at__lt=now - CLAIM_LEASE
+    )
+    if abandoned.update(claim=claim, claimed_at=now) == 1:
+        return Claim(record.pk, claim)
+    raise under_way

@@ -1,0 +1,329 @@
+"""The one road to a certificate."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from django.db import transaction
+from django.utils import timezone
+
+from certificates.keystore.base import Signer
+from certificates.keystore.ephemeral import EphemeralSigner
+from certificates.models import AuthorityCertificate, Certificate, CertificateRequest
+from certificates.models.authority import AuthorityStatus
+from certificates.models.certificate import KeySource
+from certificates.models.request import RequestStatus
+from certificates.services.authorities import certification_path_of
+from certificates.services.columns import columns_of
+from certificates.services.idempotency import Claim, IdempotencyKey, claimed
+from certificates.services.requests import common_name_of, failed_request_kept, store_request
+from certificates.services.signing import signer_of
+from certificates.services.urls import authority_certificate_url, crl_url
+from certificates.x509 import keys
+from certificates.x509.lint import Finding, blocking, lint_shape, shape_of
+from certificates.x509.tbs import DistributionUrls, Issuer, build, draft, new_serial_number, sign
+from certificates.x509.verify import VerificationFailed, verify_issued
+from pki_portal.access.permissions import Action, require
+from pki_portal.access.requester import Requester
+from pki_portal.audit.services import record, recorded_refusals
+from pki_portal.errors import Forbidden, Invalid, Violation
+from profiles.enrollment import EnrollmentMethod
+from profiles.models import ApiEnrollment, CertificateProfile
+from profiles.policy.decide import decide
+from profiles.policy.plan import Decision, IssuancePlan
+from profiles.policy.renewal import RenewalSchedule, schedule_renewal
+from profiles.policy.request import IssuanceRequest, IssuerFacts
+from profiles.policy.vocabulary import key_family
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCertificate:
+    """What the applicant gets; the only value in which a new private key leaves the service.
+
+    Attributes:
+        certification_path: PEM without final newline, issuing CA first, root last; for a self-signed certificate itself.
+        private_key: PKCS#8 PEM where the portal made the key, else None. Never stored, never given twice.
+        warnings: what was filled in, ignored or granted differently, each a sentence.
+        is_replay: an Idempotency-Key stood for this certificate already.
+    """
+
+    certificate: Certificate
+    certification_path: tuple[str, ...]
+    private_key: str | None = field(repr=False)
+    warnings: tuple[str, ...] = ()
+    is_replay: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Issuer:
+    """The CA as it stands now: what the rules ask about it, its certificate, and where its certificates point."""
+
+    facts: IssuerFacts
+    row: AuthorityCertificate
+    certificate: x509.Certificate
+    urls: DistributionUrls
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A signed and verified certificate before it is stored."""
+
+    certificate: x509.Certificate
+    private_key: str | None = field(repr=False)
+    findings: tuple[Finding, ...] = ()
+
+
+def issue_certificate(
+    *,
+    profile: CertificateProfile,
+    request: IssuanceRequest,
+    requester: Requester,
+    method: EnrollmentMethod = EnrollmentMethod.API,
+    metadata: Sequence[Mapping[str, str]] = (),
+    idempotency: IdempotencyKey | None = None,
+) -> IssuedCertificate:
+    """Judge ``request`` by ``profile``, sign exactly what was judged, store it, and only then return it.
+
+    When this returns, request, certificate and audit event are committed (unless the caller holds a transaction of
+    its own). When it raises, no certificate exists; a refusal leaves its audit event and, where rules refused, the
+    failed request.
+
+    Raises:
+        PermissionDenied, NotFound: the requester may not issue from this profile.
+        Forbidden: the profile enrolls by another method.
+        PolicyViolation, ValidityMissing, Invalid: refused, with every violation.
+        Conflict: the Idempotency-Key stands for something else, or its first request is still under way.
+        Unavailable: the CA's key cannot be used; nothing was signed.
+    """
+    now = timezone.now()
+    asked = {"profile": profile, "request": request, "requester": requester, "method": method, "metadata": metadata}
+    event = "issue-certificate-from-profile" if request.applicant_key is None else "sign-certificate-from-profile"
+    with recorded_refusals(
+        event=event,
+        actor=requester.actor,
+        project_id=profile.project_id,
+        subject_type="certificate-profile",
+        subject_id=str(profile.id),
+        data={"profileName": profile.slug, "commonName": common_name_of(request)},
+    ):
+        # Step 3: may this requester use this profile, by this method?
+        require(requester=requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=profile.project_id)
+        _require_method(profile, method)
+        with (
+            failed_request_kept(**asked),
+            claimed(requester=requester, idempotency=idempotency, now=now) as claim,
+        ):
+            if isinstance(claim, Certificate):
+                return _replay(claim)
+            # Step 4: the decision; nothing but the plan that it made goes on.
+            issuer = _issuer_of(profile)
+            decision = _decide(profile=profile, request=request, issuer=issuer, now=now)
+            plan = decision.granted()
+            # Step 5: build, lint, sign, verify.
+            signed = _sign(plan=plan, issuer=issuer)
+            # Step 6: one transaction; nothing leaves this function before its commit.
+            with transaction.atomic():
+                request_row = store_request(**asked, status=RequestStatus.ISSUED, warnings=decision.warnings)
+                certificate = _store_certificate(
+                    profile=profile, request_row=request_row, issuer=issuer, plan=plan, signed=signed
+                )
+                if claim is not None:
+                    claim.complete(certificate)
+                record(
+                    event=event,
+                    actor=requester.actor,
+                    project_id=profile.project_id,
+                    subject_type="certificate",
+                    subject_id=str(certificate.id),
+                    data={
+                        "certificateProfileId": str(profile.id),
+                        "profileName": profile.slug,
+                        "commonName": certificate.common_name,
+                        "serialNumber": certificate.serial_number,
+                        "certificateRequestId": str(request_row.id),
+                    },
+                )
+    # Step 7: the plain key exists in this return value alone.
+    return IssuedCertificate(
+        certificate=certificate,
+        certification_path=certification_path_pem(certificate),
+        private_key=signed.private_key,
+        warnings=decision.warnings,
+    )
+
+
+def certification_path_pem(certificate: Certificate) -> tuple[str, ...]:
+    """PEM (no final newline) of the path above a certificate as it was when issued: issuing CA first, root last.
+
+    A self-signed certificate is its own path.
+    """
+    if certificate.authority_certificate is None:
+        path: tuple[bytes, ...] = (bytes(certificate.der),)
+    else:
+        path = certification_path_of(certificate.authority_certificate)
+    return tuple(_pem(der) for der in path)
+
+
+def _pem(der: bytes) -> str:
+    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode("ascii").strip()
+
+
+def _require_method(profile: CertificateProfile, method: EnrollmentMethod) -> None:
+    if profile.enrollment_method != method:
+        raise Forbidden(
+            f"Profile {profile.slug!r} enrolls by {profile.enrollment_method!r}; "
+            f"use a profile whose enrollment type is {method.value!r}."
+        )
+
+
+def _replay(certificate: Certificate) -> IssuedCertificate:
+    return IssuedCertificate(
+        certificate=certificate,
+        certification_path=certification_path_pem(certificate),
+        private_key=None,
+        is_replay=True,
+    )
+
+
+def _issuer_of(profile: CertificateProfile) -> _Issuer | None:
+    """The CA of a profile, None for a self-signed one; reads the CA anew, so that a disabled one acts at once."""
+    if profile.certificate_authority_id is None:
+        return None
+    authority = profile.certificate_authority
+    row = authority.active_certificate
+    if row is None:
+        raise Invalid(
+            f"CA {authority.name!r} has no certificate yet.",
+            violations=[
+                Violation(
+                    field="profile",
+                    code="issuer_without_certificate",
+                    rule=f"CA {authority.name}",
+                    asked=f"a certificate from {authority.name}",
+                    allowed="CAs that have a certificate of their own",
+                    fix=f"Install a certificate for CA {authority.name}, or use a profile of another CA.",
+                )
+            ],
+        )
+    certificate = x509.load_der_x509_certificate(bytes(row.der))
+    facts = IssuerFacts(
+        name=authority.name,
+        key_family=key_family(authority.key_algorithm),
+        key_algorithm=authority.key_algorithm,
+        not_before=row.not_before,
+        not_after=row.not_after,
+        path_length=row.path_length,
+        is_active=authority.status == AuthorityStatus.ACTIVE,
+    )
+    urls = DistributionUrls(
+        crl=(crl_url(row.key.revocation_list.id),),
+        ca_issuers=(authority_certificate_url(authority.id, row.id),),
+    )
+    return _Issuer(facts=facts, row=row, certificate=certificate, urls=urls)
+
+
+def _decide(
+    *, profile: CertificateProfile, request: IssuanceRequest, issuer: _Issuer | None, now: datetime
+) -> Decision:
+    return decide(
+        rules=profile.template.rules(),
+        defaults=profile.profile_defaults(),
+        request=request,
+        issuer=issuer.facts if issuer else None,
+        now=now,
+    )
+
+
+def _sign(*, plan: IssuancePlan, issuer: _Issuer | None) -> _Signed:
+    """Make the key where none was given, and sign the plan.
+
+    The to-be-signed bytes are fixed, linted and only then handed to the CA's key; what comes back is compared with
+    them byte for byte and with the plan value by value.
+
+    Raises:
+        Invalid: the lint has a blocking finding.
+        VerificationFailed, Unavailable: the signer failed or answered something else; nothing is stored.
+    """
+    signer: Signer
+    private_key: str | None = None
+    if plan.subject_public_key_info is None:
+        made = keys.generate(plan.key_algorithm)
+        private_key = keys.private_key_pem(made)
+        public_key = made.public_key()
+    else:
+        public_key = keys.load_public_key(plan.subject_public_key_info)
+    if issuer is not None:
+        signer, issuer_certificate, urls = signer_of(issuer.row), issuer.certificate, issuer.urls
+    else:
+        signer, issuer_certificate, urls = EphemeralSigner(made), None, DistributionUrls()
+    tbs_issuer = Issuer(issuer_certificate) if issuer_certificate is not None else None
+    serial_number = new_serial_number()
+    tbs = build(plan=plan, issuer=tbs_issuer, serial_number=serial_number, public_key=public_key, urls=urls)
+    judged = draft(tbs)
+    own_urls = (*urls.crl, *urls.ca_issuers)
+    findings = lint_shape(
+        shape_of(plan, issuer=issuer_certificate, urls=own_urls), lambda: judged.public_bytes(Encoding.DER)
+    )
+    _refuse_lint(blocking(findings, own_urls=own_urls))
+    certificate = sign(tbs, signer)
+    if certificate.tbs_certificate_bytes != judged.tbs_certificate_bytes:
+        raise VerificationFailed("The signer signed something other than what was judged; nothing was stored.")
+    verify_issued(
+        certificate, plan=plan, issuer=tbs_issuer, serial_number=serial_number, public_key=public_key, urls=urls
+    )
+    return _Signed(certificate=certificate, private_key=private_key, findings=findings)
+
+
+def _refuse_lint(findings: Sequence[Finding]) -> None:
+    if findings:
+        raise Invalid(
+            "The certificate would break RFC 5280: " + "; ".join(finding.message for finding in findings),
+            violations=[
+                Violation(
+                    field="certificate",
+                    code=finding.code,
+                    rule="lint PKIX",
+                    asked=finding.node,
+                    allowed="what RFC 5280 allows",
+                    fix=f"Change the request or the template so that this no longer holds: {finding.message}",
+                )
+                for finding in findings
+            ],
+        )
+
+
+def _store_certificate(
+    *,
+    profile: CertificateProfile,
+    request_row: CertificateRequest,
+    issuer: _Issuer | None,
+    plan: IssuancePlan,
+    signed: _Signed,
+) -> Certificate:
+    """Store the certificate in the caller's transaction; its columns are read back from what was signed."""
+    schedule = _renewal_of(profile=profile, plan=plan, signed=signed)
+    return Certificate.objects.create(
+        project_id=profile.project_id,
+        profile=profile,
+        request=request_row,
+        authority=issuer.row.authority if issuer else None,
+        authority_certificate=issuer.row if issuer else None,
+        key_source=KeySource.APPLICANT if signed.private_key is None else KeySource.PORTAL,
+        metadata=request_row.metadata,
+        lint_findings=[asdict(finding) for finding in signed.findings],
+        renew_before_days=schedule.renew_before_days if schedule else None,
+        renew_at=schedule.renew_at if schedule else None,
+        **columns_of(signed.certificate),
+    )
+
+
+def _renewal_of(*, profile: CertificateProfile, plan: IssuancePlan, signed: _Signed) -> RenewalSchedule | None:
+    """When the certificate renews by itself; only one whose key the portal made can (a new key needs no applicant)."""
+    settings = ApiEnrollment.objects.filter(profile=profile, auto_renew=True, renew_before_days__isnull=False).first()
+    if settings is None or settings.renew_before_days is None or signed.private_key is None:
+        return None
+    return schedule_renewal(
+        not_before=plan.not_before, not_after=plan.not_after, threshold_days=settings.renew_before_days
+    )

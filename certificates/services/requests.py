@@ -1,0 +1,108 @@
+"""Rows of certificate requests: what was asked, as stored values."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from django.db import transaction
+
+from certificates.models import CertificateRequest
+from certificates.models.request import RequestStatus
+from pki_portal.access.requester import Requester
+from pki_portal.errors import PortalError
+from profiles.enrollment import EnrollmentMethod
+from profiles.models import CertificateProfile
+from profiles.policy.request import IssuanceRequest
+from profiles.policy.vocabulary import SubjectAttribute
+
+# Columns are this wide; a refused request may have asked for more.
+NAME_WIDTH = 255
+
+
+def common_name_of(request: IssuanceRequest) -> str:
+    """The first common name asked, cut to what a column holds; empty without one."""
+    names = (attribute.value for attribute in request.subject if attribute.type == SubjectAttribute.COMMON_NAME)
+    return next(names, "")[:NAME_WIDTH]
+
+
+def store_request(
+    *,
+    profile: CertificateProfile,
+    request: IssuanceRequest,
+    requester: Requester,
+    method: EnrollmentMethod,
+    metadata: Sequence[Mapping[str, str]],
+    status: RequestStatus,
+    refusal: PortalError | None = None,
+    warnings: Sequence[str] = (),
+) -> CertificateRequest:
+    """Store what was asked in the caller's transaction."""
+    return CertificateRequest.objects.create(
+        project_id=profile.project_id,
+        profile=profile,
+        profile_slug=profile.slug,
+        method=method,
+        status=status,
+        common_name=common_name_of(request),
+        asked=_asked(request),
+        csr=request.csr or "",
+        requester_kind=requester.kind,
+        requester_id=requester.id,
+        requester_name=requester.name,
+        error_message=refusal.message if refusal else "",
+        violations=[asdict(violation) for violation in refusal.violations] if refusal else [],
+        warnings=list(warnings),
+        metadata=[dict(entry) for entry in metadata],
+    )
+
+
+@contextmanager
+def failed_request_kept(
+    *,
+    profile: CertificateProfile,
+    request: IssuanceRequest,
+    requester: Requester,
+    method: EnrollmentMethod,
+    metadata: Sequence[Mapping[str, str]],
+) -> Iterator[None]:
+    """Store the request as failed, in a transaction of its own, if rules refuse it inside the block; raise the refusal again.
+
+    Stand outside the act's ``transaction.atomic()``. Refusals without violations (permission, a missing part) leave no
+    row: the request was never judged.
+    """
+    try:
+        yield
+    except PortalError as refusal:
+        if refusal.violations:
+            with transaction.atomic():
+                store_request(
+                    profile=profile,
+                    request=request,
+                    requester=requester,
+                    method=method,
+                    metadata=metadata,
+                    status=RequestStatus.FAILED,
+                    refusal=refusal,
+                )
+        raise
+
+
+def _asked(request: IssuanceRequest) -> dict[str, Any]:
+    """The request as JSON values in inside spelling; the CSR has a column of its own."""
+    key = request.applicant_key
+    return {
+        "subject": [{"type": attribute.type, "value": attribute.value} for attribute in request.subject],
+        "subject_alternative_names": [
+            {"type": name.type, "value": name.value} for name in request.subject_alternative_names
+        ],
+        "key_usages": request.key_usages,
+        "extended_key_usages": request.extended_key_usages,
+        "key_algorithm": request.key_algorithm,
+        "signature_algorithm": request.signature_algorithm,
+        "ttl_seconds": request.ttl.total_seconds() if request.ttl is not None else None,
+        "not_before": request.not_before.isoformat() if request.not_before else None,
+        "not_after": request.not_after.isoformat() if request.not_after else None,
+        "basic_constraints": asdict(request.basic_constraints) if request.basic_constraints else None,
+        "applicant_key": key.description if key else None,
+    }

@@ -1,0 +1,116 @@
+"""What can go wrong, as kinds without any HTTP in them; ``pki_portal.api`` owns the one table that maps them to statuses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One reason for a refusal, complete enough to act on.
+
+    ``field`` is the inside path of the value (``subject/common_name``, ``subject_alternative_names/2``, ``ttl``);
+    each door translates it to its own spelling. ``rule`` names where the rule stands, ``fix`` says what would pass.
+    """
+
+    field: str
+    code: str
+    rule: str
+    asked: str
+    allowed: str
+    fix: str
+
+
+class PortalError(Exception):
+    """A refusal or a fault that is told to whoever asked; the text never holds a secret."""
+
+    kind: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, violations: Sequence[Violation] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.violations = tuple(violations)
+
+
+class Malformed(PortalError):
+    """The input has the wrong shape: type, syntax, missing or impossible field."""
+
+    kind = "malformed"
+
+
+class Invalid(PortalError):
+    """The input has the right shape, but a rule or the state of things refuses it."""
+
+    kind = "invalid"
+
+
+class Unauthenticated(PortalError):
+    """Nobody, or nobody known, asks."""
+
+    kind = "unauthenticated"
+
+
+class TokenRejected(PortalError):
+    """A credential that cannot be read as one of ours."""
+
+    kind = "token_rejected"
+
+
+class PermissionDenied(PortalError):
+    """The requester is known and its role does not include the act."""
+
+    kind = "permission_denied"
+
+
+class Forbidden(PortalError):
+    """The act is allowed to the requester, but not to this object in its present state."""
+
+    kind = "forbidden"
+
+
+class NotFound(PortalError):
+    """No such object, or none that the requester may know of."""
+
+    kind = "not_found"
+
+
+class Gone(PortalError):
+    """It existed and was destroyed on purpose."""
+
+    kind = "gone"
+
+
+class Conflict(PortalError):
+    """Another act stands in the way; ``retry_after`` in seconds where waiting helps."""
+
+    kind = "conflict"
+
+    def __init__(self, message: str, *, violations: Sequence[Violation] = (), retry_after: int | None = None) -> None:
+        super().__init__(message, violations=violations)
+        self.retry_after = retry_after
+
+
+class TooLarge(PortalError):
+    """More input than is read."""
+
+    kind = "too_large"
+
+
+class RateLimited(PortalError):
+    """Too many attempts; ``retry_after`` in seconds."""
+
+    kind = "rate_limited"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(PortalError):
+    """A part that the act needs does not answer or is misconfigured; nothing was done. ``retry_after`` in seconds."""
+
+    kind = "unavailable"
+
+    def __init__(self, message: str, *, retry_after: int = 30) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

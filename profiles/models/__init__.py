@@ -1,0 +1,12 @@
+from profiles.models.enrollment import AcmeEnrollment, ApiEnrollment, EstEnrollment
+from profiles.models.profile import CertificateProfile, KeyRetention
+from profiles.models.template import CertificateTemplate
+
+__all__ = [
+    "AcmeEnrollment",
+    "ApiEnrollment",
+    "CertificateProfile",
+    "CertificateTemplate",
+    "EstEnrollment",
+    "KeyRetention",
+]

@@ -1,0 +1,73 @@
+"""Profiles: a CA, a template and a way to enroll."""
+
+import uuid
+
+from django.db import models
+
+from pki_portal.access.models import Project
+from profiles.enrollment import EnrollmentMethod
+from profiles.models.template import CertificateTemplate
+from profiles.policy.rules import ProfileDefaults
+from profiles.policy.vocabulary import IssuerType
+
+
+class KeyRetention(models.TextChoices):
+    """What becomes of a private key that the portal made."""
+
+    ONCE = "once", "Shown once, never kept"
+    ESCROW = "escrow", "Kept encrypted, readable by permission"
+
+
+def issuer_types() -> list[tuple[str, str]]:
+    return [(IssuerType.CA, "Certificate authority"), (IssuerType.SELF_SIGNED, "Self-signed")]
+
+
+def enrollment_methods() -> list[tuple[str, str]]:
+    return [(method.value, method.name) for method in EnrollmentMethod]
+
+
+class CertificateProfile(models.Model):
+    """What an applicant names when asking for a certificate."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="certificate_profiles")
+    # By name: what a CA is belongs to `certificates`, which knows profiles, not the other way round.
+    certificate_authority = models.ForeignKey(
+        "certificates.CertificateAuthority",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="certificate_profiles",
+    )
+    template = models.ForeignKey(CertificateTemplate, on_delete=models.PROTECT, related_name="certificate_profiles")
+    slug = models.CharField(max_length=255)
+    description = models.CharField(max_length=1000, blank=True, default="")
+    enrollment_method = models.CharField(max_length=16, choices=enrollment_methods)
+    issuer_type = models.CharField(max_length=16, choices=issuer_types, default=IssuerType.CA)
+    defaults = models.JSONField(default=dict, blank=True)
+    key_retention = models.CharField(max_length=8, choices=KeyRetention.choices, default=KeyRetention.ONCE)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("-created_at", "id")
+        constraints = (
+            models.UniqueConstraint(fields=("project", "slug"), name="profile_slug_unique_in_project"),
+            models.CheckConstraint(condition=~models.Q(slug=""), name="profile_slug_not_empty"),
+            models.CheckConstraint(
+                condition=models.Q(issuer_type=IssuerType.CA, certificate_authority__isnull=False)
+                | models.Q(issuer_type=IssuerType.SELF_SIGNED, certificate_authority__isnull=True),
+                name="profile_has_ca_unless_self_signed",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(issuer_type=IssuerType.SELF_SIGNED) | models.Q(enrollment_method=EnrollmentMethod.API),
+                name="profile_self_signed_by_api_only",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.slug
+
+    def profile_defaults(self) -> ProfileDefaults:
+        """The stored defaults, compiled; pure, no query."""
+        return ProfileDefaults.from_json(self.defaults)

@@ -1,0 +1,61 @@
+"""What was decided: the only value that may be signed, and who may make one."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pki_portal.errors import Violation
+from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName
+from profiles.policy.vocabulary import (
+    ExtendedKeyUsage,
+    KeyAlgorithm,
+    KeyUsage,
+    SignatureAlgorithm,
+)
+
+# Only `decide` hands this over: a plan that nobody judged cannot be made by accident.
+JUDGED = object()
+
+
+@dataclass(frozen=True, slots=True)
+class IssuancePlan:
+    """A certificate in every detail but serial number, issuer and key: made by ``decide`` alone.
+
+    All values are in normal form: subject in the order of encoding, names as they will be encoded (A-labels,
+    compressed addresses), usages in RFC order, times in whole seconds of UTC.
+
+    Attributes:
+        key_algorithm: of the key to be made, or of the applicant's key.
+        subject_public_key_info: DER of the applicant's key; None where the portal makes the key.
+        is_self_signed: the subject's own key signs, no CA.
+        basic_constraints: what the extension will say; ``is_ca`` is false for an end entity.
+    """
+
+    subject: tuple[AttributeValue, ...]
+    subject_alternative_names: tuple[GeneralName, ...]
+    key_usages: tuple[KeyUsage, ...]
+    extended_key_usages: tuple[ExtendedKeyUsage, ...]
+    key_algorithm: KeyAlgorithm
+    signature_algorithm: SignatureAlgorithm
+    not_before: datetime
+    not_after: datetime
+    basic_constraints: BasicConstraints
+    subject_public_key_info: bytes | None
+    is_self_signed: bool
+    judged: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.judged is not JUDGED:
+            raise TypeError("an IssuancePlan is made by profiles.policy.decide.decide alone")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict on one request: a plan, or every violation; never both, never neither.
+
+    Attributes:
+        warnings: what was filled in, ignored or granted differently, each a sentence.
+    """
+
+    plan: IssuancePlan | None
+    violations: tuple[Violation, ...]
+    warnings: tuple[str, ...] = ()

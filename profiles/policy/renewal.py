@@ -1,0 +1,23 @@
+"""When a certificate is due for renewal: arithmetic alone."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalSchedule:
+    """``renew_at`` is an instant in UTC; ``renew_before_days`` the threshold that people see, at least 1."""
+
+    renew_before_days: int
+    renew_at: datetime
+
+
+def schedule_renewal(*, not_before: datetime, not_after: datetime, threshold_days: int) -> RenewalSchedule:
+    """Renewal ``threshold_days`` before the end; a life that is under two days or no longer than that renews after two thirds of it."""
+    life = not_after - not_before
+    threshold = timedelta(days=threshold_days)
+    if life < 2 * DAY or life <= threshold:
+        return RenewalSchedule(renew_before_days=max(1, min(threshold_days, life.days - 1)), renew_at=not_before + life * 2 // 3)
+    return RenewalSchedule(renew_before_days=threshold_days, renew_at=not_after - threshold)
