@@ -1,0 +1,66 @@
+# make install | run | test | lint | screenshots: everything else is ./manage.py. Needs Python 3.11 or newer, pip and make.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+PY := $(VENV)/bin/python
+hash = $(shell cat $(1) | cksum | tr ' ' '-')
+BASE := $(VENV)/.base-$(call hash,requirements/base.txt)
+DEV := $(VENV)/.dev-$(call hash,requirements/dev.txt)
+PYTEST := $(PY) -m pytest -q
+COVER := --cov --cov-append --cov-report=
+# Stands in for a real installation where only the configuration is judged: no state folder is touched.
+LINT_ENV := SECRET_KEY=only-for-the-checks-of-the-deployment-settings-0123456789 SITE_URL=https://pki.example.com DEBUG=false DATABASE_URL=
+
+.PHONY: install run test lint dev chromium screenshots
+
+install: $(BASE)
+
+run: $(BASE)
+	@$(PY) manage.py quickstart
+	@exec $(PY) -m gunicorn --config gunicorn.conf.py pki_portal.wsgi:application
+
+# In order of speed; the first that fails ends it.
+test: $(DEV) chromium lint
+	rm -f .coverage
+	DATABASE_URL= $(PYTEST) -n 2 -m "not browser" $(COVER)
+	$(PY) scripts/with_postgres.py $(PYTEST) -n 2 -m "not browser" $(COVER)
+	$(PY) -m coverage report --fail-under=95 --include='profiles/policy/*,certificates/x509/*,certificates/services/*'
+	$(PY) scripts/with_postgres.py $(PYTEST) -m browser
+	DATABASE_URL= $(PYTEST) -m browser
+
+lint: $(DEV)
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(VENV)/bin/lint-imports
+	$(LINT_ENV) $(PY) -m mypy
+	$(LINT_ENV) $(PY) manage.py check --deploy --fail-level WARNING
+	$(LINT_ENV) $(PY) manage.py makemigrations --check --dry-run
+	find templates -name '*.html' | xargs $(VENV)/bin/djade --target-version 5.2 --check
+
+$(VENV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@# Debian without python3-venv has no ensurepip: the environment is made bare, and pip works on it from outside.
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(VENV)
+
+$(BASE): | $(VENV)
+	@echo "Installing what the portal needs into $(VENV) (once; well under a minute)"
+	@$(call pip_install,requirements/base.txt)
+	@touch $@
+
+$(DEV): $(BASE)
+	@echo "Installing what the tests need into $(VENV) (once; about a minute)"
+	@$(call pip_install,requirements/dev.txt)
+	@touch $@
+
+define pip_install
+if $(PY) -m pip --version >/dev/null 2>&1; then pip="$(PY) -m pip"; \
+elif $(PYTHON) -m pip --version >/dev/null 2>&1; then pip="$(PYTHON) -m pip --python $(PY)"; \
+else echo "pip is needed: install python3-pip"; exit 1; fi; \
+$$pip install --quiet --disable-pip-version-check --require-hashes --requirement $(1)
+endef
+
+chromium: $(DEV)
+	@if command -v chromium chromium-browser google-chrome >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; then :; \
+	elif $(PY) -m playwright install --with-deps chromium || $(PY) -m playwright install chromium; then :; \
+	else echo "The browser tests need Chromium and none could be had: install the package chromium (Debian: apt-get install chromium), then run make test again."; exit 1; fi

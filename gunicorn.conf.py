@@ -1,0 +1,30 @@
+"""How the portal is served; the reasons and the measurements stand in docs/ and in the comments here."""
+
+import os
+from pathlib import Path
+
+from pki_portal import settings
+
+bind = settings.LISTEN
+# One certificate is one short burst of CPU: processes, not threads. SQLite has one writer at a time, and PostgreSQL
+# leaves time to fill while a commit is awaited.
+worker_class = "sync"
+workers = 2 if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3") else 3
+timeout = 60
+graceful_timeout = 30
+keepalive = 5
+max_requests = 5000
+max_requests_jitter = 500
+# Keys and database connections must not be shared through fork.
+preload_app = False
+# A shared-memory heartbeat file does not stall with the disk.
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the file is made by gunicorn, under a random name
+worker_tmp_dir = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
+# Query strings can hold what must not be kept; the audit trail says who did what.
+accesslog = None
+errorlog = "-"
+loglevel = "info"
+# The control socket lets anything with our uid stop the server, and lies in a home folder that may not exist.
+control_socket_disable = True
+chdir = str(Path(__file__).parent)
+proc_name = "pki-portal"

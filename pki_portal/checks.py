@@ -1,0 +1,88 @@
+"""Bad configuration stops the start: each check has an id, and its hint is the remedy."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags, register
+
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+def _nearest_existing(path: Path) -> Path:
+    return next(candidate for candidate in (path, *path.parents) if candidate.exists())
+
+
+@register(Tags.files)
+def check_state_folder(**_: Any) -> Iterable[CheckMessage]:
+    """The state folder, or the folder it will be made in, can be written by this process."""
+    folder = _nearest_existing(settings.PKI_PORTAL_VAR)
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        yield Error(
+            f"The state folder {settings.PKI_PORTAL_VAR} cannot be written.",
+            hint="Set PKI_PORTAL_VAR to a folder that this user may write, or change the owner of this one.",
+            id="pki_portal.E001",
+        )
+    elif folder == settings.PKI_PORTAL_VAR and folder.stat().st_mode & 0o007:
+        yield checks.Warning(
+            f"The state folder {settings.PKI_PORTAL_VAR} is open to every user of this machine.",
+            hint=f"It holds keys: chmod 700 {settings.PKI_PORTAL_VAR}",
+            id="pki_portal.W001",
+        )
+
+
+@register(Tags.urls)
+def check_site_url(**_: Any) -> Iterable[CheckMessage]:
+    """SITE_URL is an address that certificates can carry."""
+    site = urlsplit(settings.SITE_URL)
+    if site.scheme not in {"http", "https"} or not site.hostname or site.query or site.fragment or site.username:
+        yield Error(
+            f"SITE_URL {settings.SITE_URL!r} is not the address of a site.",
+            hint="Set SITE_URL to something like https://pki.example.com, without a query, a fragment or a user.",
+            id="pki_portal.E002",
+        )
+    elif site.path:
+        yield Error(
+            f"SITE_URL {settings.SITE_URL!r} has a path; the portal answers at the root of its host.",
+            hint=f"Set SITE_URL to {site.scheme}://{site.netloc}",
+            id="pki_portal.E003",
+        )
+
+
+@register(Tags.security)
+def check_debug_stays_local(**_: Any) -> Iterable[CheckMessage]:
+    """Tracebacks hold what must not be shown: DEBUG only where nobody else comes."""
+    reachable = {settings.HOST, urlsplit(settings.SITE_URL).hostname or ""}
+    if settings.DEBUG and not reachable <= LOOPBACK:
+        yield Error(
+            "DEBUG is on and the portal can be reached from other machines.",
+            hint="Unset DEBUG, or set HOST to 127.0.0.1 and unset SITE_URL.",
+            id="pki_portal.E004",
+        )
+
+
+@register(Tags.security)
+def check_allowed_hosts(**_: Any) -> Iterable[CheckMessage]:
+    """A wildcard lets a request choose the host name that links are made from."""
+    if "*" in settings.ALLOWED_HOSTS:
+        yield Error(
+            "ALLOWED_HOSTS holds '*'.",
+            hint="Name the hosts, by commas; without the variable the host of SITE_URL is answered.",
+            id="pki_portal.E005",
+        )
+
+
+@register(Tags.database)
+def check_database_engine(**_: Any) -> Iterable[CheckMessage]:
+    """Only the databases that the suite runs on."""
+    engine = settings.DATABASES["default"]["ENGINE"]
+    if engine not in {"django.db.backends.sqlite3", "django.db.backends.postgresql"}:
+        yield Error(
+            f"The database engine {engine} is not supported.",
+            hint="Set DATABASE_URL to postgres://user:password@host:5432/name, or unset it for SQLite.",
+            id="pki_portal.E006",
+        )

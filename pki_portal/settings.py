@@ -1,0 +1,277 @@
+"""Settings. Every environment variable is declared once, below, with its meaning; all are optional.
+
+Importing this module reads the environment and nothing else: no secret is needed and no file is written, so linters,
+type checkers and tests can load it anywhere.
+"""
+
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from csp.constants import NONE, SELF
+from django.utils.functional import lazy
+
+from pki_portal.state import read_or_create_secret
+
+VERSION = "0.1.0"
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+if (BASE_DIR / ".env").is_file():
+    environ.Env.read_env(BASE_DIR / ".env")  # what is exported already wins
+
+# FileAwareEnv: NAME_FILE=/run/secrets/name gives the content of that file as NAME.
+env = environ.FileAwareEnv(
+    # Address and port the server listens on.
+    HOST=(str, "127.0.0.1"),
+    PORT=(int, 8000),
+    # The address people and programs use; it is written into certificates (CRL and CA certificate URLs) and answers.
+    # https here also makes cookies secure and turns HSTS on. Default: http://HOST:PORT.
+    SITE_URL=(str, ""),
+    # postgres://user:password@host:5432/name. Default: SQLite in the state folder.
+    DATABASE_URL=(str, ""),
+    # Folder of all state: database, master key, journal, SECRET_KEY. Default: var/ beside manage.py.
+    PKI_PORTAL_VAR=(str, ""),
+    # Django's signing key. Default: made once and kept in the state folder.
+    SECRET_KEY=(str, ""),
+    # Host names answered, by commas. Default: the host of SITE_URL, HOST and the names of this machine's loopback.
+    ALLOWED_HOSTS=(list, []),
+    # Tracebacks in the browser; never where others can reach the server.
+    DEBUG=(bool, False),
+)
+# Plain Env: the master key file is read when a key is needed, not here, and quickstart may make it.
+master_key_env = environ.Env(
+    # Key-encryption keys "id:base64", by commas: the first one seals, all of them open.
+    PKI_PORTAL_MASTER_KEYS=(str, ""),
+    # File with the same text. Default: master-keys in the state folder.
+    PKI_PORTAL_MASTER_KEYS_FILE=(str, ""),
+)
+
+HOST: str = env("HOST")
+PORT: int = env("PORT")
+_bracketed_host = f"[{HOST}]" if ":" in HOST else HOST
+LISTEN = f"{_bracketed_host}:{PORT}"
+_reachable_host = "localhost" if HOST in {"", "0.0.0.0", "::"} else _bracketed_host  # noqa: S104 - compared, not bound
+SITE_URL: str = (env("SITE_URL") or f"http://{_reachable_host}:{PORT}").rstrip("/")
+_site = urlsplit(SITE_URL)
+IS_HTTPS = _site.scheme == "https"
+
+PKI_PORTAL_VAR = Path(env("PKI_PORTAL_VAR") or BASE_DIR / "var").absolute()
+PKI_PORTAL_MASTER_KEYS: str = master_key_env("PKI_PORTAL_MASTER_KEYS")
+PKI_PORTAL_MASTER_KEYS_FILE = Path(master_key_env("PKI_PORTAL_MASTER_KEYS_FILE") or PKI_PORTAL_VAR / "master-keys")
+
+
+def _stored_secret_key() -> str:
+    return read_or_create_secret(PKI_PORTAL_VAR / "secret-key", lambda: secrets.token_urlsafe(50))
+
+
+SECRET_KEY: Any = env("SECRET_KEY") or lazy(_stored_secret_key, str)()  # lazy: read or made at the first signature
+DEBUG: bool = env("DEBUG")
+ALLOWED_HOSTS: list[str] = env("ALLOWED_HOSTS") or sorted(
+    {_site.hostname or "localhost", _reachable_host, "localhost", "127.0.0.1", "[::1]"}
+)
+CSRF_TRUSTED_ORIGINS = [f"{_site.scheme}://{_site.netloc}"]
+
+# --- Applications
+
+INSTALLED_APPS = [
+    "pki_portal",
+    "pki_portal.audit",
+    "pki_portal.access",
+    "profiles",
+    "certificates",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "allauth",
+    "allauth.account",
+    "csp",
+    "django_htmx",
+]
+
+MIDDLEWARE = [
+    "pki_portal.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+
+ROOT_URLCONF = "pki_portal.urls"
+WSGI_APPLICATION = "pki_portal.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# --- Database and cache
+
+# FULL: a certificate that was answered survives a power cut. IMMEDIATE: a transaction that will write takes the lock
+# at its start and waits for it, instead of failing half-way.
+_SQLITE_OPTIONS = {
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    "init_command": (
+        "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA busy_timeout=20000;PRAGMA cache_size=-20000;"
+        "PRAGMA mmap_size=134217728;PRAGMA journal_size_limit=67108864;PRAGMA temp_store=MEMORY;"
+    ),
+}
+
+
+def _database() -> dict[str, Any]:
+    url: str = env("DATABASE_URL")
+    given: dict[str, Any] = environ.Env.db_url_config(url) if url else {}
+    database = {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": PKI_PORTAL_VAR / "db.sqlite3",
+        "CONN_MAX_AGE": None,  # connections live as long as the worker: 3 to 5 times the throughput
+        "CONN_HEALTH_CHECKS": True,
+    } | given
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        database["OPTIONS"] = _SQLITE_OPTIONS | database.get("OPTIONS", {})
+    return database
+
+
+DATABASES = {"default": _database()}
+
+# Login limits are counted here, so all processes must see the same counts.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "portal_cache"}}
+
+# --- People's login
+
+AUTH_USER_MODEL = "access.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_ADAPTER = "pki_portal.accounts.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = True  # the set-password link ends on the overview
+ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = _site.scheme
+# No mail server is configured: links are handed over by an administrator.
+EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+
+# --- HTTP
+
+SESSION_COOKIE_AGE = 12 * 60 * 60
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+CSRF_COOKIE_HTTPONLY = True  # pages carry the token in their markup
+SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for subdomains: this portal speaks for its own host only
+    "security.W008",  # a redirect to https is the proxy's: behind one that hides the scheme it would never end
+    "security.W021",  # HSTS preload: as W005
+]
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+        "object-src": [NONE],
+    }
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 4000  # 1,000 alternative names, each a type and a value, and the rest of the form
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True  # served from where the files lie: no collectstatic before the first start
+WHITENOISE_AUTOREFRESH = DEBUG
+
+# --- API
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["pki_portal.access.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["pki_portal.rest.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "pki_portal.api.handle",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "URL_FORMAT_OVERRIDE": None,  # ?format= is nobody's business here
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "PKI Portal",
+    "DESCRIPTION": "Certificates from profiles: issue, sign, renew, look up.",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v[0-9]",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# --- Language, time, log
+
+LANGUAGE_CODE = "en"
+USE_I18N = False
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "pki_portal.middleware.RequestIdFilter"}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "filters": ["request_id"], "formatter": "line"},
+    },
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.request": {"level": "ERROR"},  # refusals are answered and audited; faults are logged
+    },
+}

@@ -1,0 +1,46 @@
+"""What every test stands on: cheap passwords, a known address and key, a state folder and a database of its own."""
+
+import base64
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+SITE_URL = "http://pki.test"
+MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
+
+# Playwright's synchronous interface keeps an event loop in the test's thread, which Django takes for an async view.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Settings for the whole run, before the first connection; each xdist worker has a state folder of its own."""
+    state = Path(tempfile.mkdtemp(prefix="pki-portal-tests-"))
+    config.add_cleanup(lambda: shutil.rmtree(state, ignore_errors=True))
+    settings.PKI_PORTAL_VAR = state
+    settings.PKI_PORTAL_MASTER_KEYS = f"test:{MASTER_KEY}"
+    settings.PKI_PORTAL_MASTER_KEYS_FILE = state / "master-keys"
+    settings.SECRET_KEY = "for-tests-only"
+    settings.SITE_URL = SITE_URL
+    settings.CSRF_TRUSTED_ORIGINS = [SITE_URL]
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    database = settings.DATABASES["default"]
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        # A file, as in production: an in-memory one has other locking, and live_server's threads must see it too.
+        database.setdefault("TEST", {})["NAME"] = str(state / "test.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """The system's Chromium where there is one, else the one that Playwright brought; silent on the network."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    switches = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    switches += ["--disable-component-update", "--disable-sync"]
+    if os.geteuid() == 0:
+        switches.append("--no-sandbox")  # Chromium refuses to start as root otherwise
+    found = {"executable_path": chromium} if chromium else {}
+    return browser_type_launch_args | found | {"args": switches}
