@@ -123,7 +123,13 @@ def field(bound: BoundField, optional: bool = False) -> dict[str, Any]:
     violations = violations_of(bound)
     described = [f"{bound.auto_id}-hint"] if bound.help_text else []
     attributes: dict[str, Any] = {}
-    classes = "form-check-input" if isinstance(widget, CheckboxInput) else "form-select" if isinstance(widget, Select) else "form-control"
+    classes = (
+        "form-check-input"
+        if isinstance(widget, CheckboxInput)
+        else "form-select"
+        if isinstance(widget, Select)
+        else "form-control"
+    )
     if isinstance(widget, Textarea):
         classes += " mono"
     if violations:
@@ -155,7 +161,10 @@ def violations(found: list[Violation] | tuple[Violation, ...], id: str) -> dict[
 def violations_of(bound: BoundField) -> list[Violation]:
     """What a form's field is refused for: the service's violations first, then the form's own errors."""
     refused: Mapping[str, list[Violation]] = getattr(bound.form, "violations", {})
-    own = [Violation(field=bound.name, code="shape", rule="", asked="", allowed=str(error), fix="") for error in bound.errors]
+    own = [
+        Violation(field=bound.name, code="shape", rule="", asked="", allowed=str(error), fix="")
+        for error in bound.errors
+    ]
     return [*refused.get(bound.name, []), *own]
 
 

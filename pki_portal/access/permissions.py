@@ -1,0 +1,135 @@
+"""The one gate: may this requester do this here?"""
+
+from enum import StrEnum
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from pki_portal.access.models import Membership, Project, Role
+from pki_portal.access.requester import Requester
+from pki_portal.errors import NotFound, PermissionDenied
+
+
+class Action(StrEnum):
+    """Everything that a role can allow, as ``<subject>:<act>``."""
+
+    PROJECTS_READ = "projects:read"
+    PROJECTS_EDIT = "projects:edit"
+    PROJECTS_DELETE = "projects:delete"
+    PROJECTS_CREATE = "projects:create"
+    MEMBERS_READ = "members:read"
+    MEMBERS_EDIT = "members:edit"
+    IDENTITIES_READ = "identities:read"
+    IDENTITIES_CREATE = "identities:create"
+    IDENTITIES_EDIT = "identities:edit"
+    CERTIFICATE_AUTHORITIES_READ = "certificate-authorities:read"
+    CERTIFICATE_AUTHORITIES_CREATE = "certificate-authorities:create"
+    CERTIFICATE_AUTHORITIES_EDIT = "certificate-authorities:edit"
+    CERTIFICATE_AUTHORITIES_DELETE = "certificate-authorities:delete"
+    CERTIFICATE_AUTHORITIES_ISSUE_CA_CERTIFICATE = "certificate-authorities:issue-ca-certificate"
+    CERTIFICATE_AUTHORITIES_SIGN_INTERMEDIATE = "certificate-authorities:sign-intermediate"
+    CERTIFICATE_TEMPLATES_READ = "certificate-templates:read"
+    CERTIFICATE_TEMPLATES_CREATE = "certificate-templates:create"
+    CERTIFICATE_TEMPLATES_EDIT = "certificate-templates:edit"
+    CERTIFICATE_TEMPLATES_DELETE = "certificate-templates:delete"
+    CERTIFICATE_PROFILES_READ = "certificate-profiles:read"
+    CERTIFICATE_PROFILES_CREATE = "certificate-profiles:create"
+    CERTIFICATE_PROFILES_EDIT = "certificate-profiles:edit"
+    CERTIFICATE_PROFILES_DELETE = "certificate-profiles:delete"
+    CERTIFICATE_PROFILES_ISSUE_CERT = "certificate-profiles:issue-cert"
+    CERTIFICATES_READ = "certificates:read"
+    CERTIFICATES_CREATE = "certificates:create"
+    CERTIFICATES_EDIT = "certificates:edit"
+    CERTIFICATES_REVOKE = "certificates:revoke"
+    CERTIFICATES_DELETE = "certificates:delete"
+    CERTIFICATES_READ_PRIVATE_KEY = "certificates:read-private-key"
+    CERTIFICATES_IMPORT = "certificates:import"
+    CERTIFICATE_REQUESTS_READ = "certificate-requests:read"
+    AUDIT_LOG_READ = "audit-log:read"
+
+
+# Creating a project happens outside every project: no role in one includes it (see require_project_creation).
+_IN_A_PROJECT = frozenset(Action) - {Action.PROJECTS_CREATE}
+_READ_OBJECTS = frozenset(
+    {
+        Action.PROJECTS_READ,
+        Action.CERTIFICATE_AUTHORITIES_READ,
+        Action.CERTIFICATE_TEMPLATES_READ,
+        Action.CERTIFICATE_PROFILES_READ,
+        Action.CERTIFICATES_READ,
+        Action.CERTIFICATE_REQUESTS_READ,
+    }
+)
+
+ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
+    Role.ADMIN: _IN_A_PROJECT,
+    Role.OPERATOR: _IN_A_PROJECT
+    - {Action.MEMBERS_EDIT, Action.IDENTITIES_CREATE, Action.IDENTITIES_EDIT, Action.PROJECTS_DELETE},
+    Role.MEMBER: _READ_OBJECTS
+    | {
+        Action.CERTIFICATE_PROFILES_ISSUE_CERT,
+        Action.CERTIFICATES_CREATE,
+        Action.CERTIFICATES_EDIT,
+        Action.CERTIFICATES_REVOKE,
+        Action.CERTIFICATES_READ_PRIVATE_KEY,
+    },
+    Role.VIEWER: _READ_OBJECTS | {Action.MEMBERS_READ, Action.IDENTITIES_READ},
+    Role.NO_ACCESS: frozenset(),
+}
+
+
+def require(*, requester: Requester, action: Action, project_id: UUID) -> None:
+    """Return if ``requester`` may do ``action`` in the project, else raise. One query.
+
+    Raises NotFound where the requester has no membership in the project (or there is no such project): what belongs to others does
+    not exist for it. Raises PermissionDenied where its role does not include the action.
+    """
+    role = _role_in(requester=requester, project_id=project_id)
+    if role is None:
+        raise NotFound(f"Project {project_id} was not found.")
+    if action not in ACTIONS_OF_ROLE[role]:
+        subject, act = action.value.split(":")
+        raise PermissionDenied(f"The role {role.value} does not include {act} on {subject}.")
+
+
+def has_permission(*, requester: Requester, action: Action, project_id: UUID) -> bool:
+    """Tell what :func:`require` would decide. One query."""
+    role = _role_in(requester=requester, project_id=project_id)
+    return role is not None and action in ACTIONS_OF_ROLE[role]
+
+
+def require_project_creation(*, requester: Requester) -> None:
+    """Return if ``requester`` may create projects (an administrator, or an identity that was given it), else raise PermissionDenied."""
+    if not (requester.is_unlimited or requester.can_create_projects):
+        raise PermissionDenied(f"{requester.name} may not create projects.")
+
+
+def projects_visible_to(requester: Requester) -> QuerySet[Project]:
+    """The projects in which the requester may read something; all of them for an administrator."""
+    return projects_allowing(requester=requester, action=Action.PROJECTS_READ)
+
+
+def projects_allowing(*, requester: Requester, action: Action) -> QuerySet[Project]:
+    """The projects in which the requester may do ``action``; usable as a subquery (``project__in=...``)."""
+    projects = Project.objects.all()
+    if requester.is_unlimited:
+        return projects
+    roles = [role.value for role, actions in ACTIONS_OF_ROLE.items() if action in actions]
+    memberships = memberships_of(requester).filter(role__in=roles)
+    return projects.filter(pk__in=memberships.values("project_id"))
+
+
+def memberships_of(requester: Requester) -> QuerySet[Membership]:
+    """The rows that give the requester its roles; none for the system."""
+    if requester.kind == "user":
+        return Membership.objects.filter(user_id=requester.user_id).order_by()
+    if requester.kind == "identity":
+        return Membership.objects.filter(identity_id=requester.identity_id).order_by()
+    return Membership.objects.none()
+
+
+def _role_in(*, requester: Requester, project_id: UUID) -> Role | None:
+    if requester.is_unlimited:
+        return Role.ADMIN if Project.objects.filter(pk=project_id).exists() else None
+    roles = memberships_of(requester).filter(project_id=project_id).values_list("role", flat=True)[:1]
+    return next(map(Role, roles), None)

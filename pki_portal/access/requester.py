@@ -1,0 +1,111 @@
+"""Who asks, as one frozen value for every door: pages, API, admin, commands."""
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from django.http import HttpRequest
+
+from pki_portal.access.addresses import address_of
+from pki_portal.access.models import MachineIdentity, User
+from pki_portal.audit.services import Actor
+from pki_portal.errors import Unauthenticated
+
+RequesterKind = Literal["user", "identity", "system"]
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """A known asker. ``id`` is the primary key as text; ``system`` and a superuser may do everything."""
+
+    kind: RequesterKind
+    id: str
+    name: str
+    is_superuser: bool
+    can_create_projects: bool
+    address: str | None
+    request_id: str
+
+    @property
+    def actor(self) -> Actor:
+        """The same as the plain value that the audit stores."""
+        return Actor(kind=self.kind, id=self.id, name=self.name, address=self.address, request_id=self.request_id)
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether no project role is looked up: a command of the installation, or its administrator."""
+        return self.is_superuser or self.kind == "system"
+
+    @property
+    def user_id(self) -> int | None:
+        """Primary key of the user, if it is one."""
+        return int(self.id) if self.kind == "user" else None
+
+    @property
+    def identity_id(self) -> UUID | None:
+        """Primary key of the machine identity, if it is one."""
+        return UUID(self.id) if self.kind == "identity" else None
+
+
+def requester_of_user(user: User, *, address: str | None, request_id: str) -> Requester:
+    """Make a person's requester."""
+    return Requester(
+        kind="user",
+        id=str(user.pk),
+        name=user.get_username(),
+        is_superuser=user.is_superuser,
+        can_create_projects=user.is_superuser,
+        address=address,
+        request_id=request_id,
+    )
+
+
+def requester_of_identity(identity: MachineIdentity, *, address: str | None, request_id: str) -> Requester:
+    """Make a machine identity's requester."""
+    return Requester(
+        kind="identity",
+        id=str(identity.pk),
+        name=identity.name,
+        is_superuser=False,
+        can_create_projects=identity.can_create_projects,
+        address=address,
+        request_id=request_id,
+    )
+
+
+def system_requester(name: str) -> Requester:
+    """Make the requester of a command or background work called ``name``: everything is allowed to it."""
+    return Requester(
+        kind="system", id="", name=name, is_superuser=False, can_create_projects=True, address=None, request_id=""
+    )
+
+
+def requester_of(request: HttpRequest) -> Requester:
+    """Tell who sent ``request``: a REST framework request or a page request with a login session. Raises Unauthenticated.
+
+    The user is read first: on a REST framework request that is what runs the authentication.
+    """
+    user = request.user
+    known: Requester | None = getattr(request, "requester", None)
+    if known is not None:
+        return known
+    if isinstance(user, User) and user.is_active:
+        return requester_of_user(user, address=client_address_of(request), request_id=request_id_of(request))
+    raise Unauthenticated("Authentication is required: send a bearer token or log in.")
+
+
+def anonymous_actor(request: HttpRequest) -> Actor:
+    """The audit's actor for a request that nobody stands behind yet (a login)."""
+    return Actor(
+        kind="anonymous", id="", name="", address=client_address_of(request), request_id=request_id_of(request)
+    )
+
+
+def request_id_of(request: HttpRequest) -> str:
+    """The id that the request id middleware gave; empty without it."""
+    return str(getattr(request, "request_id", ""))
+
+
+def client_address_of(request: HttpRequest) -> str | None:
+    """The peer's IP address; None where there is none (a Unix socket). What a client writes into a header counts for nothing."""
+    return address_of(str(request.META.get("REMOTE_ADDR", "")))

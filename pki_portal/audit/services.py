@@ -1,0 +1,142 @@
+"""Writing audit events: in the acting transaction for what was done, in one of its own for what was refused."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from pki_portal.audit.models import AuditEvent, Outcome
+from pki_portal.errors import PortalError, Violation
+
+JSON: TypeAlias = "str | int | float | bool | None | Mapping[str, JSON] | list[JSON] | tuple[JSON, ...]"
+
+# A refused request can carry a megabyte of nonsense: the record keeps enough to recognise it.
+TEXT_LIMIT = 1000
+VIOLATIONS_LIMIT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, as plain values; ``kind`` is ``user``, ``identity``, ``system`` or ``anonymous``, ``address`` an IP address."""
+
+    kind: str
+    id: str
+    name: str
+    address: str | None
+    request_id: str
+
+
+def record(
+    *,
+    event: str,
+    actor: Actor,
+    project_id: UUID | None,
+    subject_type: str,
+    subject_id: str,
+    data: Mapping[str, JSON] | None = None,
+) -> None:
+    """Write one event of a done act in the caller's transaction, so that both commit or neither does. ``data`` holds no secret."""
+    _write(
+        event=event,
+        outcome=Outcome.DONE,
+        actor=actor,
+        project_id=project_id,
+        subject_type=subject_type,
+        subject_id=subject_id,
+        data=data or {},
+    )
+
+
+@contextmanager
+def recorded_refusals(
+    *,
+    event: str,
+    actor: Actor,
+    project_id: UUID | None,
+    subject_type: str,
+    subject_id: str,
+    data: Mapping[str, JSON] | None = None,
+) -> Iterator[None]:
+    """Record a :class:`PortalError` that leaves the block as a refused ``event``, and raise it again.
+
+    Stand outside the act's ``transaction.atomic()``: the record must outlive its rollback.
+    """
+    try:
+        yield
+    except PortalError as refusal:
+        with transaction.atomic():
+            _write(
+                event=event,
+                outcome=Outcome.REFUSED,
+                actor=actor,
+                project_id=project_id,
+                subject_type=subject_type,
+                subject_id=subject_id,
+                data={**(data or {}), **_refusal_as_data(refusal)},
+            )
+        raise
+
+
+def _refusal_as_data(refusal: PortalError) -> dict[str, JSON]:
+    """Kind, message and the first violations of a refusal, cut to a sane size."""
+    told: dict[str, JSON] = {"kind": refusal.kind, "message": refusal.message[:TEXT_LIMIT]}
+    if refusal.violations:
+        told["violations"] = [_violation_as_data(violation) for violation in refusal.violations[:VIOLATIONS_LIMIT]]
+        told["violationCount"] = len(refusal.violations)
+    return told
+
+
+def _violation_as_data(violation: Violation) -> dict[str, JSON]:
+    return {
+        "field": violation.field[:TEXT_LIMIT],
+        "code": violation.code,
+        "rule": violation.rule[:TEXT_LIMIT],
+        "asked": violation.asked[:TEXT_LIMIT],
+        "allowed": violation.allowed[:TEXT_LIMIT],
+        "fix": violation.fix[:TEXT_LIMIT],
+    }
+
+
+def _write(
+    *,
+    event: str,
+    outcome: Outcome,
+    actor: Actor,
+    project_id: UUID | None,
+    subject_type: str,
+    subject_id: str,
+    data: Mapping[str, JSON],
+) -> None:
+    AuditEvent.objects.create(
+        occurred_at=timezone.now(),
+        event=event,
+        outcome=outcome,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        actor_name=_storable(actor.name)[:255],
+        address=actor.address,
+        request_id=actor.request_id,
+        project_id=project_id,
+        subject_type=subject_type,
+        subject_id=_storable(subject_id)[:255],
+        data=_storable_json(data),
+    )
+
+
+def _storable(text: str) -> str:
+    """Text that every database takes: PostgreSQL refuses NUL, and a lone surrogate has no UTF-8 form."""
+    return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
+
+
+def _storable_json(value: JSON) -> JSON:
+    if isinstance(value, str):
+        return _storable(value)
+    if isinstance(value, Mapping):
+        return {_storable(key): _storable_json(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable_json(member) for member in value]
+    return value
