@@ -1,0 +1,1 @@
+"""Where private keys are, and how they come to sign."""

@@ -1,0 +1,145 @@
+"""A certificate's facts, read from its encoding: for the columns of its row, and to compare them later."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import AuthorityInformationAccessOID, SignatureAlgorithmOID
+
+from certificates.x509.extensions import read_extended_key_usages, read_key_usages
+from certificates.x509.keys import algorithm_of, describe, public_key_info
+from certificates.x509.names import distinguished_name, read_general_name, read_subject
+from profiles.policy.request import AttributeValue, GeneralName
+from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyUsage, SignatureAlgorithm
+
+_SIGNATURE_ALGORITHMS = {
+    SignatureAlgorithmOID.RSA_WITH_SHA256: SignatureAlgorithm.RSA_SHA256,
+    SignatureAlgorithmOID.RSA_WITH_SHA384: SignatureAlgorithm.RSA_SHA384,
+    SignatureAlgorithmOID.RSA_WITH_SHA512: SignatureAlgorithm.RSA_SHA512,
+    SignatureAlgorithmOID.ECDSA_WITH_SHA256: SignatureAlgorithm.ECDSA_SHA256,
+    SignatureAlgorithmOID.ECDSA_WITH_SHA384: SignatureAlgorithm.ECDSA_SHA384,
+    SignatureAlgorithmOID.ECDSA_WITH_SHA512: SignatureAlgorithm.ECDSA_SHA512,
+    SignatureAlgorithmOID.ED25519: SignatureAlgorithm.ED25519,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """What a certificate says, in the portal's own words.
+
+    Attributes:
+        serial_number: 40 lower-case hex digits.
+        subject, subject_alternative_names: in the order encoded.
+        key_usages, extended_key_usages: empty where the extension is absent.
+        key_algorithm, signature_algorithm: None for what is not issued here (an imported CA).
+        key_description: the key for people, also where ``key_algorithm`` is None.
+        subject_key_identifier, authority_key_identifier: lower-case hex, empty where absent.
+        path_length: None without limit, and for what is no CA.
+        fingerprint_sha256, fingerprint_sha1: lower-case hex of the hash of the DER.
+    """
+
+    serial_number: str
+    subject: tuple[AttributeValue, ...]
+    subject_name: str
+    issuer_name: str
+    subject_alternative_names: tuple[GeneralName, ...]
+    key_usages: tuple[KeyUsage, ...]
+    extended_key_usages: tuple[ExtendedKeyUsage | str, ...]
+    key_algorithm: KeyAlgorithm | None
+    key_description: str
+    signature_algorithm: SignatureAlgorithm | None
+    subject_public_key_info: bytes
+    subject_key_identifier: str
+    authority_key_identifier: str
+    not_before: datetime
+    not_after: datetime
+    is_ca: bool
+    path_length: int | None
+    crl_urls: tuple[str, ...]
+    ca_issuer_urls: tuple[str, ...]
+    fingerprint_sha256: str
+    fingerprint_sha1: str
+
+
+def serial_number_hex(serial_number: int) -> str:
+    """As stored and answered: 40 lower-case hex digits."""
+    return f"{serial_number:040x}"
+
+
+def facts_of(certificate: x509.Certificate) -> CertificateFacts:
+    """All facts of one certificate.
+
+    Raises:
+        ValueError: an extension occurs twice or cannot be read (only possible for certificates made elsewhere).
+    """
+    extensions = certificate.extensions
+    names = _find(extensions, x509.SubjectAlternativeName)
+    usages = _find(extensions, x509.KeyUsage)
+    purposes = _find(extensions, x509.ExtendedKeyUsage)
+    constraints = _find(extensions, x509.BasicConstraints)
+    subject_key = _find(extensions, x509.SubjectKeyIdentifier)
+    authority_key = _find(extensions, x509.AuthorityKeyIdentifier)
+    public_key = certificate.public_key()
+    der = certificate.public_bytes(Encoding.DER)
+    return CertificateFacts(
+        serial_number=serial_number_hex(certificate.serial_number),
+        subject=read_subject(certificate.subject),
+        subject_name=distinguished_name(certificate.subject),
+        issuer_name=distinguished_name(certificate.issuer),
+        subject_alternative_names=tuple(read_general_name(name) for name in names or ()),
+        key_usages=read_key_usages(usages) if usages else (),
+        extended_key_usages=read_extended_key_usages(purposes) if purposes else (),
+        key_algorithm=algorithm_of(public_key),
+        key_description=describe(public_key),
+        signature_algorithm=_SIGNATURE_ALGORITHMS.get(certificate.signature_algorithm_oid),
+        subject_public_key_info=public_key_info(public_key),
+        subject_key_identifier=subject_key.digest.hex() if subject_key else "",
+        authority_key_identifier=(authority_key.key_identifier or b"").hex() if authority_key else "",
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        is_ca=constraints.ca if constraints else False,
+        path_length=constraints.path_length if constraints else None,
+        crl_urls=_crl_urls(extensions),
+        ca_issuer_urls=_ca_issuer_urls(extensions),
+        fingerprint_sha256=hashlib.sha256(der).hexdigest(),
+        # A name that people compare, not a protection.
+        fingerprint_sha1=hashlib.sha1(der, usedforsecurity=False).hexdigest(),
+    )
+
+
+def is_self_issued(certificate: x509.Certificate) -> bool:
+    """RFC 5280, 3.2: subject and issuer are the same name (as roots have it)."""
+    return certificate.subject == certificate.issuer
+
+
+Value = TypeVar("Value", bound=x509.ExtensionType)
+
+
+def _find(extensions: x509.Extensions, kind: type[Value]) -> Value | None:
+    try:
+        return extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _crl_urls(extensions: x509.Extensions) -> tuple[str, ...]:
+    points = _find(extensions, x509.CRLDistributionPoints)
+    return tuple(
+        name.value
+        for point in points or ()
+        for name in point.full_name or ()
+        if isinstance(name, x509.UniformResourceIdentifier)
+    )
+
+
+def _ca_issuer_urls(extensions: x509.Extensions) -> tuple[str, ...]:
+    access = _find(extensions, x509.AuthorityInformationAccess)
+    return tuple(
+        description.access_location.value
+        for description in access or ()
+        if description.access_method == AuthorityInformationAccessOID.CA_ISSUERS
+        and isinstance(description.access_location, x509.UniformResourceIdentifier)
+    )

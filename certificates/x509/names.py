@@ -1,0 +1,111 @@
+"""Names: between the values of the policy and their encoding."""
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from pki_portal.errors import Invalid, Violation
+from profiles.policy.request import AttributeValue, GeneralName
+from profiles.policy.vocabulary import NameType, SubjectAttribute
+
+_OIDS: Final[Mapping[SubjectAttribute, x509.ObjectIdentifier]] = MappingProxyType(
+    {
+        SubjectAttribute.COUNTRY: NameOID.COUNTRY_NAME,
+        SubjectAttribute.ORGANIZATION: NameOID.ORGANIZATION_NAME,
+        SubjectAttribute.ORGANIZATIONAL_UNIT: NameOID.ORGANIZATIONAL_UNIT_NAME,
+        SubjectAttribute.STATE: NameOID.STATE_OR_PROVINCE_NAME,
+        SubjectAttribute.COMMON_NAME: NameOID.COMMON_NAME,
+        SubjectAttribute.LOCALITY: NameOID.LOCALITY_NAME,
+    }
+)
+_ATTRIBUTES: Final = MappingProxyType({oid: attribute for attribute, oid in _OIDS.items()})
+
+
+def encode_subject(subject: Iterable[AttributeValue]) -> x509.Name:
+    """The Name, one attribute per RDN in the order given.
+
+    RFC 5280, 4.1.2.4: country is a PrintableString, all else a UTF8String.
+
+    Raises:
+        Invalid: an attribute cannot be encoded.
+    """
+    return x509.Name([_encode_attribute(attribute) for attribute in subject])
+
+
+def _encode_attribute(attribute: AttributeValue) -> x509.NameAttribute[str]:
+    try:
+        return x509.NameAttribute(_OIDS[SubjectAttribute(attribute.type)], attribute.value)
+    except ValueError as error:
+        raise _cannot_encode(f"subject/{attribute.type}", attribute.value, str(error)) from error
+
+
+def read_subject(name: x509.Name) -> tuple[AttributeValue, ...]:
+    """Attributes of a Name in the order encoded; kinds that no template knows by their dotted OID, bits as hex."""
+    return tuple(
+        AttributeValue(
+            type=_ATTRIBUTES.get(attribute.oid, attribute.oid.dotted_string),
+            value=attribute.value if isinstance(attribute.value, str) else attribute.value.hex(),
+        )
+        for attribute in name
+    )
+
+
+def distinguished_name(name: x509.Name) -> str:
+    """``C=US, O=Acme, CN=Root``: the attributes as RFC 4514 writes them, but in the order encoded."""
+    return ", ".join(rdn.rfc4514_string() for rdn in name.rdns)
+
+
+def encode_general_name(name: GeneralName) -> x509.GeneralName:
+    """RFC 5280, 4.2.1.6: encoded as the kind that was stated; nothing is guessed from the value.
+
+    Raises:
+        Invalid: the value cannot be encoded as that kind.
+    """
+    try:
+        match NameType(name.type):
+            case NameType.DNS_NAME:
+                return x509.DNSName(name.value)
+            case NameType.IP_ADDRESS:
+                return x509.IPAddress(ipaddress.ip_address(name.value))
+            case NameType.EMAIL:
+                return x509.RFC822Name(name.value)
+            case NameType.URI:
+                return x509.UniformResourceIdentifier(name.value)
+    except ValueError as error:
+        raise _cannot_encode("subject_alternative_names", name.value, str(error)) from error
+
+
+def read_general_name(name: x509.GeneralName) -> GeneralName:
+    """The name as encoded; kinds that no template knows by their RFC 5280 word."""
+    match name:
+        case x509.DNSName():
+            return GeneralName(NameType.DNS_NAME, name.value)
+        case x509.IPAddress():
+            return GeneralName(NameType.IP_ADDRESS, str(name.value))
+        case x509.RFC822Name():
+            return GeneralName(NameType.EMAIL, name.value)
+        case x509.UniformResourceIdentifier():
+            return GeneralName(NameType.URI, name.value)
+        case x509.DirectoryName():
+            return GeneralName("directoryName", distinguished_name(name.value))
+        case x509.RegisteredID():
+            return GeneralName("registeredID", name.value.dotted_string)
+        case x509.OtherName():
+            return GeneralName("otherName", f"{name.type_id.dotted_string}:{name.value.hex()}")
+    raise ValueError(f"unknown kind of general name {type(name).__name__}")
+
+
+def _cannot_encode(field: str, value: str, reason: str) -> Invalid:
+    violation = Violation(
+        field=field,
+        code="name_not_encodable",
+        rule="RFC 5280, 4.1.2.4 and 4.2.1.6",
+        asked=value,
+        allowed=reason,
+        fix="Change or leave out this name.",
+    )
+    return Invalid(f"{value!r} cannot be written into a certificate: {reason}", violations=[violation])

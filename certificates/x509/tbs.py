@@ -1,0 +1,160 @@
+"""What is to be signed (TBSCertificate, RFC 5280, 4.1), from a plan; and the signing of exactly that.
+
+Only services import this module: whoever builds must have decided.
+"""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+
+from certificates.x509.extensions import Extensions, authority_extensions, end_entity_extensions
+from certificates.x509.issuer import AuthorityPlan, DistributionUrls, HasPrivateKey, Issuer
+from certificates.x509.keys import PrivateKey, PublicKey, generate, signing_hash
+from certificates.x509.names import encode_subject
+from profiles.policy.plan import IssuancePlan
+from profiles.policy.vocabulary import KeyAlgorithm, KeyFamily, SignatureAlgorithm
+
+__all__ = [
+    "AuthorityPlan",
+    "DistributionUrls",
+    "Issuer",
+    "ToBeSigned",
+    "build",
+    "build_authority",
+    "draft",
+    "new_serial_number",
+    "sign",
+]
+
+SERIAL_NUMBER_BITS: Final = 159
+
+
+@dataclass(frozen=True, slots=True)
+class ToBeSigned:
+    """A TBSCertificate that lacks nothing: the same bytes come out whoever signs with that algorithm."""
+
+    builder: x509.CertificateBuilder
+    signature_algorithm: SignatureAlgorithm
+
+
+def new_serial_number() -> int:
+    """RFC 5280, 4.1.2.2: positive, at most 20 octets; 159 random bits, so that the top bit of the first is clear."""
+    return secrets.randbelow(2**SERIAL_NUMBER_BITS - 1) + 1
+
+
+def build(
+    *,
+    plan: IssuancePlan,
+    issuer: Issuer | None,
+    serial_number: int,
+    public_key: PublicKey,
+    urls: DistributionUrls,
+) -> ToBeSigned:
+    """What a profile issues; ``issuer`` None where the key signs itself, and then ``urls`` are not written.
+
+    Raises:
+        ValueError: plan and issuer contradict each other, or the key is not the applicant's.
+        Invalid: a name cannot be encoded.
+    """
+    if plan.is_self_signed is not (issuer is None):
+        raise ValueError("a self-signed plan has no issuer, any other has one")
+    subject = encode_subject(plan.subject)
+    certificate = issuer.certificate if issuer else None
+    return _to_be_signed(
+        subject=subject,
+        issuer=certificate.subject if certificate else subject,
+        serial_number=serial_number,
+        public_key=public_key,
+        not_before=plan.not_before,
+        not_after=plan.not_after,
+        signature_algorithm=plan.signature_algorithm,
+        extensions=end_entity_extensions(plan=plan, issuer=certificate, public_key=public_key, urls=urls),
+    )
+
+
+def build_authority(
+    *,
+    plan: AuthorityPlan,
+    issuer: Issuer | None,
+    serial_number: int,
+    public_key: PublicKey,
+    urls: DistributionUrls,
+) -> ToBeSigned:
+    """A CA's certificate: an intermediate under ``issuer``, or a root where that is None; ``urls`` are the issuer's.
+
+    Raises:
+        Invalid: a name cannot be encoded.
+    """
+    subject = encode_subject(plan.subject)
+    certificate = issuer.certificate if issuer else None
+    return _to_be_signed(
+        subject=subject,
+        issuer=certificate.subject if certificate else subject,
+        serial_number=serial_number,
+        public_key=public_key,
+        not_before=plan.not_before,
+        not_after=plan.not_after,
+        signature_algorithm=plan.signature_algorithm,
+        extensions=authority_extensions(
+            path_length=plan.path_length, issuer=certificate, public_key=public_key, urls=urls
+        ),
+    )
+
+
+def _to_be_signed(
+    *,
+    subject: x509.Name,
+    issuer: x509.Name,
+    serial_number: int,
+    public_key: PublicKey,
+    not_before: datetime,
+    not_after: datetime,
+    signature_algorithm: SignatureAlgorithm,
+    extensions: Extensions,
+) -> ToBeSigned:
+    builder = (
+        x509.CertificateBuilder()
+        .serial_number(serial_number)
+        .issuer_name(issuer)
+        .not_valid_before(not_before)
+        .not_valid_after(not_after)
+        .subject_name(subject)
+        .public_key(public_key)
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension.value, critical=extension.critical)
+    return ToBeSigned(builder=builder, signature_algorithm=signature_algorithm)
+
+
+def sign(tbs: ToBeSigned, signer: HasPrivateKey) -> x509.Certificate:
+    """Sign with the algorithm that ``tbs`` names; nothing is checked here, ``verify`` does that.
+
+    Raises:
+        TypeError, ValueError: the signer's key cannot make such a signature.
+    """
+    return _sign(tbs, signer.private_key)
+
+
+def draft(tbs: ToBeSigned) -> x509.Certificate:
+    """The same TBSCertificate, byte for byte, signed by a throw-away key: to be linted before the real key is used."""
+    return _sign(tbs, _throw_away_key(tbs.signature_algorithm.family))
+
+
+def _sign(tbs: ToBeSigned, key: CertificateIssuerPrivateKeyTypes) -> x509.Certificate:
+    return tbs.builder.sign(key, signing_hash(tbs.signature_algorithm))  # type: ignore[arg-type]
+
+
+@cache
+def _throw_away_key(family: KeyFamily) -> PrivateKey:
+    """One per process and family: it signs what is thrown away, so it need be neither secret nor new."""
+    algorithms = {
+        KeyFamily.RSA: KeyAlgorithm.RSA_2048,
+        KeyFamily.EC: KeyAlgorithm.EC_PRIME256V1,
+        KeyFamily.ED25519: KeyAlgorithm.ED25519,
+    }
+    return generate(algorithms[family])
