@@ -37,12 +37,12 @@ lint: $(DEV)
 	$(LINT_ENV) $(PY) manage.py makemigrations --check --dry-run
 	find templates -name '*.html' | xargs $(VENV)/bin/djade --target-version 5.2 --check
 
-$(VENV):
+$(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	@# Debian without python3-venv has no ensurepip: the environment is made bare, and pip works on it from outside.
 	@$(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(VENV)
 
-$(BASE): | $(VENV)
+$(BASE): | $(PY)
 	@echo "Installing what the portal needs into $(VENV) (once; well under a minute)"
 	@$(call pip_install,requirements/base.txt)
 	@touch $@

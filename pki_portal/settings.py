@@ -230,7 +230,10 @@ WHITENOISE_AUTOREFRESH = DEBUG
 # --- API
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["pki_portal.access.authentication.BearerAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "pki_portal.access.authentication.BearerAuthentication",
+        "pki_portal.access.authentication.PortalSessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "pki_portal.rest.WireNegotiation",
     "DEFAULT_PARSER_CLASSES": ["pki_portal.rest.StrictJSONParser"],

@@ -14,7 +14,6 @@ from django.conf import settings
 from django.core.management import call_command
 
 from pki_portal import settings as settings_module
-from pki_portal.state import read_or_create_secret
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -48,13 +47,6 @@ def test_secret_key_is_made_once_and_readable_by_its_owner_only(tmp_path: Path) 
     assert len(first.strip()) >= 50
     assert (tmp_path / "var" / "secret-key").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "var").stat().st_mode & 0o777 == 0o700
-
-
-def test_racing_starts_get_the_same_secret(tmp_path: Path) -> None:
-    path = tmp_path / "var" / "secret"
-    later = read_or_create_secret(path, lambda: read_or_create_secret(path, lambda: "first") and "second")
-    assert later == "first"
-    assert [entry.name for entry in path.parent.iterdir()] == ["secret"]
 
 
 def test_secret_key_from_the_environment_is_kept_out_of_the_state_folder(tmp_path: Path) -> None:
