@@ -1,0 +1,37 @@
+"""Templates and profiles: every change to them, whichever door asks."""
+
+from profiles.services.profiles import (
+    AcmeSettings,
+    ApiSettings,
+    EstSettings,
+    create_profile,
+    delete_profile,
+    find_est_enrollment,
+    find_profile,
+    find_profile_by_slug,
+    update_profile,
+)
+from profiles.services.templates import (
+    TemplateDocument,
+    create_template,
+    delete_template,
+    find_template,
+    update_template,
+)
+
+__all__ = [
+    "AcmeSettings",
+    "ApiSettings",
+    "EstSettings",
+    "TemplateDocument",
+    "create_profile",
+    "create_template",
+    "delete_profile",
+    "delete_template",
+    "find_est_enrollment",
+    "find_profile",
+    "find_profile_by_slug",
+    "find_template",
+    "update_profile",
+    "update_template",
+]
