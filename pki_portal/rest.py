@@ -118,8 +118,8 @@ def _check_depth(raw: bytes, value: object) -> None:
     if raw.count(b"{") + raw.count(b"[") <= NESTING_LIMIT:
         return
     level: list[object] = [value]
-    for _ in range(NESTING_LIMIT + 1):
-        level = [member for container in level for member in _members(container)]
+    for _ in range(NESTING_LIMIT):
+        level = [member for outer in level for member in _members(outer) if isinstance(member, dict | list)]
         if not level:
             return
     raise _too_deep()

@@ -1,0 +1,95 @@
+"""Slowing down failed machine logins without ever shutting anyone out for long.
+
+Two leaky buckets in the database, so that all processes count together: one per client id *and* address, which delays the next
+attempt, and one per address, which only turns further failures away unrecorded. A stranger can therefore not lock a program out by
+using its client id, nor everyone behind one proxy; and with secrets of 256 random bits the delay is there for the load, not for the odds.
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from pki_portal.access.models import LoginFailure
+from pki_portal.errors import RateLimited
+
+_KEPT = timedelta(days=1)
+_COUNT_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """``free`` failures cost nothing; each further one doubles the delay up to ``longest`` seconds; one leaks away every ``leak`` seconds."""
+
+    free: int
+    longest: int
+    leak: int
+
+    def level(self, failure: LoginFailure, now: datetime) -> int:
+        """How many failures are left in it at ``now``."""
+        leaked = int((now - failure.last_failed_at).total_seconds() // self.leak)
+        return max(0, failure.failures - max(0, leaked))
+
+    def wait(self, failure: LoginFailure, now: datetime) -> int:
+        """Whole seconds until the next attempt counts; 0 when it may come."""
+        excess = failure.failures - self.free
+        if excess < 0 or self.level(failure, now) < self.free:
+            return 0
+        delay = min(self.longest, 2 ** min(excess, 16))
+        return max(0, math.ceil(delay - (now - failure.last_failed_at).total_seconds()))
+
+
+# A client was seen to try 4 times in 4 s and again every 30 s for ever: at 20 s each of its late tries is judged, so a corrected
+# secret works at once.
+CLIENT = Bucket(free=3, longest=20, leak=60)
+ADDRESS = Bucket(free=30, longest=10, leak=2)
+
+
+def check(*, client_id: str, address: str | None, now: datetime) -> None:
+    """Raise RateLimited while the delay of this client id from this address runs. One query."""
+    failure = LoginFailure.objects.filter(pk=_client_key(client_id, address)).first()
+    wait = 0 if failure is None else CLIENT.wait(failure, now)
+    if wait:
+        raise _too_many(wait)
+
+
+def count_failure(*, client_id: str, address: str | None, now: datetime) -> None:
+    """Count a failed login in both buckets. Raises RateLimited, and counts nothing, while the address fails too often."""
+    with transaction.atomic():
+        of_address = _locked(_address_key(address), now)
+        wait = ADDRESS.wait(of_address, now)
+        if wait:
+            raise _too_many(wait)
+        _add(of_address, ADDRESS, now)
+        _add(_locked(_client_key(client_id, address), now), CLIENT, now)
+        LoginFailure.objects.filter(last_failed_at__lt=now - _KEPT).delete()
+
+
+def forget(*, client_id: str, address: str | None) -> None:
+    """Empty the bucket of a client that logged in. One query."""
+    LoginFailure.objects.filter(pk=_client_key(client_id, address)).delete()
+
+
+def _locked(key: str, now: datetime) -> LoginFailure:
+    LoginFailure.objects.get_or_create(pk=key, defaults={"failures": 0, "last_failed_at": now})
+    return LoginFailure.objects.select_for_update().get(pk=key)
+
+
+def _add(failure: LoginFailure, bucket: Bucket, now: datetime) -> None:
+    failure.failures = min(_COUNT_LIMIT, bucket.level(failure, now) + 1)
+    failure.last_failed_at = now
+    failure.save(update_fields=["failures", "last_failed_at"])
+
+
+def _too_many(wait: int) -> RateLimited:
+    return RateLimited(f"Too many failed logins: try again in {wait} s.", retry_after=wait)
+
+
+def _client_key(client_id: str, address: str | None) -> str:
+    return hashlib.sha256(f"client\n{client_id.lower()}\n{address}".encode()).hexdigest()
+
+
+def _address_key(address: str | None) -> str:
+    return hashlib.sha256(f"address\n{address}".encode()).hexdigest()
