@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from certificates.keystore.base import Signer
 from certificates.keystore.ephemeral import EphemeralSigner
-from certificates.models import AuthorityCertificate, Certificate, CertificateRequest
+from certificates.models import AuthorityCertificate, Certificate, CertificateAuthority, CertificateRequest
 from certificates.models.authority import AuthorityStatus
 from certificates.models.certificate import KeySource
 from certificates.models.request import RequestStatus
@@ -61,6 +61,7 @@ class _Issuer:
     """The CA as it stands now: what the rules ask about it, its certificate, and where its certificates point."""
 
     facts: IssuerFacts
+    authority: CertificateAuthority
     row: AuthorityCertificate
     certificate: x509.Certificate
     urls: DistributionUrls
@@ -191,7 +192,9 @@ def _issuer_of(profile: CertificateProfile) -> _Issuer | None:
     """The CA of a profile, None for a self-signed one; reads the CA anew, so that a disabled one acts at once."""
     if profile.certificate_authority_id is None:
         return None
-    authority = profile.certificate_authority
+    authority = CertificateAuthority.objects.select_related("active_certificate__key__revocation_list").get(
+        pk=profile.certificate_authority_id
+    )
     row = authority.active_certificate
     if row is None:
         raise Invalid(
@@ -221,7 +224,7 @@ def _issuer_of(profile: CertificateProfile) -> _Issuer | None:
         crl=(crl_url(row.key.revocation_list.id),),
         ca_issuers=(authority_certificate_url(authority.id, row.id),),
     )
-    return _Issuer(facts=facts, row=row, certificate=certificate, urls=urls)
+    return _Issuer(facts=facts, authority=authority, row=row, certificate=certificate, urls=urls)
 
 
 def _decide(
@@ -269,7 +272,7 @@ def _sign(*, plan: IssuancePlan, issuer: _Issuer | None) -> _Signed:
     _refuse_lint(blocking(findings, own_urls=own_urls))
     certificate = sign(tbs, signer)
     if certificate.tbs_certificate_bytes != judged.tbs_certificate_bytes:
-        raise VerificationFailed("The signer signed something other than what was judged; nothing was stored.")
+        raise VerificationFailed(["TBSCertificate"])
     verify_issued(
         certificate, plan=plan, issuer=tbs_issuer, serial_number=serial_number, public_key=public_key, urls=urls
     )
@@ -308,7 +311,7 @@ def _store_certificate(
         project_id=profile.project_id,
         profile=profile,
         request=request_row,
-        authority=issuer.row.authority if issuer else None,
+        authority=issuer.authority if issuer else None,
         authority_certificate=issuer.row if issuer else None,
         key_source=KeySource.APPLICANT if signed.private_key is None else KeySource.PORTAL,
         metadata=request_row.metadata,

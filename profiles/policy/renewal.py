@@ -19,5 +19,7 @@ def schedule_renewal(*, not_before: datetime, not_after: datetime, threshold_day
     life = not_after - not_before
     threshold = timedelta(days=threshold_days)
     if life < 2 * DAY or life <= threshold:
-        return RenewalSchedule(renew_before_days=max(1, min(threshold_days, life.days - 1)), renew_at=not_before + life * 2 // 3)
+        return RenewalSchedule(
+            renew_before_days=max(1, min(threshold_days, life.days - 1)), renew_at=not_before + life * 2 // 3
+        )
     return RenewalSchedule(renew_before_days=threshold_days, renew_at=not_after - threshold)

@@ -1,0 +1,95 @@
+"""A portal in processes of its own, as people run it: quickstart, then gunicorn."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+START_TIMEOUT_SECONDS = 60
+
+
+@dataclass
+class Portal:
+    """One installation; ``start`` and ``kill`` as often as wanted, the state stays."""
+
+    state: Path
+    environment: dict[str, str] = field(repr=False)
+    base_url: str
+    made: dict[str, Any] = field(repr=False)
+    process: subprocess.Popen[bytes] | None = None
+
+    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a management command of this installation to its end."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def start(self) -> None:
+        """Serve, and return when it answers."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "pki_portal.wsgi:application"],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # so that the whole tree can be killed at once
+        )
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"{self.base_url}/readyz", timeout=2):  # noqa: S310 - our own address
+                    return
+            except OSError:
+                assert self.process.poll() is None, "gunicorn ended instead of serving"
+                time.sleep(0.1)
+        raise AssertionError("the portal did not answer in time")
+
+    def kill(self) -> None:
+        """SIGKILL for the master and every worker at the same moment."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def token(self) -> str:
+        """A fresh access token of the machine identity that quickstart made."""
+        answer = self.call(
+            "POST",
+            "/api/v1/auth/universal-auth/login",
+            {"clientId": self.made["clientId"], "clientSecret": self.made["clientSecret"]},
+        )
+        return str(answer["accessToken"])
+
+    def call(self, method: str, path: str, body: object = None, *, token: str | None = None) -> dict[str, Any]:
+        """Send one API request; an answer other than 2xx raises urllib's HTTPError, a dead server OSError."""
+        message = urllib.request.Request(  # noqa: S310 - our own address
+            self.base_url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})},
+        )
+        with urllib.request.urlopen(message, timeout=60) as answer:  # noqa: S310 - our own address
+            read: dict[str, Any] = json.load(answer)
+            return read
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
