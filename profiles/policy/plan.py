@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pki_portal.errors import Violation
+from profiles.policy.errors import Code, PolicyViolation, ValidityMissing
 from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName
 from profiles.policy.vocabulary import (
     ExtendedKeyUsage,
@@ -59,3 +60,16 @@ class Decision:
     plan: IssuancePlan | None
     violations: tuple[Violation, ...]
     warnings: tuple[str, ...] = ()
+
+    def granted(self) -> IssuancePlan:
+        """The plan.
+
+        Raises:
+            ValidityMissing: nobody says how long the certificate shall live; with every other violation too.
+            PolicyViolation: refused; with every violation.
+        """
+        if self.plan is not None and not self.violations:
+            return self.plan
+        if any(violation.code == Code.VALIDITY_MISSING for violation in self.violations):
+            raise ValidityMissing(self.violations)
+        raise PolicyViolation(self.violations)

@@ -24,7 +24,10 @@ class AttributeValue:
 
 @dataclass(frozen=True, slots=True)
 class GeneralName:
-    """One subjectAltName as asked: a NameType, or the RFC 5280 name of a kind that no template can allow (``directoryName``)."""
+    """One subjectAltName as asked.
+
+    ``type`` is a NameType, or the RFC 5280 name of a kind that no template can allow (``directoryName``).
+    """
 
     type: NameType | str
     value: str

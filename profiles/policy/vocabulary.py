@@ -1,10 +1,14 @@
 """The words of the policy, one spelling each, in the order of the RFCs that define them."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import TypeVar
+
+from profiles.policy.wording import quoted
 
 
 class SubjectAttribute(StrEnum):
-    """Attributes of a subject that a template can speak of (RFC 5280, 4.1.2.4), in the order in which they are encoded."""
+    """Attributes of a subject that a template can speak of (RFC 5280, 4.1.2.4), in the order of encoding."""
 
     COUNTRY = "country"
     ORGANIZATION = "organization"
@@ -114,3 +118,114 @@ class BasicConstraintsState(StrEnum):
     ALLOWED = "allowed"
     REQUIRED = "required"
     DENIED = "denied"
+
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def _spelling(text: str) -> str:
+    """What all spellings of a word share: its letters and digits, without regard to case."""
+    return "".join(character for character in text[:100].casefold() if character.isalnum())
+
+
+def _spellings(words: type[Word], synonyms: Mapping[str, Word]) -> Mapping[str, Word]:
+    return {_spelling(word.value): word for word in words} | {_spelling(text): word for text, word in synonyms.items()}
+
+
+_SUBJECT_ATTRIBUTES = _spellings(
+    SubjectAttribute,
+    {
+        "C": SubjectAttribute.COUNTRY,
+        "countryName": SubjectAttribute.COUNTRY,
+        "O": SubjectAttribute.ORGANIZATION,
+        "organizationName": SubjectAttribute.ORGANIZATION,
+        "OU": SubjectAttribute.ORGANIZATIONAL_UNIT,
+        "organizationalUnitName": SubjectAttribute.ORGANIZATIONAL_UNIT,
+        "ST": SubjectAttribute.STATE,
+        "province": SubjectAttribute.STATE,
+        "stateOrProvinceName": SubjectAttribute.STATE,
+        "CN": SubjectAttribute.COMMON_NAME,
+        "L": SubjectAttribute.LOCALITY,
+        "localityName": SubjectAttribute.LOCALITY,
+    },
+)
+_NAME_TYPES = _spellings(
+    NameType,
+    {
+        "rfc822Name": NameType.EMAIL,
+        "DNS": NameType.DNS_NAME,
+        "URL": NameType.URI,
+        "uniformResourceIdentifier": NameType.URI,
+        "IP": NameType.IP_ADDRESS,
+    },
+)
+_KEY_USAGES = _spellings(KeyUsage, {"contentCommitment": KeyUsage.NON_REPUDIATION})
+_EXTENDED_KEY_USAGES = _spellings(ExtendedKeyUsage, {})
+_KEY_ALGORITHMS = _spellings(
+    KeyAlgorithm,
+    {
+        f"{prefix}{curve}": algorithm
+        for algorithm, curves in (
+            (KeyAlgorithm.EC_PRIME256V1, ("P256", "prime256v1", "secp256r1")),
+            (KeyAlgorithm.EC_SECP384R1, ("P384", "secp384r1")),
+            (KeyAlgorithm.EC_SECP521R1, ("P521", "secp521r1")),
+        )
+        for prefix in ("", "EC", "ECDSA")
+        for curve in curves
+    },
+)
+_SIGNATURE_ALGORITHMS = _spellings(
+    SignatureAlgorithm,
+    {
+        spelling: algorithm
+        for algorithm in SignatureAlgorithm
+        if algorithm is not SignatureAlgorithm.ED25519
+        for kind, digest in [algorithm.value.split("-")]
+        for spelling in (f"{digest}-{kind}", f"{digest}-with-{kind}", f"{kind}-with-{digest}")
+    },
+)
+
+
+def _read(text: str, spellings: Mapping[str, Word], kind: str) -> Word:
+    word = spellings.get(_spelling(text))
+    if word is None:
+        raise ValueError(f"{quoted(text)} is not {kind}; use one of {', '.join(dict.fromkeys(spellings.values()))}")
+    return word
+
+
+def parse_subject_attribute(text: str) -> SubjectAttribute:
+    """Reads ``common_name``, ``commonName``, ``CN`` and the like; raises ValueError naming the options."""
+    return _read(text, _SUBJECT_ATTRIBUTES, "a subject attribute")
+
+
+def parse_name_type(text: str) -> NameType:
+    """Reads ``dns_name``, ``DNS``, ``IP``, ``URL`` and the like; raises ValueError naming the options."""
+    return _read(text, _NAME_TYPES, "a kind of subject alternative name")
+
+
+def parse_key_usage(text: str) -> KeyUsage:
+    """Reads ``digital_signature``, ``digitalSignature`` and the like; raises ValueError naming the options."""
+    return _read(text, _KEY_USAGES, "a key usage")
+
+
+def parse_extended_key_usage(text: str) -> ExtendedKeyUsage:
+    """Reads ``server_auth``, ``serverAuth`` and the like; raises ValueError naming the options."""
+    return _read(text, _EXTENDED_KEY_USAGES, "an extended key usage")
+
+
+def parse_key_algorithm(text: str) -> KeyAlgorithm:
+    """Reads ``RSA_2048``, ``RSA-2048``, ``ECDSA-P256``, ``P-256``; raises ValueError naming the options."""
+    return _read(text, _KEY_ALGORITHMS, "a key algorithm")
+
+
+def parse_signature_algorithm(text: str) -> SignatureAlgorithm:
+    """Reads ``RSA-SHA256``, ``SHA256-RSA``, ``sha256WithRSA`` and the like; raises ValueError naming the options."""
+    return _read(text, _SIGNATURE_ALGORITHMS, "a signature algorithm")
+
+
+def as_word(value: str, words: type[Word]) -> Word | None:
+    """The member whose value this is, or None; for values that may be a member or free text."""
+    try:
+        return words(value)
+    except ValueError:
+        return None

@@ -1,0 +1,77 @@
+"""The one verdict on a request; see ``profiles.policy.judges`` for each part of it."""
+
+from datetime import datetime
+
+from profiles.policy.judges.algorithms import judge_key_algorithm, judge_signature_algorithm
+from profiles.policy.judges.alternative_names import judge_alternative_names
+from profiles.policy.judges.constraints import judge_basic_constraints
+from profiles.policy.judges.findings import Findings
+from profiles.policy.judges.lifetime import judge_issuer, judge_validity, utc_second
+from profiles.policy.judges.subject import judge_presence_of_names, judge_subject
+from profiles.policy.judges.usages import judge_extended_key_usages, judge_key_usages
+from profiles.policy.plan import JUDGED, Decision, IssuancePlan
+from profiles.policy.request import IssuanceRequest, IssuerFacts
+from profiles.policy.rules import ProfileDefaults, TemplateRules
+
+
+def decide(
+    *,
+    rules: TemplateRules,
+    defaults: ProfileDefaults,
+    request: IssuanceRequest,
+    issuer: IssuerFacts | None,
+    now: datetime,
+) -> Decision:
+    """Judges a request by its template, its profile's defaults and the CA that would sign.
+
+    Pure and total: no clock, no input beyond the arguments, never raises. What the request leaves open is filled from
+    the profile, then from the template, and named in the warnings; what is filled is judged like what is asked.
+
+    Args:
+        issuer: None for a self-signed profile.
+        now: aware UTC.
+    """
+    findings = Findings(warnings=list(request.ignored))
+    now = utc_second(now)
+    key = request.applicant_key
+
+    judge_presence_of_names(findings, defaults=defaults, request=request)
+    subject = judge_subject(findings, rules=rules, defaults=defaults, request=request)
+    alternative_names = judge_alternative_names(findings, rules=rules, request=request)
+    constraints = judge_basic_constraints(
+        findings, rule=rules.basic_constraints, asked=request.basic_constraints, issuer=issuer
+    )
+    key_algorithm = judge_key_algorithm(findings, rules=rules, defaults=defaults, request=request, issuer=issuer)
+    key_usages = judge_key_usages(
+        findings,
+        rules=rules,
+        defaults=defaults,
+        request=request,
+        algorithm=key_algorithm,
+        is_ca=constraints.is_ca,
+    )
+    extended_key_usages = judge_extended_key_usages(findings, rules=rules, defaults=defaults, request=request)
+    signature_algorithm = judge_signature_algorithm(
+        findings, rules=rules, defaults=defaults, request=request, issuer=issuer, key_algorithm=key_algorithm
+    )
+    validity = judge_validity(findings, rules=rules, defaults=defaults, request=request, issuer=issuer, now=now)
+    judge_issuer(findings, issuer=issuer, now=now)
+
+    warnings = tuple(findings.warnings)
+    if findings.violations or key_algorithm is None or signature_algorithm is None or validity is None:
+        return Decision(plan=None, violations=tuple(findings.violations), warnings=warnings)
+    plan = IssuancePlan(
+        subject=subject,
+        subject_alternative_names=alternative_names,
+        key_usages=key_usages,
+        extended_key_usages=extended_key_usages,
+        key_algorithm=key_algorithm,
+        signature_algorithm=signature_algorithm,
+        not_before=validity.not_before,
+        not_after=validity.not_after,
+        basic_constraints=constraints,
+        subject_public_key_info=None if key is None else key.subject_public_key_info,
+        is_self_signed=issuer is None,
+        judged=JUDGED,
+    )
+    return Decision(plan=plan, violations=(), warnings=warnings)

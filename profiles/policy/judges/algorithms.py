@@ -1,0 +1,249 @@
+"""Key and signature algorithms, and the applicant's own key."""
+
+from collections.abc import Iterable, Mapping
+
+from profiles.policy.errors import Code
+from profiles.policy.judges.findings import Findings
+from profiles.policy.judges.usages import fits
+from profiles.policy.request import ApplicantKey, IssuanceRequest, IssuerFacts
+from profiles.policy.rules import ProfileDefaults, TemplateRules
+from profiles.policy.vocabulary import KeyAlgorithm, KeyFamily, KeyUsage, SignatureAlgorithm
+from profiles.policy.wording import listed, quoted, shown
+
+# Where a template lists none, the first that fits what is asked.
+_KEYS_WITHOUT_LIST = (KeyAlgorithm.EC_PRIME256V1, KeyAlgorithm.RSA_2048)
+_SIGNATURE_OF_FAMILY: Mapping[KeyFamily, SignatureAlgorithm] = {
+    KeyFamily.RSA: SignatureAlgorithm.RSA_SHA256,
+    KeyFamily.EC: SignatureAlgorithm.ECDSA_SHA256,
+    KeyFamily.ED25519: SignatureAlgorithm.ED25519,
+}
+# A digest as strong as the curve.
+_SIGNATURE_OF_KEY: Mapping[str, SignatureAlgorithm] = {
+    KeyAlgorithm.EC_SECP384R1: SignatureAlgorithm.ECDSA_SHA384,
+    KeyAlgorithm.EC_SECP521R1: SignatureAlgorithm.ECDSA_SHA512,
+}
+_KEY_RULE = "template algorithms/key_algorithm"
+_SIGNATURE_RULE = "template algorithms/signature"
+_FROM_PROFILE = " (the profile's default)"
+
+
+def default_signature_algorithm(family: KeyFamily, key_algorithm: str) -> SignatureAlgorithm:
+    """The signature that a key makes where nobody says which."""
+    return _SIGNATURE_OF_KEY.get(key_algorithm, _SIGNATURE_OF_FAMILY[family])
+
+
+def judge_key_algorithm(
+    findings: Findings,
+    *,
+    rules: TemplateRules,
+    defaults: ProfileDefaults,
+    request: IssuanceRequest,
+    issuer: IssuerFacts | None,
+) -> KeyAlgorithm | None:
+    """The algorithm of the key to be certified; None where there is none to speak of, which is refused."""
+    if request.applicant_key is not None:
+        return _judge_applicant_key(findings, rules, request, request.applicant_key, issuer)
+    offered = rules.key_algorithms
+    if request.key_algorithm is not None:
+        if offered is None:
+            _refuse_choice(findings, "key_algorithm", _KEY_RULE, f"key algorithm {request.key_algorithm}")
+        elif request.key_algorithm not in offered:
+            _refuse_unlisted(findings, "key_algorithm", _KEY_RULE, f"key algorithm {request.key_algorithm}", offered)
+        return request.key_algorithm
+    return _filled_key_algorithm(findings, rules, defaults, request, is_self_signed=issuer is None)
+
+
+def judge_signature_algorithm(
+    findings: Findings,
+    *,
+    rules: TemplateRules,
+    defaults: ProfileDefaults,
+    request: IssuanceRequest,
+    issuer: IssuerFacts | None,
+    key_algorithm: KeyAlgorithm | None,
+) -> SignatureAlgorithm | None:
+    """The algorithm of the signature, one that the signing key can make; None where there is none, which is refused."""
+    if issuer is not None:
+        signer, family, signing_key = f"CA {shown(issuer.name)}", issuer.key_family, issuer.key_algorithm
+    elif key_algorithm is not None:
+        signer, family, signing_key = "its own key", key_algorithm.family, key_algorithm.value
+    else:
+        return None
+    signer = f"{signer} ({shown(signing_key)})"
+    offered = rules.signature_algorithms
+    makeable = [each for each in SignatureAlgorithm if each.family is family]
+    fitting = makeable if offered is None else [each for each in offered if each.family is family]
+    if not fitting:
+        findings.refuse(
+            "signature_algorithm",
+            Code.NO_SIGNATURE_FITS_SIGNER,
+            rule=_SIGNATURE_RULE,
+            asked=f"the template's signature algorithms ({listed(offered or ['none'])})",
+            allowed=f"{listed(makeable)} by {signer}",
+            fix=_fix_without_signature(rules, issuer, makeable),
+        )
+        return None
+    if request.signature_algorithm is not None and offered is None:
+        asked = f"signature algorithm {request.signature_algorithm}"
+        _refuse_choice(findings, "signature_algorithm", _SIGNATURE_RULE, asked)
+        return request.signature_algorithm
+    wanted = request.signature_algorithm or defaults.signature_algorithm
+    if wanted is None:
+        wanted = default_signature_algorithm(family, signing_key) if offered is None else fitting[0]
+        findings.note(f"no signature algorithm was asked for: {wanted} fits {signer}")
+        return wanted
+    asked = f"signature algorithm {wanted}"
+    if request.signature_algorithm is None:
+        asked += _FROM_PROFILE
+        findings.note(f"no signature algorithm was asked for: {wanted} is filled in from the profile")
+    if offered is not None and wanted not in offered:
+        _refuse_unlisted(findings, "signature_algorithm", _SIGNATURE_RULE, asked, fitting)
+    elif wanted.family is not family:
+        findings.refuse(
+            "signature_algorithm",
+            Code.SIGNATURE_DOES_NOT_FIT_SIGNER,
+            rule=f"key of {signer}",
+            asked=asked,
+            allowed=listed(fitting),
+            fix=f"ask for {listed(fitting)}, or for none",
+        )
+    return wanted
+
+
+def _fix_without_signature(
+    rules: TemplateRules, issuer: IssuerFacts | None, makeable: Iterable[SignatureAlgorithm]
+) -> str:
+    """Only a self-signed certificate's applicant can do something about it: ask for another key."""
+    families = {each.family for each in rules.signature_algorithms or ()}
+    offered = rules.key_algorithms if rules.key_algorithms is not None else ()
+    keys = [each for each in offered if each.family in families]
+    if issuer is None and keys:
+        return f"ask for a key of {listed(keys)}"
+    return f"have the template list {listed(makeable)}, or use a profile of another CA"
+
+
+def _refuse_choice(findings: Findings, path: str, rule: str, asked: str) -> None:
+    findings.refuse(
+        path,
+        Code.CHOICE_NOT_OFFERED,
+        rule=rule,
+        asked=asked,
+        allowed="no choice: the template lists none",
+        fix="leave it out: one that fits is chosen",
+    )
+
+
+def _refuse_unlisted(findings: Findings, path: str, rule: str, asked: str, offered: Iterable[str]) -> None:
+    options = listed(offered)
+    findings.refuse(
+        path,
+        Code.VALUE_NOT_IN_LIST,
+        rule=rule,
+        asked=asked,
+        allowed=options or "none",
+        fix=f"use {options}" if options else "have the template changed",
+    )
+
+
+def _filled_key_algorithm(
+    findings: Findings,
+    rules: TemplateRules,
+    defaults: ProfileDefaults,
+    request: IssuanceRequest,
+    *,
+    is_self_signed: bool,
+) -> KeyAlgorithm | None:
+    offered = rules.key_algorithms
+    default = defaults.key_algorithm
+    if default is not None:
+        findings.note(f"no key algorithm was asked for: {default} is filled in from the profile")
+        if offered is not None and default not in offered:
+            _refuse_unlisted(findings, "key_algorithm", _KEY_RULE, f"key algorithm {default}{_FROM_PROFILE}", offered)
+        return default
+    candidates = _KEYS_WITHOUT_LIST if offered is None else offered
+    if not candidates:
+        _refuse_unlisted(findings, "key_algorithm", _KEY_RULE, "a key algorithm", ())
+        return None
+    chosen = _first_fitting(candidates, rules, request, _signing_families(rules, defaults, request, is_self_signed))
+    findings.note(f"no key algorithm was asked for: {chosen} is the first that fits")
+    return chosen
+
+
+def _signing_families(
+    rules: TemplateRules, defaults: ProfileDefaults, request: IssuanceRequest, is_self_signed: bool
+) -> set[KeyFamily]:
+    """The families that a key may be of, so that it can sign its own certificate."""
+    if not is_self_signed:
+        return set(KeyFamily)
+    wanted = request.signature_algorithm or defaults.signature_algorithm
+    signatures = rules.signature_algorithms if rules.signature_algorithms is not None else tuple(SignatureAlgorithm)
+    return {each.family for each in ((wanted,) if wanted is not None else signatures)}
+
+
+def _first_fitting(
+    candidates: tuple[KeyAlgorithm, ...], rules: TemplateRules, request: IssuanceRequest, families: set[KeyFamily]
+) -> KeyAlgorithm:
+    """The first for all that is asked and required, else the first for what is required, else the first."""
+    required = () if rules.key_usages is None else rules.key_usages.required
+    for usages in ((*required, *(request.key_usages or ())), required):
+        for candidate in candidates:
+            if candidate.family in families and _fits_all(usages, candidate):
+                return candidate
+    return candidates[0]
+
+
+def _fits_all(usages: Iterable[KeyUsage], algorithm: KeyAlgorithm) -> bool:
+    return all(fits(usage, algorithm) for usage in usages)
+
+
+def _judge_applicant_key(
+    findings: Findings,
+    rules: TemplateRules,
+    request: IssuanceRequest,
+    key: ApplicantKey,
+    issuer: IssuerFacts | None,
+) -> KeyAlgorithm | None:
+    label = f"the key of the CSR ({shown(key.description)})"
+    if issuer is None:
+        findings.refuse(
+            "csr",
+            Code.CSR_NOT_SELF_SIGNABLE,
+            rule="self-signed profile",
+            asked="a CSR",
+            allowed="keys made by the portal: only the key's owner can sign with it",
+            fix="leave the CSR out, or use a profile of a CA",
+        )
+    for weakness in key.weaknesses:
+        findings.refuse(
+            "csr",
+            Code.WEAK_KEY,
+            rule="key strength",
+            asked=label,
+            allowed=shown(weakness, 300),
+            fix="make a new key and a CSR for it",
+        )
+    offered = rules.key_algorithms if rules.key_algorithms is not None else tuple(KeyAlgorithm)
+    if key.algorithm is None:
+        # A weakness says more than "unsupported" where the size is the weakness.
+        if not key.weaknesses:
+            findings.refuse(
+                "csr",
+                Code.UNSUPPORTED_KEY,
+                rule="supported keys",
+                asked=label,
+                allowed=listed(offered),
+                fix=f"make a key of {listed(offered)} and a CSR for it",
+            )
+        return None
+    if key.algorithm not in offered:
+        _refuse_unlisted(findings, "csr", _KEY_RULE, f"key algorithm {key.algorithm}", offered)
+    if request.key_algorithm is not None and request.key_algorithm is not key.algorithm:
+        findings.refuse(
+            "key_algorithm",
+            Code.KEY_ALGORITHM_DIFFERS,
+            rule="the CSR",
+            asked=f"key algorithm {quoted(request.key_algorithm)}",
+            allowed=key.algorithm.value,
+            fix="leave the key algorithm out: the CSR brings the key",
+        )
+    return key.algorithm

@@ -1,0 +1,117 @@
+"""Subject alternative names (RFC 5280, 4.2.1.6)."""
+
+from profiles.policy import names
+from profiles.policy.errors import Code
+from profiles.policy.judges import patterns
+from profiles.policy.judges.findings import Findings
+from profiles.policy.request import GeneralName, IssuanceRequest
+from profiles.policy.rules import TemplateRules, ValueRule
+from profiles.policy.vocabulary import NameType, as_word
+from profiles.policy.wording import listed, quoted, shown
+
+_PATH = "subject_alternative_names"
+# More make a certificate that few programs read, and cost more to judge than one request should.
+MOST_NAMES = 1_000
+
+
+def judge_alternative_names(
+    findings: Findings, *, rules: TemplateRules, request: IssuanceRequest
+) -> tuple[GeneralName, ...]:
+    """The names in normal form, each once, in the order asked."""
+    asked = request.subject_alternative_names
+    if len(asked) > MOST_NAMES:
+        findings.refuse(
+            _PATH,
+            Code.TOO_MANY_NAMES,
+            rule="limit of subject alternative names",
+            asked=f"{len(asked)} subject alternative names",
+            allowed=f"at most {MOST_NAMES}",
+            fix=f"spread the names over several certificates of at most {MOST_NAMES} names",
+        )
+        return ()
+    granted: dict[GeneralName, None] = {}
+    for index, name in enumerate(asked):
+        path = f"{_PATH}/{index}"
+        normal = _normal(findings, path, name)
+        if normal is None:
+            continue
+        if normal in granted:
+            findings.note(f"{_label(normal.type)} {quoted(name.value)} was asked for twice and is written once")
+            continue
+        granted[normal] = None
+        _judge_name(findings, path, rules, normal)
+    _judge_required(findings, rules, tuple(granted))
+    return tuple(granted)
+
+
+def _label(kind: str) -> str:
+    return f"{kind} SAN"
+
+
+def _normal(findings: Findings, path: str, name: GeneralName) -> GeneralName | None:
+    kind = as_word(name.type, NameType)
+    if kind is None:
+        findings.refuse(
+            path,
+            Code.TYPE_NOT_SUPPORTED,
+            rule="kinds of subject alternative names",
+            asked=f"{_label(shown(name.type))} {quoted(name.value)}",
+            allowed=listed(NameType),
+            fix=f"leave the {shown(name.type)} out",
+        )
+        return None
+    try:
+        return names.normalise(name)
+    except names.InvalidName as defect:
+        findings.refuse(
+            path,
+            Code.INVALID_VALUE,
+            rule="RFC 5280, 4.2.1.6",
+            asked=f"{_label(kind)} {quoted(name.value)}",
+            allowed=defect.reason,
+            fix=defect.fix,
+        )
+        return None
+
+
+def _judge_name(findings: Findings, path: str, rules: TemplateRules, name: GeneralName) -> None:
+    kind = NameType(name.type)
+    rule = rules.subject_alternative_names.get(kind)
+    if rule is None:
+        kinds = rules.subject_alternative_names
+        findings.refuse(
+            path,
+            Code.TYPE_NOT_ALLOWED,
+            rule="template sans",
+            asked=f"{_label(kind)} {quoted(name.value)}",
+            allowed=listed(_label(each) for each in kinds) if kinds else "no subject alternative names",
+            fix=f"leave the {_label(kind)} out",
+        )
+        return
+    judged = _judged(path, kind, rule)
+    if patterns.refuse_denied(findings, judged, name.value) or not rule.allowed:
+        return
+    if not patterns.matches_any((*rule.required, *rule.allowed), name.value, kind):
+        patterns.refuse_mismatch(findings, judged, name.value, "allowed", (*rule.required, *rule.allowed))
+
+
+def _judge_required(findings: Findings, rules: TemplateRules, granted: tuple[GeneralName, ...]) -> None:
+    """Each required pattern is met by some name of its kind."""
+    for kind, rule in rules.subject_alternative_names.items():
+        judged = _judged(_PATH, kind, rule)
+        values = [name.value for name in granted if name.type == kind]
+        for pattern in rule.required:
+            if any(names.matches(pattern, value, kind) for value in values):
+                continue
+            findings.refuse(
+                _PATH,
+                Code.REQUIRED_NOT_MET if values else Code.REQUIRED_MISSING,
+                rule=f"{judged.place} required",
+                asked=f"{judged.label} {listed(values)}" if values else f"no {judged.label}",
+                allowed=shown(pattern),
+                fix=patterns.way_in(judged, (pattern,)),
+            )
+
+
+def _judged(path: str, kind: NameType, rule: ValueRule) -> patterns.Judged:
+    return patterns.Judged(kind, rule, path, _label(kind), f"template sans/{kind}")

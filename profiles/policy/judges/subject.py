@@ -1,0 +1,147 @@
+"""The subject: its attributes, and whether there is a name at all."""
+
+from collections.abc import Mapping
+
+from profiles.policy import names
+from profiles.policy.errors import Code
+from profiles.policy.judges import patterns
+from profiles.policy.judges.findings import Findings
+from profiles.policy.request import AttributeValue, IssuanceRequest
+from profiles.policy.rules import ProfileDefaults, TemplateRules, ValueRule
+from profiles.policy.vocabulary import SubjectAttribute, as_word
+from profiles.policy.wording import listed, quoted, shown
+
+_FROM_PROFILE = " (the profile's default)"
+
+
+def judge_subject(
+    findings: Findings, *, rules: TemplateRules, defaults: ProfileDefaults, request: IssuanceRequest
+) -> tuple[AttributeValue, ...]:
+    """The subject in the order of encoding, filled from the profile's defaults."""
+    filled = _missing(defaults, request)
+    findings.warnings.extend(
+        f"{attribute.type} was not asked for: {quoted(attribute.value)} is filled in from the profile"
+        for attribute in filled
+    )
+    granted: list[AttributeValue] = []
+    for attribute, origin in [*((each, "") for each in request.subject), *((each, _FROM_PROFILE) for each in filled)]:
+        normal = _normal(findings, attribute, origin)
+        if normal is None:
+            continue
+        granted.append(normal)
+        _judge_value(findings, rules.subject, normal, origin)
+    _judge_presence(findings, rules.subject, [*request.subject, *filled], granted)
+    order = list(SubjectAttribute)
+    return tuple(sorted(granted, key=lambda attribute: order.index(SubjectAttribute(attribute.type))))
+
+
+def judge_presence_of_names(findings: Findings, *, defaults: ProfileDefaults, request: IssuanceRequest) -> None:
+    """A certificate names somebody: in its subject or beside it (RFC 5280, 4.1.2.6)."""
+    if request.subject or request.subject_alternative_names or _missing(defaults, request):
+        return
+    findings.refuse(
+        "subject/common_name",
+        Code.NAME_MISSING,
+        rule="RFC 5280, 4.1.2.6",
+        asked="neither a subject nor a subject alternative name",
+        allowed="a subject, a subject alternative name, or both",
+        fix="give a common_name or at least one subject alternative name",
+    )
+
+
+def _missing(defaults: ProfileDefaults, request: IssuanceRequest) -> tuple[AttributeValue, ...]:
+    """What the profile fills in; a CSR's subject is the applicant's word unless it is empty."""
+    if request.applicant_key is not None and request.subject:
+        return ()
+    asked = {attribute.type for attribute in request.subject}
+    return tuple(attribute for attribute in defaults.subject if attribute.type not in asked)
+
+
+def _normal(findings: Findings, attribute: AttributeValue, origin: str) -> AttributeValue | None:
+    kind = as_word(attribute.type, SubjectAttribute)
+    if kind is None:
+        findings.refuse(
+            "subject",
+            Code.TYPE_NOT_SUPPORTED,
+            rule="subject attributes",
+            asked=f"subject attribute {shown(attribute.type)} with value {quoted(attribute.value)}",
+            allowed=listed(SubjectAttribute),
+            fix=f"leave the attribute {shown(attribute.type)} out of the subject",
+        )
+        return None
+    try:
+        return names.normalise_attribute(attribute)
+    except names.InvalidName as defect:
+        findings.refuse(
+            f"subject/{kind}",
+            Code.INVALID_VALUE,
+            rule="RFC 5280, appendix A",
+            asked=f"{kind} {quoted(attribute.value)}{origin}",
+            allowed=defect.reason,
+            fix=defect.fix,
+        )
+        return None
+
+
+def _judge_value(
+    findings: Findings, rules: Mapping[SubjectAttribute, ValueRule], attribute: AttributeValue, origin: str
+) -> None:
+    kind = SubjectAttribute(attribute.type)
+    rule = rules.get(kind)
+    if rule is None:
+        findings.refuse(
+            f"subject/{kind}",
+            Code.TYPE_NOT_ALLOWED,
+            rule="template subject",
+            asked=f"{kind} {quoted(attribute.value)}{origin}",
+            allowed=listed(rules) if rules else "no subject attributes",
+            fix=f"leave {kind} out",
+        )
+        return
+    judged = _judged(kind, rule, origin)
+    if patterns.refuse_denied(findings, judged, attribute.value):
+        return
+    permitting = (*rule.required, *rule.allowed)
+    # An attribute may stand in a subject more than once: what is neither required nor allowed does not slip in beside.
+    if permitting and not patterns.matches_any(permitting, attribute.value, kind):
+        which = "required" if rule.required else "allowed"
+        patterns.refuse_mismatch(findings, judged, attribute.value, which, rule.required or rule.allowed)
+
+
+def _judge_presence(
+    findings: Findings,
+    rules: Mapping[SubjectAttribute, ValueRule],
+    asked: list[AttributeValue],
+    granted: list[AttributeValue],
+) -> None:
+    """A required attribute is there and one of its values fits; a value that fits nothing is refused already."""
+    for kind, rule in rules.items():
+        if not rule.required:
+            continue
+        judged = _judged(kind, rule)
+        values = [attribute.value for attribute in granted if attribute.type == kind]
+        if not any(attribute.type == kind for attribute in asked):
+            findings.refuse(
+                judged.path,
+                Code.REQUIRED_MISSING,
+                rule=f"{judged.place} required",
+                asked=f"no {kind}",
+                allowed=listed(rule.required),
+                fix=patterns.way_in(judged, rule.required),
+            )
+        elif values and all(
+            patterns.matches_any(rule.allowed, value, kind) and not patterns.matches_any(rule.required, value, kind)
+            for value in values
+        ):
+            findings.refuse(
+                judged.path,
+                Code.REQUIRED_NOT_MET,
+                rule=f"{judged.place} required",
+                asked=f"{kind} {listed(values)}",
+                allowed=listed(rule.required),
+                fix=patterns.way_out(judged, rule.required, values[0]),
+            )
+
+
+def _judged(kind: SubjectAttribute, rule: ValueRule, origin: str = "") -> patterns.Judged:
+    return patterns.Judged(kind, rule, f"subject/{kind}", kind.value, f"template subject/{kind}", origin)

@@ -1,0 +1,410 @@
+"""Subject and subjectAltName values: their normal form, and patterns over them.
+
+Host names are brought to A-labels by the ``idna`` package (UTS #46, non-transitional), the one dependency of the policy
+outside the standard library, whose own ``idna`` codec is of 2003.
+"""
+
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+import idna
+
+from profiles.policy.request import AttributeValue, GeneralName
+from profiles.policy.vocabulary import NameType, SubjectAttribute, as_word
+from profiles.policy.wording import quoted
+
+# RFC 5280, appendix A: ub-common-name, ub-organization-name and so on.
+_UPPER_BOUNDS: Final[Mapping[SubjectAttribute, int]] = {
+    SubjectAttribute.COUNTRY: 2,
+    SubjectAttribute.ORGANIZATION: 64,
+    SubjectAttribute.ORGANIZATIONAL_UNIT: 64,
+    SubjectAttribute.STATE: 128,
+    SubjectAttribute.COMMON_NAME: 64,
+    SubjectAttribute.LOCALITY: 128,
+}
+# Controls, lone surrogates (no UTF8String holds them), line and paragraph separators.
+_UNWRITABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+# They make a name read as another one.
+_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+_LDH_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+_DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+# RFC 3986, appendix A, as far as characters go.
+_URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?://(?P<authority>[^/?#]*))?(?P<rest>.*)", re.DOTALL)
+_URI_REST = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*")
+_URI_USERINFO = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*")
+_URI_PORT = re.compile(r"[0-9]{1,5}")
+
+_LONGEST_RAW_NAME = 4_096
+_LONGEST_URI = 2_048
+
+
+class InvalidName(ValueError):
+    """A value that no certificate may carry.
+
+    Attributes:
+        reason: what is wrong with it, a clause.
+        fix: what to do about it, a sentence without its full stop.
+    """
+
+    def __init__(self, reason: str, fix: str) -> None:
+        super().__init__(f"{reason}; {fix}")
+        self.reason = reason
+        self.fix = fix
+
+
+# --- Normal forms ---------------------------------------------------------------------------------------------------
+
+
+def normalise_attribute(attribute: AttributeValue) -> AttributeValue:
+    """The subject attribute as it will be encoded: trimmed, in NFC, a country in capitals.
+
+    Raises:
+        InvalidName: empty, too long (RFC 5280, appendix A), control characters, or a type that no template speaks of.
+    """
+    kind = as_word(attribute.type, SubjectAttribute)
+    if kind is None:
+        raise InvalidName("no template can allow this attribute", "leave the attribute out")
+    text = _writable(attribute.value, kind.value)
+    bound = _UPPER_BOUNDS[kind]
+    if kind is SubjectAttribute.COUNTRY:
+        if not re.fullmatch("[A-Za-z]{2}", text):
+            raise InvalidName("a country is two letters", "use the ISO 3166 code of the country, for example US")
+        text = text.upper()
+    elif len(text) > bound:
+        raise InvalidName(f"it has {len(text)} characters, RFC 5280 allows {bound}", f"use at most {bound} characters")
+    return AttributeValue(kind, text)
+
+
+def normalise(name: GeneralName) -> GeneralName:
+    """The name as it will be encoded: A-labels in lower case, compressed addresses.
+
+    Raises:
+        InvalidName: no legal name of its kind (RFC 5280, 4.2.1.6), or a kind that no template speaks of.
+    """
+    kind = as_word(name.type, NameType)
+    if kind is None:
+        raise InvalidName("no template can allow this kind of name", "leave the name out")
+    return GeneralName(kind, _NORMAL_FORMS[kind](_writable(name.value, kind.value)))
+
+
+def _writable(value: str, what: str) -> str:
+    if len(value) > _LONGEST_RAW_NAME:
+        raise InvalidName(f"it has {len(value)} characters", f"shorten the {what}")
+    text = unicodedata.normalize("NFC", value).strip()
+    if not text:
+        raise InvalidName("it is empty", f"give the {what} a value or leave it out")
+    if any(unicodedata.category(character) in _UNWRITABLE or character in _BIDI_CONTROLS for character in text):
+        raise InvalidName("it has control characters", f"use only printable characters in the {what}")
+    return text
+
+
+def _dns_name(text: str) -> str:
+    if _is_ip_address(text):
+        raise InvalidName("it is an IP address", f"ask for it as ip_address: {quoted(text)}")
+    if text.startswith("*."):
+        return _checked_length("*." + _host(text[2:]))
+    return _host(text)
+
+
+def _host(text: str) -> str:
+    """RFC 1123 host name in A-labels: letters, digits and inner hyphens; a final dot is dropped."""
+    if not text.isascii():
+        text = _mapped(text)
+    host = text.lower().removesuffix(".")
+    if len(host) > _LONGEST_RAW_NAME:
+        raise InvalidName("the name is too long", "use at most 253 characters")
+    if "_" in host:
+        raise InvalidName("host names have no underscores", f"use {quoted(host.replace('_', '-'))}")
+    name = ".".join(_label(label) for label in host.split("."))
+    if name.replace(".", "").isdigit() and "." in name:
+        raise InvalidName(
+            "it is an IP address, or looks like one", "ask for a host name here, and addresses as ip_address"
+        )
+    return _checked_length(name)
+
+
+def _checked_length(name: str) -> str:
+    # RFC 1035, 2.3.4: 255 octets on the wire are 253 characters.
+    if len(name) > 253:
+        raise InvalidName(f"the name has {len(name)} characters", "use at most 253 characters")
+    return name
+
+
+def _mapped(text: str) -> str:
+    try:
+        return idna.uts46_remap(text, std3_rules=False, transitional=False)
+    except ValueError:
+        raise InvalidName("it has characters that no host name may have", "use letters, digits and hyphens") from None
+
+
+def _label(label: str) -> str:
+    if "*" in label:
+        raise InvalidName("a wildcard must be the whole leftmost label", "write it as in *.example.com")
+    if not label:
+        raise InvalidName("a label is empty", "remove the extra dot")
+    if len(label) > 255:
+        raise InvalidName("a label is too long", "use at most 63 characters between two dots")
+    if not label.isascii() or label.startswith("xn--"):
+        label = _a_label(label)
+    if not _LDH_LABEL.fullmatch(label):
+        raise InvalidName(
+            f"the label {quoted(label)} is not letters, digits and inner hyphens",
+            "use a plain host name as host.example.com",
+        )
+    if len(label) > 63:
+        raise InvalidName(f"the label {quoted(label)} has {len(label)} characters", "use at most 63 between two dots")
+    return label
+
+
+def _a_label(label: str) -> str:
+    try:
+        return idna.alabel(label).decode("ascii")
+    except ValueError:
+        raise InvalidName(
+            f"the label {quoted(label)} is no internationalised label", "check its spelling (IDNA 2008, UTS #46)"
+        ) from None
+
+
+def _ip_address(text: str) -> str:
+    address = _parsed_address(text)
+    if address is None:
+        fix = "give one address as 10.0.0.1 or 2001:db8::1, without brackets, zone or prefix length"
+        raise InvalidName("it is not an IP address", fix)
+    return address.compressed
+
+
+def _parsed_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return None if "%" in text else ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _is_ip_address(text: str) -> bool:
+    return _parsed_address(text.strip("[]")) is not None
+
+
+def _email(text: str) -> str:
+    local, at, host = text.rpartition("@")
+    if not at:
+        raise InvalidName("it is not an email address", "write it as name@example.com")
+    if not local.isascii():
+        # RFC 5280, 4.2.1.6: rfc822Name is an IA5String. The other form, SmtpUTF8Mailbox, few programs read.
+        raise InvalidName("the part before @ is not ASCII", "use an ASCII address; the host may be international")
+    if len(local) > 64 or not _DOT_ATOM.fullmatch(local):
+        raise InvalidName("the part before @ is not a plain mailbox name", "write it as name@example.com")
+    address = f"{local}@{_host(host)}"
+    if len(address) > 254:
+        raise InvalidName(f"the address has {len(address)} characters", "use at most 254 characters")
+    return address
+
+
+def _uri(text: str) -> str:
+    parts = _URI.fullmatch(text)
+    if parts is None or not (parts["authority"] or parts["rest"]):
+        raise InvalidName("it is not an absolute URI", "begin with a scheme, as in https://host.example.com/path")
+    if not _URI_REST.fullmatch(parts["rest"]):
+        raise InvalidName("it has characters that URIs do not have", "percent-encode all but plain ASCII (RFC 3986)")
+    uri = parts["scheme"].lower() + ":"
+    if parts["authority"] is not None:
+        uri += "//" + _authority(parts["authority"])
+    uri += parts["rest"]
+    if len(uri) > _LONGEST_URI:
+        raise InvalidName(f"it has {len(uri)} characters", f"use at most {_LONGEST_URI} characters")
+    return uri
+
+
+def _authority(text: str) -> str:
+    """RFC 5280, 4.2.1.6: with an authority, the host is a fully qualified domain name or an IP address."""
+    userinfo, at, location = text.rpartition("@")
+    if ":" in userinfo:
+        raise InvalidName("it holds a password, and certificates are public", "remove the password")
+    if not _URI_USERINFO.fullmatch(userinfo):
+        raise InvalidName("its user name has characters that URIs do not have", "percent-encode them (RFC 3986)")
+    host, port = _host_and_port(location)
+    return f"{userinfo}{at}{host}{port}"
+
+
+def _host_and_port(location: str) -> tuple[str, str]:
+    host, colon, port = location.rpartition(":")
+    if not colon or location.endswith("]"):
+        host, colon, port = location, "", ""
+    if colon and not (_URI_PORT.fullmatch(port) and int(port) <= 65_535):
+        raise InvalidName("its port is not a number up to 65535", "correct the port or leave it out")
+    address = _parsed_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
+    if isinstance(address, ipaddress.IPv6Address):
+        return f"[{address.compressed}]", colon + port
+    if address is not None and not host.startswith("["):
+        return address.compressed, colon + port
+    if not host:
+        raise InvalidName("it names no host", "put a host name after //")
+    name = _host(host)
+    if "." not in name:
+        raise InvalidName("its host has no domain", f"use the full name of the host, for example {name}.example.com")
+    return name, colon + port
+
+
+_NORMAL_FORMS = {
+    NameType.EMAIL: _email,
+    NameType.DNS_NAME: _dns_name,
+    NameType.URI: _uri,
+    NameType.IP_ADDRESS: _ip_address,
+}
+
+
+# --- Patterns -------------------------------------------------------------------------------------------------------
+
+
+def matches(pattern: str, value: str, kind: NameType | SubjectAttribute) -> bool:
+    """Whether a value in normal form fits a pattern that allows or requires.
+
+    ``*`` stands for any run of characters, dots and none at all included; all else is literal, anchored at both ends.
+    Case does not count in subjects (RFC 5280, 7.1), hosts and mailboxes; it does in the path of a URI. A network
+    (``10.0.0.0/8``) matches its addresses. In a URI pattern a wildcard of the host stays in the host, so that
+    ``https://*.example.com/*`` never lets ``https://evil.test/x.example.com/`` through. Linear in pattern and value.
+    """
+    if kind is NameType.IP_ADDRESS:
+        network = _network(pattern)
+        if network is not None:
+            address = _parsed_address(value)
+            return address is not None and address in network
+    if not _pieces_match(_pieces(pattern, kind), _folded(value, kind)):
+        return False
+    return kind is not NameType.URI or _uri_parts_match(pattern, value)
+
+
+def denies(pattern: str, value: str, kind: NameType | SubjectAttribute) -> bool:
+    """Whether a value in normal form fits a pattern that denies: as ``matches``, but without a way around.
+
+    A wildcard name is denied where it would cover a denied name (``*.example.com`` for ``admin.example.com``), an
+    IPv4-mapped IPv6 address like the address in it, and a URI by its whole text.
+    """
+    if kind is NameType.IP_ADDRESS:
+        mapped = getattr(_parsed_address(value), "ipv4_mapped", None)
+        return matches(pattern, value, kind) or (mapped is not None and matches(pattern, mapped.compressed, kind))
+    pieces = _pieces(pattern, kind)
+    if _pieces_match(pieces, _folded(value, kind)):
+        return True
+    return kind is NameType.DNS_NAME and value.startswith("*.") and _match_some_label(pieces, value[1:])
+
+
+def is_wildcard(pattern: str) -> bool:
+    """Whether the pattern stands for more than one value."""
+    return "*" in pattern
+
+
+@lru_cache(maxsize=4096)
+def _network(pattern: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    if "/" not in pattern:
+        return None
+    try:
+        return ipaddress.ip_network(pattern.strip(), strict=False)
+    except ValueError:
+        return None
+
+
+def is_network(pattern: str) -> bool:
+    """Whether the pattern is a network in CIDR notation."""
+    return _network(pattern) is not None
+
+
+@lru_cache(maxsize=4096)
+def _pieces(pattern: str, kind: NameType | SubjectAttribute) -> tuple[str, ...]:
+    """The literal runs between the wildcards, in the form that ``_folded`` gives to values."""
+    pattern = pattern.strip()
+    match kind:
+        case NameType.DNS_NAME:
+            pattern = _host_pattern(pattern)
+        case NameType.EMAIL:
+            local, at, host = pattern.rpartition("@")
+            pattern = local.casefold() + at + _host_pattern(host)
+        case NameType.URI:
+            scheme, authority, rest = _uri_parts(pattern)
+            pattern = scheme + _host_pattern(authority) + rest
+        case NameType.IP_ADDRESS:
+            address = _parsed_address(pattern)
+            pattern = pattern.lower() if address is None else address.compressed
+        case _:
+            return tuple(_folded(piece, kind) for piece in pattern.split("*"))
+    return tuple(pattern.split("*"))
+
+
+def _folded(text: str, kind: NameType | SubjectAttribute) -> str:
+    """The form of a value in which two equal values are equal texts."""
+    if isinstance(kind, SubjectAttribute):
+        # caseIgnoreMatch, prepared as RFC 4518 does: NFKC, case folded, invisible characters dropped, white space one.
+        compatible = unicodedata.normalize("NFKC", text).casefold()
+        visible = "".join(character for character in compatible if unicodedata.category(character) != "Cf")
+        return re.sub(r"\s+", " ", visible)
+    # Nobody tells mailboxes apart by case, and a denied one must not pass in capitals.
+    return text.casefold() if kind is NameType.EMAIL else text
+
+
+def _host_pattern(pattern: str) -> str:
+    """Lower case, no final dot, U-labels as A-labels where a label holds no wildcard."""
+    labels = pattern.removesuffix(".").casefold().split(".")
+    return ".".join(label if label.isascii() or "*" in label else _a_label_or_same(label) for label in labels)
+
+
+def _a_label_or_same(label: str) -> str:
+    try:
+        return _a_label(_mapped(label))
+    except InvalidName:
+        return label
+
+
+def _uri_parts(uri: str) -> tuple[str, str, str]:
+    """Scheme with ``://``, authority, rest; the first two are empty where there is no authority."""
+    scheme, separator, after = uri.partition("://")
+    if not separator or re.search("[/?#]", scheme):
+        return "", "", uri
+    end = re.search("[/?#]", after)
+    cut = len(after) if end is None else end.start()
+    return scheme.lower() + separator, after[:cut], after[cut:]
+
+
+def _uri_parts_match(pattern: str, value: str) -> bool:
+    scheme, authority, rest = _uri_parts(pattern.strip())
+    if not scheme:
+        return True
+    value_scheme, value_authority, value_rest = _uri_parts(value)
+    if not rest and authority.endswith("*"):
+        rest = "*"
+    return (
+        _pieces_match(tuple(scheme.split("*")), value_scheme)
+        and _pieces_match(tuple(_host_pattern(authority).split("*")), value_authority)
+        and _pieces_match(tuple(rest.split("*")), value_rest)
+    )
+
+
+def _pieces_match(pieces: Sequence[str], text: str) -> bool:
+    """Each piece where it first fits: no other choice could do better, so there is nothing to go back to."""
+    first, *others = pieces
+    if not others:
+        return text == first
+    *middle, last = others
+    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
+        return False
+    start, end = len(first), len(text) - len(last)
+    for piece in middle:
+        found = text.find(piece, start, end)
+        if found < 0:
+            return False
+        start = found + len(piece)
+    return True
+
+
+def _match_some_label(pieces: Sequence[str], suffix: str) -> bool:
+    """Whether the pieces match some name made of one label and the suffix, which begins with a dot."""
+    for index, piece in enumerate(pieces):
+        head, dot, tail = piece.partition(".")
+        if dot:  # The label can only end here, at the first literal dot ...
+            return bool(index or head) and _pieces_match((dot + tail, *pieces[index + 1 :]), suffix)
+        if index + 1 < len(pieces) and _pieces_match(("", *pieces[index + 1 :]), suffix):
+            return True  # ... or inside the wildcard after this piece.
+    return False
