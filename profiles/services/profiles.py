@@ -27,7 +27,7 @@ from profiles.models import (
 )
 from profiles.policy.errors import DuplicateRule, RuleError
 from profiles.policy.rules import ProfileDefaults
-from profiles.policy.vocabulary import IssuerType
+from profiles.policy.vocabulary import IssuerType, SubjectAttribute
 from profiles.querysets import with_relations
 from profiles.services.columns import DESCRIPTION_MAX_LENGTH, apply, shape_violation, text_violations
 from profiles.usage import usage
@@ -69,8 +69,12 @@ class AcmeSettings:
     skip_eab_binding: bool = False
 
 
-# The columns that an update may name, beside the settings of the enrollment methods; the rest of a profile never changes.
+# What an update may name beside the settings of the enrollment methods; the rest of a profile never changes.
 COLUMNS = frozenset({"slug", "description", "enrollment_method", "issuer_type", "defaults", "key_retention"})
+DEFAULTS = (
+    *(attribute.value for attribute in SubjectAttribute),
+    *("ttl_days", "ttl", "key_usages", "extended_key_usages", "key_algorithm", "signature_algorithm"),
+)
 SETTINGS: Mapping[str, type[models.Model]] = {"api": ApiEnrollment, "est": EstEnrollment, "acme": AcmeEnrollment}
 _SETTING_NAMES: Mapping[str, frozenset[str]] = {
     "api": frozenset({"auto_renew", "renew_before_days"}),
@@ -161,7 +165,7 @@ def create_profile(
         "description": description,
         "enrollment_method": enrollment_method,
         "issuer_type": issuer_type,
-        "defaults": dict(defaults or {}),
+        "defaults": _stored_defaults(defaults),
         "key_retention": key_retention,
     }
     settings = {
@@ -184,8 +188,7 @@ def create_profile(
                 *_settings_violations(settings),
             ]
         )
-        if external_settings is not None:
-            raise Forbidden("External settings are for profiles of an external CA; this portal has internal ones.")
+        _refuse_external_settings(external_settings)
         with transaction.atomic():
             template = _usable_template(requester=requester, project=project, template_id=template_id)
             _require_authority(certificate_authority_id, project)
@@ -194,7 +197,7 @@ def create_profile(
             )
             _save_with_free_slug(profile)
             for name, values in settings.items():
-                SETTINGS[name].objects.create(profile=profile, **_stored_settings(values))
+                SETTINGS[name]._default_manager.create(profile=profile, **_stored_settings(values))
             record(
                 event="create-certificate-profile",
                 actor=requester.actor,
@@ -226,11 +229,11 @@ def update_profile(
         Malformed: values, or a combination of them, that no profile can have, with every violation.
         Forbidden: the slug is taken, or the issuer type would change.
     """
-    if unknown := changes.keys() - COLUMNS - SETTINGS.keys():
+    if unknown := changes.keys() - COLUMNS - SETTINGS.keys() - {"external_settings"}:
         raise TypeError(f"a profile has no changeable {', '.join(sorted(unknown))}")
     columns = {name: value for name, value in changes.items() if name in COLUMNS}
     if "defaults" in columns:
-        columns["defaults"] = columns["defaults"] or {}
+        columns["defaults"] = _stored_defaults(columns["defaults"])
     settings = {name: value for name, value in changes.items() if name in SETTINGS}
     with recorded_refusals(
         event="update-certificate-profile",
@@ -238,13 +241,14 @@ def update_profile(
         project_id=profile.project_id,
         subject_type=SUBJECT_TYPE,
         subject_id=str(profile.pk),
-        data={"slug": profile.slug, "fields": sorted(changes)},
+        data={"slug": profile.slug, "fields": tuple(sorted(changes))},
     ):
         require(requester=requester, action=Action.CERTIFICATE_PROFILES_EDIT, project_id=profile.project_id)
         with transaction.atomic():
             current = _locked(profile)
             _refuse_if_any(_change_violations(current, columns, settings))
             _require_same_issuer_type(current, columns)
+            _refuse_external_settings(changes.get("external_settings"))
             _require_free_slug(current, columns.get("slug", current.slug))
             changed = _applied(current, columns)
             for name, values in settings.items():
@@ -261,7 +265,7 @@ def update_profile(
 
 
 def delete_profile(*, requester: Requester, profile: CertificateProfile) -> None:
-    """Remove a profile with its settings; its certificates stay and lose their profile. ``profile`` itself keeps its values.
+    """Remove a profile with its settings; its certificates stay and lose it. ``profile`` itself keeps its values.
 
     Raises PermissionDenied or NotFound.
     """
@@ -324,6 +328,11 @@ def _require_authority(authority_id: UUID | None, project: Project) -> None:
         raise NotFound(f"Certificate authority {authority_id} was not found in the project.")
 
 
+def _refuse_external_settings(settings: object) -> None:
+    if settings is not None:
+        raise Forbidden("External settings are for profiles of an external CA; this portal has internal ones only.")
+
+
 def _require_free_slug(profile: CertificateProfile, slug: object) -> None:
     others = CertificateProfile.objects.filter(project_id=profile.project_id, slug=slug).exclude(pk=profile.pk)
     if others.exists():
@@ -368,9 +377,16 @@ def _applied(profile: CertificateProfile, columns: Mapping[str, object]) -> dict
 
 def _require_same_issuer_type(profile: CertificateProfile, columns: Mapping[str, object]) -> None:
     if columns.get("issuer_type", profile.issuer_type) != profile.issuer_type:
-        raise Forbidden(
-            f"The issuer type of a profile does not change, as its CA does not: {profile.slug} is {profile.issuer_type}."
-        )
+        raise Forbidden(f"The issuer type of a profile does not change: {profile.slug} is {profile.issuer_type}.")
+
+
+def _stored_defaults(defaults: object) -> object:
+    """Defaults without what fills nothing in: unknown keys, null, and empty text; nothing else is judged here."""
+    if defaults is None:
+        return {}
+    if not isinstance(defaults, Mapping):
+        return defaults
+    return {key: defaults[key] for key in DEFAULTS if defaults.get(key) not in (None, "")}
 
 
 # --- Settings of enrollment methods -----------------------------------------------------------------------------------
@@ -394,7 +410,7 @@ def _told(values: Mapping[str, object]) -> dict[str, JSON]:
 
 
 def _change_settings(profile: CertificateProfile, method: str, values: Mapping[str, object]) -> dict[str, JSON]:
-    row = SETTINGS[method].objects.filter(profile=profile).first()
+    row = SETTINGS[method]._default_manager.filter(profile=profile).first()
     if row is None:
         return {}
     changed = apply(row, _stored_settings(values))

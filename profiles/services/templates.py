@@ -45,7 +45,7 @@ _SLUGS_NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class TemplateDocument:
-    """A template as its author wrote it, in inside spelling; see :meth:`TemplateRules.from_json` for the rules' structure."""
+    """A template as its author wrote it; the structure of the rules is that of :meth:`TemplateRules.from_json`."""
 
     name: str
     description: str = ""
@@ -132,7 +132,7 @@ def update_template(
         project_id=template.project_id,
         subject_type=SUBJECT_TYPE,
         subject_id=str(template.pk),
-        data={"name": template.name, "fields": sorted(changes)},
+        data={"name": template.name, "fields": tuple(sorted(changes))},
     ):
         require(requester=requester, action=Action.CERTIFICATE_TEMPLATES_EDIT, project_id=template.project_id)
         with transaction.atomic():
@@ -218,13 +218,14 @@ def _checked(asked: Mapping[str, object], *, only: Mapping[str, object] | None =
 
 
 def _stored_rules(rules: Mapping[str, Any]) -> dict[str, object]:
-    """Readable rules as they are stored: types and usages in inside spelling, the rest as written, no key that nothing reads."""
-    return {
+    """Readable rules as they are stored: types and usages in inside spelling, the rest as written, known keys only."""
+    stored: dict[str, object] = {rule: _stored_keys(rules[rule], keys) for rule, keys in _KEYS_AS_WRITTEN.items()}
+    return stored | {
         "subject": [_stored_entry(entry, parse_subject_attribute) for entry in rules["subject"] or ()],
         "sans": [_stored_entry(entry, parse_name_type) for entry in rules["sans"] or ()],
         "key_usages": _stored_usages(rules["key_usages"], parse_key_usage),
         "extended_key_usages": _stored_usages(rules["extended_key_usages"], parse_extended_key_usage),
-    } | {rule: _stored_keys(rules[rule], keys) for rule, keys in _KEYS_AS_WRITTEN.items()}
+    }
 
 
 def _stored_entry(entry: Mapping[str, Any], parse_type: Callable[[str], StrEnum]) -> dict[str, object]:

@@ -1,0 +1,29 @@
+"""Addresses of templates and profiles, without trailing slashes."""
+
+from django.urls import path
+
+from profiles.api.views import (
+    CertificatePoliciesView,
+    CertificatePolicyView,
+    CertificateProfileBySlugView,
+    CertificateProfilesView,
+    CertificateProfileView,
+    CertificateTemplatesView,
+    CertificateTemplateView,
+)
+
+BASE = "api/v1/cert-manager"
+
+urlpatterns = [
+    path(f"{BASE}/certificate-templates", CertificateTemplatesView.as_view(), name="api-templates"),
+    path(f"{BASE}/certificate-templates/<str:template_id>", CertificateTemplateView.as_view(), name="api-template"),
+    path(f"{BASE}/certificate-policies", CertificatePoliciesView.as_view(), name="api-policies"),
+    path(f"{BASE}/certificate-policies/<str:template_id>", CertificatePolicyView.as_view(), name="api-policy"),
+    path(f"{BASE}/certificate-profiles", CertificateProfilesView.as_view(), name="api-profiles"),
+    path(
+        f"{BASE}/certificate-profiles/slug/<str:slug>",
+        CertificateProfileBySlugView.as_view(),
+        name="api-profile-by-slug",
+    ),
+    path(f"{BASE}/certificate-profiles/<str:profile_id>", CertificateProfileView.as_view(), name="api-profile"),
+]
