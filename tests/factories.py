@@ -3,13 +3,17 @@
 alice is admin of a project, bob a member, charlie an outsider, robot a machine identity.
 """
 
+from datetime import datetime
 from itertools import count
 
+from certificates.models import CertificateAuthority
+from certificates.services.authorities import AuthoritySubject, create_intermediate, create_root
 from pki_portal.access import universal_auth
 from pki_portal.access.models import MachineIdentity, Membership, Project, Role, User
 from pki_portal.access.requester import Requester, requester_of_identity, requester_of_user, system_requester
 from pki_portal.access.services import create_identity, create_project
 from pki_portal.audit.services import Actor
+from profiles.policy.vocabulary import KeyAlgorithm
 
 PASSWORD = "correct horse battery staple"
 ADDRESS = "127.0.0.1"
@@ -71,3 +75,37 @@ def requester_for(member: User | MachineIdentity) -> Requester:
     if isinstance(member, User):
         return requester_of_user(member, address=ADDRESS, request_id=REQUEST_ID)
     return requester_of_identity(member, address=ADDRESS, request_id=REQUEST_ID)
+
+
+def make_authority(
+    project: Project,
+    *,
+    name: str = "",
+    parent: CertificateAuthority | None = None,
+    key_algorithm: KeyAlgorithm = KeyAlgorithm.EC_PRIME256V1,
+    max_path_length: int | None = None,
+    not_after: datetime | None = None,
+) -> CertificateAuthority:
+    """An active CA: a root, or an intermediate under ``parent`` (then of path length 0 unless told otherwise)."""
+    name = name or f"ca-{next(_numbers)}"
+    subject = AuthoritySubject(common_name=f"Acme {name}", organization="Acme", country="US")
+    if parent is None:
+        return create_root(
+            requester=SYSTEM,
+            project=project,
+            name=name,
+            subject=subject,
+            key_algorithm=key_algorithm,
+            max_path_length=max_path_length,
+            not_after=not_after,
+        )
+    return create_intermediate(
+        requester=SYSTEM,
+        project=project,
+        name=name,
+        subject=subject,
+        key_algorithm=key_algorithm,
+        parent=parent,
+        max_path_length=0 if max_path_length is None else max_path_length,
+        not_after=not_after,
+    )

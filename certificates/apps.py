@@ -1,0 +1,17 @@
+"""Issuing and keeping, as a Django application."""
+
+from importlib import import_module
+
+from django.apps import AppConfig
+
+
+class CertificatesConfig(AppConfig):
+    """CAs, certificates, and what is published about them."""
+
+    name = "certificates"
+
+    def ready(self) -> None:
+        """Register the system checks, and answer what profiles ask about certificates."""
+        import_module("certificates.checks")
+        usage = import_module("certificates.usage").CertificatesUsage()
+        import_module("profiles.usage").answer_with(usage)

@@ -1,0 +1,50 @@
+"""Bad configuration of keys stops the start: each check has an id, and its hint is the remedy."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import DatabaseError, connections
+
+from certificates.models import AuthorityKey
+from certificates.services.signing import check_master_key, is_master_key_configured
+from pki_portal.errors import Unavailable
+
+
+@register(Tags.security)
+def check_master_keys_can_be_read(**_: Any) -> Iterable[CheckMessage]:
+    """What is configured as master keys is well-formed; nothing configured is another check's affair."""
+    if not is_master_key_configured():
+        return
+    try:
+        check_master_key()
+    except Unavailable as problem:
+        yield Error(
+            f"The configured master keys cannot be used: {problem.message}",
+            hint="Set PKI_PORTAL_MASTER_KEYS, or the file that PKI_PORTAL_MASTER_KEYS_FILE names, to id:base64 of 32"
+            " bytes; several by commas, the one that seals first.",
+            id="certificates.E001",
+        )
+
+
+@register(Tags.database)
+def check_master_keys_are_there(databases: Sequence[str] | None = None, **_: Any) -> Iterable[CheckMessage]:
+    """Sealed CA keys without any master key can sign nothing."""
+    if is_master_key_configured() or not databases:
+        return
+    if _has_authority_keys():
+        yield Error(
+            "The database holds CA keys, and no master key is configured that could unseal them.",
+            hint="Put the master key file of this installation back (by default master-keys in the state folder), or"
+            " set PKI_PORTAL_MASTER_KEYS. A new master key does not open what an old one sealed.",
+            id="certificates.E002",
+        )
+
+
+def _has_authority_keys() -> bool:
+    """False also where the tables are not there yet: before the first migration."""
+    try:
+        tables = connections["default"].introspection.table_names()
+        return AuthorityKey._meta.db_table in tables and AuthorityKey.objects.exists()
+    except DatabaseError:
+        return False

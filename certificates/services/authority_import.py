@@ -1,0 +1,157 @@
+"""Certificates for our CAs that others signed: read from what was pasted, ordered into a path, compared with the CA."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certificates.services.authority_rules import AuthoritySubject
+from certificates.x509.inspect import CertificateFacts, facts_of
+from certificates.x509.path import verify_path
+from pki_portal.errors import Invalid, Malformed, Violation
+from profiles.policy.vocabulary import KeyUsage
+
+MAX_PEM_LENGTH = 256 * 1024
+MAX_CERTIFICATES = 10
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+# What the library raises for encodings that it will not read, some of it only when a field is looked at.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedPath:
+    """A certificate and its issuers in order, root last, each link verified; at least two of them."""
+
+    path: tuple[x509.Certificate, ...]
+    facts: CertificateFacts
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The CA's own."""
+        return self.path[0]
+
+    @property
+    def chain_pem(self) -> str:
+        """Its issuers, issuer first and root last, without a final newline."""
+        return "\n".join(
+            certificate.public_bytes(Encoding.PEM).decode("ascii").strip() for certificate in self.path[1:]
+        )
+
+
+def read_imported_path(*, certificate: str, certificate_chain: str, now: datetime) -> ImportedPath:
+    """Read one certificate and, in any order, all of its issuers up to a self-signed root, valid at ``now``.
+
+    Raises:
+        Malformed: a text is not PEM of readable certificates, or of too many.
+        Invalid: the certificates form no path, or some are not part of it. Neither repeats what was sent.
+    """
+    own = _read(certificate, field="certificate")
+    if len(own) != 1:
+        raise _unreadable("certificate", f"{len(own)} certificates", "exactly one certificate")
+    chain = [each for each in _read(certificate_chain, field="certificate_chain") if each != own[0]]
+    path = _ordered(own[0], chain)
+    verify_path(path, at=now)
+    return ImportedPath(path=path, facts=facts_of(own[0]))
+
+
+def _read(text: str, *, field: str) -> list[x509.Certificate]:
+    if len(text) > MAX_PEM_LENGTH:
+        raise _unreadable(field, f"{len(text)} characters", f"at most {MAX_PEM_LENGTH} characters")
+    if _PRIVATE_KEY.search(text):
+        raise _unreadable(field, "a private key", "certificates only; a private key never leaves its owner")
+    try:
+        found = x509.load_pem_x509_certificates(text.encode("ascii"))
+        for each in found:
+            facts_of(each)
+    except _UNREADABLE as problem:
+        raise _unreadable(field, "something else", "X.509 certificates in PEM") from problem
+    if len(found) > MAX_CERTIFICATES:
+        raise _unreadable(field, f"{len(found)} certificates", f"at most {MAX_CERTIFICATES} certificates")
+    return found
+
+
+def _unreadable(field: str, asked: str, allowed: str) -> Malformed:
+    fix = f"Send {allowed}."
+    violation = Violation(field=field, code="pem_not_readable", rule="PEM", asked=asked, allowed=allowed, fix=fix)
+    return Malformed(fix, violations=[violation])
+
+
+def _ordered(certificate: x509.Certificate, chain: list[x509.Certificate]) -> tuple[x509.Certificate, ...]:
+    """The path from the certificate up, which must use every member of the chain."""
+    path = [certificate]
+    left = list(chain)
+    while issuer := next((candidate for candidate in left if _is_issued_by(path[-1], candidate)), None):
+        path.append(issuer)
+        left.remove(issuer)
+    if len(path) == 1 or left:
+        unused = "; ".join(each.subject.rfc4514_string() for each in left) or "no issuer"
+        raise Invalid(
+            "The chain does not build up from the certificate.",
+            violations=[
+                Violation(
+                    field="certificate_chain",
+                    code="chain_incomplete",
+                    rule="RFC 5280, 6.1",
+                    asked=f"not part of the path: {unused}"[:1000],
+                    allowed="the issuer of the certificate, its issuer, and so on up to the root, and nothing else",
+                    fix="Send every certificate above the CA's, and no other.",
+                )
+            ],
+        )
+    return tuple(path)
+
+
+def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, *_UNREADABLE):
+        return False
+    return True
+
+
+def match_violations(
+    imported: ImportedPath,
+    *,
+    subject: AuthoritySubject,
+    subject_public_key_info: bytes,
+    max_path_length: int | None,
+) -> Iterator[Violation]:
+    """Whether the certificate is one for this CA: its name, its key, its path length, and the rights of a CA."""
+    facts = imported.facts
+    if {(a.type, a.value) for a in facts.subject} != {(a.type, a.value) for a in subject.attributes()}:
+        yield _mismatch(
+            "subject_differs", facts.subject_name, f"the name of this CA, {subject.name().rfc4514_string()}"
+        )
+    if facts.subject_public_key_info != subject_public_key_info:
+        yield _mismatch("key_differs", facts.key_description, "the key in this CA's CSR")
+    if not facts.is_ca:
+        yield _mismatch("not_a_ca", "CA:FALSE", "a CA certificate (basicConstraints, RFC 5280, 4.2.1.9)")
+    elif max_path_length is not None and facts.path_length != max_path_length:
+        asked = "no limit" if facts.path_length is None else str(facts.path_length)
+        yield _mismatch("path_length_differs", f"path length: {asked}", f"path length: {max_path_length}")
+    # RFC 5280, 4.2.1.3: where the extension is there, both bits are needed; without it everything is allowed.
+    missing = {KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN} - set(facts.key_usages) if facts.key_usages else set()
+    if missing:
+        yield _mismatch("key_usage_missing", ", ".join(facts.key_usages), f"also {', '.join(sorted(missing))}")
+
+
+def _mismatch(code: str, asked: str, allowed: str) -> Violation:
+    return Violation(
+        field="certificate",
+        code=code,
+        rule="certificate for a CA of ours",
+        asked=asked,
+        allowed=allowed,
+        fix="Have the CSR of this CA signed as a CA certificate, and import the result.",
+    )

@@ -1,0 +1,22 @@
+"""What profiles ask about CAs and certificates (:mod:`profiles.usage`), answered."""
+
+from datetime import datetime
+from uuid import UUID
+
+from certificates.models import Certificate, CertificateAuthority
+from certificates.models.certificate import CertificateStatus
+
+
+class CertificatesUsage:
+    """Answers from this app's tables."""
+
+    def is_authority_of_project(self, *, authority_id: UUID, project_id: UUID) -> bool:
+        """Whether that CA exists in that project; its row stays locked until the caller's transaction ends."""
+        authorities = CertificateAuthority.objects.select_for_update()
+        return authorities.filter(pk=authority_id, project_id=project_id).first() is not None
+
+    def count_live_certificates(self, *, profile_id: UUID, now: datetime) -> int:
+        """Certificates of the profile that at ``now`` are neither expired nor revoked."""
+        return Certificate.objects.filter(
+            profile_id=profile_id, status=CertificateStatus.ACTIVE, not_after__gt=now
+        ).count()
