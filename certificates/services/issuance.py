@@ -17,7 +17,7 @@ from certificates.models.certificate import KeySource
 from certificates.models.request import RequestStatus
 from certificates.services.authorities import certification_path_of
 from certificates.services.columns import columns_of
-from certificates.services.idempotency import Claim, IdempotencyKey, claimed
+from certificates.services.idempotency import IdempotencyKey, claimed
 from certificates.services.requests import common_name_of, failed_request_kept, store_request
 from certificates.services.signing import signer_of
 from certificates.services.urls import authority_certificate_url, crl_url
@@ -43,7 +43,7 @@ class IssuedCertificate:
     """What the applicant gets; the only value in which a new private key leaves the service.
 
     Attributes:
-        certification_path: PEM without final newline, issuing CA first, root last; for a self-signed certificate itself.
+        certification_path: PEM without final newline, issuing CA first, root last; a self-signed one is its own.
         private_key: PKCS#8 PEM where the portal made the key, else None. Never stored, never given twice.
         warnings: what was filled in, ignored or granted differently, each a sentence.
         is_replay: an Idempotency-Key stood for this certificate already.

@@ -66,7 +66,7 @@ def failed_request_kept(
     method: EnrollmentMethod,
     metadata: Sequence[Mapping[str, str]],
 ) -> Iterator[None]:
-    """Store the request as failed, in a transaction of its own, if rules refuse it inside the block; raise the refusal again.
+    """If rules refuse it inside the block, store the request as failed, in its own transaction; pass the refusal on.
 
     Stand outside the act's ``transaction.atomic()``. Refusals without violations (permission, a missing part) leave no
     row: the request was never judged.

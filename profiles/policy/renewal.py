@@ -15,7 +15,10 @@ class RenewalSchedule:
 
 
 def schedule_renewal(*, not_before: datetime, not_after: datetime, threshold_days: int) -> RenewalSchedule:
-    """Renewal ``threshold_days`` before the end; a life that is under two days or no longer than that renews after two thirds of it."""
+    """Renewal ``threshold_days`` before the end.
+
+    A life that is under two days, or no longer than the threshold, renews after two thirds of it.
+    """
     life = not_after - not_before
     threshold = timedelta(days=threshold_days)
     if life < 2 * DAY or life <= threshold:
