@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Generic, TypeVar
 
 from profiles.policy.errors import Code
@@ -116,7 +117,7 @@ def _defaults(rule: UsageRule[Usage] | None, from_profile: tuple[Usage, ...] | N
     required = _required(rule)
     if from_profile is None:
         return required, "the template requires"
-    return tuple(dict.fromkeys((*from_profile, *required))), "the profile fills in"
+    return tuple(dict.fromkeys(chain(from_profile, required))), "the profile fills in"
 
 
 def _note_filled(findings: Findings, kind: _Kind[Word], usages: tuple[Word, ...], source: str) -> None:
