@@ -69,7 +69,8 @@ _RETRY_AFTER_DATABASE = 5
 # A body of a megabyte can hold a hundred thousand faults; nobody reads more than these.
 _ISSUES_LIMIT = 200
 
-# Where the first part of a violation's field stands in the body of an issue request; anything else is its own camelCase path.
+# Where the first part of a violation's field stands in the body of an issue request; anything else is its own camelCase
+# path.
 _ATTRIBUTES = "/attributes"
 _POINTER_OF_FIELD: dict[str, str] = {
     "subject": _ATTRIBUTES,
@@ -90,7 +91,8 @@ _CAMEL = re.compile(r"_([a-z0-9])")
 
 
 def pointer_of(field: str) -> str:
-    """JSON pointer (RFC 6901) into the request body for the inside path of a :class:`Violation`; empty for the whole body.
+    """JSON pointer (RFC 6901) into the request body for the inside path of a :class:`Violation`; empty for the whole
+    body.
 
     Of a template rule (``subject/0/type``) the path itself is the pointer.
     """
@@ -170,7 +172,7 @@ def _headers_of(exc: Exception, kind: str) -> dict[str, str]:
     headers: dict[str, str] = {}
     retry_after = getattr(exc, "retry_after", None)
     if isinstance(exc, exceptions.Throttled):
-        retry_after = exc.wait or 1
+        retry_after = getattr(exc, "wait", None) or 1
     elif retry_after is None and kind == Unavailable.kind:
         retry_after = _RETRY_AFTER_DATABASE
     if retry_after is not None:
@@ -191,7 +193,7 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response:
     return Response(body, status=status, headers=headers)
 
 
-# --- Issues in the form of the reference's validator ---------------------------------------------------------------------
+# --- Issues in the form of the reference's validator ------------------------------------------------------------------
 
 _EXPECTED = re.compile(r"Expected (\w+), received (\w+)")
 _NUMBER = re.compile(r"-?\d+")
@@ -285,7 +287,7 @@ def _detail_of_issue(issue: dict[str, Any]) -> dict[str, str]:
     }
 
 
-# --- What Django answers outside a view ---------------------------------------------------------------------------------
+# --- What Django answers outside a view -------------------------------------------------------------------------------
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -3,26 +3,22 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
+from typing import IO, Any, ClassVar, Generic, NoReturn, TypeVar
 from uuid import UUID
 
 from django.db.models import Model, QuerySet
 from rest_framework import serializers
 from rest_framework.fields import empty
 from rest_framework.negotiation import DefaultContentNegotiation
-from rest_framework.pagination import BasePagination
 from rest_framework.parsers import BaseParser, FormParser, JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils import html
 
 from pki_portal.errors import Malformed, TooLarge, Violation
-
-if TYPE_CHECKING:  # the REST framework's views import this module's parser by the settings
-    from rest_framework.views import APIView
 
 BODY_LIMIT = 1024 * 1024
 NESTING_LIMIT = 32
@@ -63,8 +59,8 @@ def parse_uuid(text: str, *, field: str) -> UUID:
 def parse_json(raw: bytes) -> Any:
     """Read one JSON text of at most 1 MiB and 32 levels; an empty one is ``{}``. Raises TooLarge or Malformed.
 
-    Refused besides broken syntax: invalid UTF-8, NaN and Infinity (also as ``1e999``), NUL characters and lone surrogates, which no
-    database column takes. Of a doubled key the last one wins.
+    Refused besides broken syntax: invalid UTF-8, NaN and Infinity (also as ``1e999``), NUL characters and lone
+    surrogates, which no database column takes. Of a doubled key the last one wins.
     """
     if len(raw) > BODY_LIMIT:
         raise TooLarge(f"The body is larger than {BODY_LIMIT} bytes.")
@@ -170,10 +166,10 @@ class StrictFormParser(FormParser):
 class WireNegotiation(DefaultContentNegotiation):
     """A body without a Content-Type is JSON: real clients POST an empty one so."""
 
-    def select_parser(self, request: Request, parsers: Sequence[BaseParser]) -> BaseParser | None:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         """Choose by Content-Type, the first parser where there is none."""
-        if not request.content_type and parsers:
-            return parsers[0]
+        if not request.content_type:
+            return next(iter(parsers), None)
         return super().select_parser(request, parsers)
 
 
@@ -194,9 +190,11 @@ def _json_type(value: object) -> str:
 
 
 class StrictCharField(serializers.CharField):
-    """Text and nothing else: no number passes for text, NULs and lone surrogates are refused, blanks around it are trimmed."""
+    """Text and nothing else: no number passes for text, NULs and lone surrogates are refused, blanks around it are
+    trimmed.
+    """
 
-    default_error_messages: ClassVar[dict[str, str]] = {"invalid_type": "Expected string, received {received}"}
+    default_error_messages: ClassVar[dict[str, Any]] = {"invalid_type": "Expected string, received {received}"}
 
     def run_validation(self, data: Any = empty) -> Any:
         """Check the type before anything turns the value into text."""
@@ -208,7 +206,7 @@ class StrictCharField(serializers.CharField):
 class StrictBooleanField(serializers.BooleanField):
     """``true`` or ``false``; in a query string their names, in any case."""
 
-    default_error_messages: ClassVar[dict[str, str]] = {"invalid_type": "Expected boolean, received {received}"}
+    default_error_messages: ClassVar[dict[str, Any]] = {"invalid_type": "Expected boolean, received {received}"}
     default_empty_html = empty
 
     def get_value(self, dictionary: Mapping[Any, Any]) -> Any:
@@ -226,9 +224,11 @@ class StrictBooleanField(serializers.BooleanField):
 
 
 class StrictIntegerField(serializers.IntegerField):
-    """A whole number between -(2**31 - 1) and 2**31 - 1 unless bounded otherwise; ``7.0`` is one in JSON, ``"7"`` only in a query."""
+    """A whole number between -(2**31 - 1) and 2**31 - 1 unless bounded otherwise; ``7.0`` is one in JSON, ``"7"`` only
+    in a query.
+    """
 
-    default_error_messages: ClassVar[dict[str, str]] = {
+    default_error_messages: ClassVar[dict[str, Any]] = {
         "invalid_type": "Expected number, received {received}",
         "not_integer": "Expected integer, received float",
     }
@@ -257,7 +257,7 @@ class StrictIntegerField(serializers.IntegerField):
 class StrictListField(serializers.ListField):
     """A JSON array of at most 1,000 members unless bounded otherwise; the length is judged before any member is."""
 
-    default_error_messages: ClassVar[dict[str, str]] = {"invalid_type": "Expected array, received {received}"}
+    default_error_messages: ClassVar[dict[str, Any]] = {"invalid_type": "Expected array, received {received}"}
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("max_length", LIST_LIMIT)
@@ -275,7 +275,7 @@ class StrictListField(serializers.ListField):
 class EnumField(serializers.ChoiceField, Generic[E]):
     """A member of ``enum_cls``, read in any case by its value or by one of ``synonyms``, answered by its value."""
 
-    default_error_messages: ClassVar[dict[str, str]] = {
+    default_error_messages: ClassVar[dict[str, Any]] = {
         "invalid_type": "Expected string, received {received}",
         "invalid_choice": "Invalid enum value. Expected {options}, received '{input}'",
     }
@@ -304,7 +304,7 @@ class EnumField(serializers.ChoiceField, Generic[E]):
 class UUIDField(serializers.UUIDField):
     """A UUID as text in its canonical form."""
 
-    default_error_messages: ClassVar[dict[str, str]] = {
+    default_error_messages: ClassVar[dict[str, Any]] = {
         "invalid_type": "Expected string, received {received}",
         "invalid_uuid": "Invalid uuid",
     }
@@ -321,9 +321,9 @@ class UUIDField(serializers.UUIDField):
 class TimeField(serializers.DateTimeField):
     """A time in answers: :func:`iso`."""
 
-    def to_representation(self, value: Any) -> str | None:
+    def to_representation(self, value: datetime) -> str:
         """Write it with milliseconds and ``Z``."""
-        return None if value is None else iso(value)
+        return iso(value)
 
 
 # --- Serializers ------------------------------------------------------------------------------------------------------
@@ -332,7 +332,7 @@ class TimeField(serializers.DateTimeField):
 class WireSerializer(serializers.Serializer[Any]):
     """Base of the input serializers: unknown keys are dropped, as in the reference, and named in :attr:`ignored_keys`."""
 
-    default_error_messages: ClassVar[dict[str, str]] = {"invalid_type": "Expected object, received {received}"}
+    default_error_messages: ClassVar[dict[str, Any]] = {"invalid_type": "Expected object, received {received}"}
 
     def to_internal_value(self, data: Any) -> Any:
         """Take an object only."""
@@ -389,7 +389,7 @@ class PageQuery(WireSerializer):
     limit = StrictIntegerField(required=False, min_value=1, max_value=100)
 
 
-class WirePaginator(BasePagination):
+class WirePaginator:
     """``offset`` and ``limit`` of the query; the answer is ``{<plural>: [...], "totalCount": n}``. Two queries.
 
     A view makes one, pages a queryset and answers with it::
@@ -404,7 +404,7 @@ class WirePaginator(BasePagination):
         self.default_limit = default_limit
         self.total_count = 0
 
-    def paginate_queryset(self, queryset: QuerySet[M], request: Request, view: "APIView | None" = None) -> list[M]:
+    def paginate_queryset(self, queryset: QuerySet[M], request: Request) -> list[M]:
         """The rows of the page asked for. Raises the REST framework's ValidationError (422)."""
         query = PageQuery(data=request.query_params)
         query.is_valid(raise_exception=True)

@@ -7,7 +7,9 @@ from pki_portal.errors import Malformed, Violation
 
 
 def address_of(text: str) -> str | None:
-    """The normal form of a peer's address; None where it is none (a Unix socket). IPv4 behind an IPv6 socket is read as IPv4."""
+    """The normal form of a peer's address; None where it is none (a Unix socket). IPv4 behind an IPv6 socket is read as
+    IPv4.
+    """
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
@@ -39,7 +41,9 @@ def networks_of(texts: Iterable[str], *, field: str) -> list[str]:
 
 
 def is_trusted(address: str | None, networks: Iterable[str]) -> bool:
-    """Tell whether ``address`` lies in one of the networks; one without an address passes only where every network is trusted."""
+    """Tell whether ``address`` lies in one of the networks; one without an address passes only where every network is
+    trusted.
+    """
     networks = set(networks)
     if {"0.0.0.0/0", "::/0"} <= networks:
         return True

@@ -49,7 +49,8 @@ class TokenFacts:
 class BearerAuthentication(BaseAuthentication):
     """Sets ``request.user`` (IdentityPrincipal), ``request.auth`` (TokenFacts) and ``request.requester``. One query.
 
-    A token that has a use limit costs a second one: the count is one conditional UPDATE, so that no two requests share a use.
+    A token that has a use limit costs a second one: the count is one conditional UPDATE, so that no two requests share
+    a use.
     """
 
     def authenticate(self, request: Request) -> tuple[IdentityPrincipal, TokenFacts] | None:
@@ -86,7 +87,9 @@ class BearerAuthentication(BaseAuthentication):
 
 
 def _find(credential: str) -> TokenFacts | None:
-    """One SELECT by the unique index of the hash; plain values, for a model row with its two parents costs twice as much."""
+    """One SELECT by the unique index of the hash; plain values, for a model row with its two parents costs twice as
+    much.
+    """
     row = (
         AccessToken.objects.filter(token_hash=hash_of(credential))
         .order_by()

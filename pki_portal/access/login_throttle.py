@@ -1,8 +1,9 @@
 """Slowing down failed machine logins without ever shutting anyone out for long.
 
-Two leaky buckets in the database, so that all processes count together: one per client id *and* address, which delays the next
-attempt, and one per address, which only turns further failures away unrecorded. A stranger can therefore not lock a program out by
-using its client id, nor everyone behind one proxy; and with secrets of 256 random bits the delay is there for the load, not for the odds.
+Two leaky buckets in the database, so that all processes count together: one per client id *and* address, which delays
+the next attempt, and one per address, which only turns further failures away unrecorded. A stranger can therefore not
+lock a program out by using its client id, nor everyone behind one proxy; and with secrets of 256 random bits the delay
+is there for the load, not for the odds.
 """
 
 import hashlib
@@ -21,7 +22,9 @@ _COUNT_LIMIT = 1000
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """``free`` failures cost nothing; each further one doubles the delay up to ``longest`` seconds; one leaks away every ``leak`` seconds."""
+    """``free`` failures cost nothing; each further one doubles the delay up to ``longest`` seconds; one leaks away
+    every ``leak`` seconds.
+    """
 
     free: int
     longest: int
@@ -37,12 +40,12 @@ class Bucket:
         excess = failure.failures - self.free
         if excess < 0 or self.level(failure, now) < self.free:
             return 0
-        delay = min(self.longest, 2 ** min(excess, 16))
+        delay = min(self.longest, 1 << min(excess, 16))
         return max(0, math.ceil(delay - (now - failure.last_failed_at).total_seconds()))
 
 
-# A client was seen to try 4 times in 4 s and again every 30 s for ever: at 20 s each of its late tries is judged, so a corrected
-# secret works at once.
+# A client was seen to try 4 times in 4 s and again every 30 s for ever: at 20 s each of its late tries is judged, so a
+# corrected secret works at once.
 CLIENT = Bucket(free=3, longest=20, leak=60)
 ADDRESS = Bucket(free=30, longest=10, leak=2)
 

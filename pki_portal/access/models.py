@@ -10,7 +10,8 @@ from django.db import models
 from django.db.models import Q
 
 SLUG_MAX_LENGTH = 36
-# Tokens and secrets carry 256 random bits, so a plain SHA-256 is as strong as a slow hash and one indexed look-up finds it.
+# Tokens and secrets carry 256 random bits, so a plain SHA-256 is as strong as a slow hash and one indexed look-up finds
+# it.
 HASH_LENGTH = 64
 
 
@@ -37,7 +38,7 @@ def any_address() -> list[str]:
 class User(AbstractUser):
     """A person. An active superuser is an administrator of the installation: every project, every act."""
 
-    class Meta(AbstractUser.Meta):  # type: ignore[name-defined, misc]
+    class Meta(AbstractUser.Meta):
         """As Django's own user, by name."""
 
         ordering = ("username",)
@@ -132,7 +133,8 @@ class Membership(models.Model):
 class UniversalAuth(models.Model):
     """How one machine identity logs in with a client id and secrets. Durations are in seconds; a limit of 0 means none.
 
-    ``access_token_ttl`` 0 stands for the longest life, ``access_token_max_ttl`` bounds all renewals together (0: the longest).
+    ``access_token_ttl`` 0 stands for the longest life, ``access_token_max_ttl`` bounds all renewals together (0: the
+    longest).
     """
 
     LONGEST_TTL: ClassVar[int] = 315_360_000
@@ -207,7 +209,9 @@ class ClientSecret(models.Model):
 
 
 class AccessToken(models.Model):
-    """A bearer token of a machine identity: its hash, its life, its uses. ``num_uses`` is counted only where a limit is set."""
+    """A bearer token of a machine identity: its hash, its life, its uses. ``num_uses`` is counted only where a limit is
+    set.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     universal_auth = models.ForeignKey(UniversalAuth, on_delete=models.CASCADE, related_name="access_tokens")

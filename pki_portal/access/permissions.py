@@ -81,8 +81,8 @@ ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
 def require(*, requester: Requester, action: Action, project_id: UUID) -> None:
     """Return if ``requester`` may do ``action`` in the project, else raise. One query.
 
-    Raises NotFound where the requester has no membership in the project (or there is no such project): what belongs to others does
-    not exist for it. Raises PermissionDenied where its role does not include the action.
+    Raises NotFound where the requester has no membership in the project (or there is no such project): what belongs to
+    others does not exist for it. Raises PermissionDenied where its role does not include the action.
     """
     role = _role_in(requester=requester, project_id=project_id)
     if role is None:
@@ -99,7 +99,9 @@ def has_permission(*, requester: Requester, action: Action, project_id: UUID) ->
 
 
 def require_project_creation(*, requester: Requester) -> None:
-    """Return if ``requester`` may create projects (an administrator, or an identity that was given it), else raise PermissionDenied."""
+    """Return if ``requester`` may create projects (an administrator, or an identity that was given it), else raise
+    PermissionDenied.
+    """
     if not (requester.is_unlimited or requester.can_create_projects):
         raise PermissionDenied(f"{requester.name} may not create projects.")
 
@@ -121,9 +123,9 @@ def projects_allowing(*, requester: Requester, action: Action) -> QuerySet[Proje
 
 def memberships_of(requester: Requester) -> QuerySet[Membership]:
     """The rows that give the requester its roles; none for the system."""
-    if requester.kind == "user":
+    if requester.user_id is not None:
         return Membership.objects.filter(user_id=requester.user_id).order_by()
-    if requester.kind == "identity":
+    if requester.identity_id is not None:
         return Membership.objects.filter(identity_id=requester.identity_id).order_by()
     return Membership.objects.none()
 

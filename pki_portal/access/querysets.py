@@ -13,7 +13,7 @@ from pki_portal.errors import NotFound
 
 def identities_visible_to(requester: Requester) -> QuerySet[MachineIdentity]:
     """Identities of the projects in which the requester may read identities, those it made, and itself."""
-    identities = MachineIdentity.objects.all()
+    identities = MachineIdentity.objects.select_related("universal_auth")
     if requester.is_unlimited:
         return identities
     shared = Membership.objects.filter(
@@ -48,3 +48,34 @@ def events_visible_to(*, requester: Requester, project: Project) -> QuerySet[Aud
     """The audit events of a project, newest first. Raises NotFound, PermissionDenied. One query before the rows."""
     require(requester=requester, action=Action.AUDIT_LOG_READ, project_id=project.pk)
     return AuditEvent.objects.filter(project_id=project.pk)
+
+
+def user_memberships(*, requester: Requester, project_id: UUID) -> QuerySet[Membership]:
+    """The people of a project with their roles. Raises NotFound, PermissionDenied. One query before the rows."""
+    require(requester=requester, action=Action.MEMBERS_READ, project_id=project_id)
+    return Membership.objects.filter(project_id=project_id, user__isnull=False).select_related("user")
+
+
+def identity_memberships(*, requester: Requester, project_id: UUID) -> QuerySet[Membership]:
+    """The machine identities of a project with their roles. Raises NotFound, PermissionDenied. One query before the
+    rows.
+    """
+    require(requester=requester, action=Action.IDENTITIES_READ, project_id=project_id)
+    return Membership.objects.filter(project_id=project_id, identity__isnull=False).select_related("identity")
+
+
+def get_user_membership(*, requester: Requester, project_id: UUID, membership_id: UUID) -> Membership:
+    """One person's role. Raises NotFound, PermissionDenied."""
+    membership = user_memberships(requester=requester, project_id=project_id).filter(pk=membership_id).first()
+    if membership is None:
+        raise NotFound(f"Membership {membership_id} was not found.")
+    return membership
+
+
+def get_identity_membership(*, requester: Requester, project_id: UUID, identity_id: UUID) -> Membership:
+    """One machine identity's role. Raises NotFound, PermissionDenied."""
+    rows = identity_memberships(requester=requester, project_id=project_id)
+    membership = rows.filter(identity_id=identity_id).first()
+    if membership is None:
+        raise NotFound(f"Machine identity {identity_id} is not in this project.")
+    return membership

@@ -5,6 +5,7 @@ from typing import Literal
 from uuid import UUID
 
 from django.http import HttpRequest
+from rest_framework.request import Request
 
 from pki_portal.access.addresses import address_of
 from pki_portal.access.models import MachineIdentity, User
@@ -80,8 +81,9 @@ def system_requester(name: str) -> Requester:
     )
 
 
-def requester_of(request: HttpRequest) -> Requester:
-    """Tell who sent ``request``: a REST framework request or a page request with a login session. Raises Unauthenticated.
+def requester_of(request: HttpRequest | Request) -> Requester:
+    """Tell who sent ``request``: a REST framework request or a page request with a login session. Raises
+    Unauthenticated.
 
     The user is read first: on a REST framework request that is what runs the authentication.
     """
@@ -94,18 +96,20 @@ def requester_of(request: HttpRequest) -> Requester:
     raise Unauthenticated("Authentication is required: send a bearer token or log in.")
 
 
-def anonymous_actor(request: HttpRequest) -> Actor:
+def anonymous_actor(request: HttpRequest | Request) -> Actor:
     """The audit's actor for a request that nobody stands behind yet (a login)."""
     return Actor(
         kind="anonymous", id="", name="", address=client_address_of(request), request_id=request_id_of(request)
     )
 
 
-def request_id_of(request: HttpRequest) -> str:
+def request_id_of(request: HttpRequest | Request) -> str:
     """The id that the request id middleware gave; empty without it."""
     return str(getattr(request, "request_id", ""))
 
 
-def client_address_of(request: HttpRequest) -> str | None:
-    """The peer's IP address; None where there is none (a Unix socket). What a client writes into a header counts for nothing."""
+def client_address_of(request: HttpRequest | Request) -> str | None:
+    """The peer's IP address; None where there is none (a Unix socket). What a client writes into a header counts for
+    nothing.
+    """
     return address_of(str(request.META.get("REMOTE_ADDR", "")))

@@ -1,6 +1,7 @@
 """Changing who may do what where: projects, members, machine identities and the links that let people in.
 
-Every function checks what its requester may do, writes its audit event in the same transaction, and records a refusal of its own.
+Every function checks what its requester may do, writes its audit event in the same transaction, and records a refusal
+of its own.
 """
 
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ from pki_portal.access.permissions import (
 from pki_portal.access.querysets import identities_visible_to
 from pki_portal.access.requester import Requester
 from pki_portal.access.tokens import hash_of, new_link_token
-from pki_portal.audit.services import Actor, record, recorded_refusals
+from pki_portal.audit.services import JSON, Actor, record, recorded_refusals
 from pki_portal.errors import Forbidden, Gone, Invalid, NotFound, PermissionDenied, Violation
 
 SLUG_MIN_LENGTH = 5
@@ -296,8 +297,8 @@ def _record_membership(requester: Requester, event: str, membership: Membership,
 def create_identity(*, requester: Requester, name: str, can_create_projects: bool = False) -> MachineIdentity:
     """Make a machine identity that may do nothing yet. Raises PermissionDenied.
 
-    Who may: an administrator, whoever may create projects, and an admin of any project. Only an administrator hands on the right to
-    create projects.
+    Who may: an administrator, whoever may create projects, and an admin of any project. Only an administrator hands on
+    the right to create projects.
     """
     with _recorded(requester, "create-identity", None, "identity", "", name=name):
         _require_identity_creation(requester, can_create_projects=can_create_projects)
@@ -330,7 +331,7 @@ def update_identity(
             can_create_projects = identity.can_create_projects
         if can_create_projects and not identity.can_create_projects:
             _require_identity_creation(requester, can_create_projects=True)
-        before = {"name": identity.name, "canCreateProjects": identity.can_create_projects}
+        before: dict[str, JSON] = {"name": identity.name, "canCreateProjects": identity.can_create_projects}
         with transaction.atomic():
             identity.name = name
             identity.can_create_projects = can_create_projects
@@ -355,10 +356,11 @@ def get_identity(*, requester: Requester, identity_id: UUID) -> MachineIdentity:
 
 
 def require_identity_control(*, requester: Requester, identity: MachineIdentity) -> None:
-    """Return if ``requester`` may change the identity and make secrets for it, else raise PermissionDenied. Two queries.
+    """Return if ``requester`` may change the identity and make secrets for it, else raise PermissionDenied. Two
+    queries.
 
-    A secret gives everything that the identity may do, so control needs an admin of *every* project that the identity is a member of,
-    and the right to create projects where it has that; of an identity in no project the creator has it.
+    A secret gives everything that the identity may do, so control needs an admin of *every* project that the identity
+    is a member of, and the right to create projects where it has that; of an identity in no project the creator has it.
     """
     if requester.is_unlimited:
         return
@@ -394,7 +396,9 @@ def _is_creator(requester: Requester, identity: MachineIdentity) -> bool:
 
 
 def make_set_password_link(user: User) -> str:
-    """Make an absolute address, good once and for 24 hours, at which ``user`` sets a password. The caller hands it over and forgets it."""
+    """Make an absolute address, good once and for 24 hours, at which ``user`` sets a password. The caller hands it over
+    and forgets it.
+    """
     token = new_link_token()
     now = timezone.now()
     with transaction.atomic():

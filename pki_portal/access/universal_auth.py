@@ -63,7 +63,9 @@ class Settings:
 
 
 def attach(*, requester: Requester, identity_id: UUID, settings: Settings | None = None) -> UniversalAuth:
-    """Let an identity log in with secrets. Raises NotFound, PermissionDenied, Malformed, Invalid where it has it already."""
+    """Let an identity log in with secrets. Raises NotFound, PermissionDenied, Malformed, Invalid where it has it
+    already.
+    """
     event = "add-identity-universal-auth"
     with recorded_refusals(event=event, actor=requester.actor, **_about(identity_id)):
         identity = _controlled(requester, identity_id)
@@ -169,7 +171,9 @@ def _life(seconds: int) -> int:
 def create_client_secret(
     *, requester: Requester, identity_id: UUID, description: str = "", num_uses_limit: int = 0, ttl: int = 0
 ) -> IssuedSecret:
-    """Make a secret; ``ttl`` in seconds, 0 for no end, ``num_uses_limit`` in logins, 0 for none. Raises NotFound, PermissionDenied."""
+    """Make a secret; ``ttl`` in seconds, 0 for no end, ``num_uses_limit`` in logins, 0 for none. Raises NotFound,
+    PermissionDenied.
+    """
     event = "create-identity-universal-auth-client-secret"
     with recorded_refusals(event=event, actor=requester.actor, **_about(identity_id)):
         _controlled(requester, identity_id)
@@ -222,7 +226,8 @@ def revoke_client_secret(*, requester: Requester, identity_id: UUID, client_secr
 def log_in(*, client_id: str, client_secret: str, actor: Actor) -> IssuedToken:
     """Give a bearer token for a client id and one of its secrets; ``actor`` is anonymous and carries the address.
 
-    Raises Unauthenticated (unknown id and wrong secret are one refusal), Forbidden from an address that is not trusted, RateLimited.
+    Raises Unauthenticated (unknown id and wrong secret are one refusal), Forbidden from an address that is not trusted,
+    RateLimited.
     """
     now = timezone.now()
     login_throttle.check(client_id=client_id, address=actor.address, now=now)
@@ -290,7 +295,8 @@ def _issue_token(secret: ClientSecret, now: datetime) -> IssuedToken:
 
 
 def renew(*, access_token: str, actor: Actor) -> IssuedToken:
-    """Start the life of a token anew; its text stays. Raises Unauthenticated, TokenRejected, Forbidden, Invalid when it is used up.
+    """Start the life of a token anew; its text stays. Raises Unauthenticated, TokenRejected, Forbidden, Invalid when it
+    is used up.
 
     Unauthenticated too where the new end would lie past the longest life of all renewals together.
     """

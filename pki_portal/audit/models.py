@@ -40,9 +40,11 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
 
 
 class AuditEvent(models.Model):
-    """One act or refusal. ``id`` is a sequence: it may have gaps, and a later id may be committed before an earlier one.
+    """One act or refusal. ``id`` is a sequence: it may have gaps, and a later id may be committed before an earlier
+    one.
 
-    ``chain_position`` and ``chain_hash`` are filled once by the sealer, after the commit, so that writers never wait for each other.
+    ``chain_position`` and ``chain_hash`` are filled once by the sealer, after the commit, so that writers never wait
+    for each other.
     """
 
     id = models.BigAutoField(primary_key=True)

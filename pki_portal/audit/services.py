@@ -12,7 +12,7 @@ from django.utils import timezone
 from pki_portal.audit.models import AuditEvent, Outcome
 from pki_portal.errors import PortalError, Violation
 
-JSON: TypeAlias = "str | int | float | bool | None | Mapping[str, JSON] | list[JSON] | tuple[JSON, ...]"
+JSON: TypeAlias = "str | int | float | bool | Mapping[str, JSON] | list[JSON] | tuple[JSON, ...] | None"
 
 # A refused request can carry a megabyte of nonsense: the record keeps enough to recognise it.
 TEXT_LIMIT = 1000
@@ -21,7 +21,9 @@ VIOLATIONS_LIMIT = 50
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, as plain values; ``kind`` is ``user``, ``identity``, ``system`` or ``anonymous``, ``address`` an IP address."""
+    """Who acts, as plain values; ``kind`` is ``user``, ``identity``, ``system`` or ``anonymous``, ``address`` an IP
+    address.
+    """
 
     kind: str
     id: str
@@ -39,7 +41,9 @@ def record(
     subject_id: str,
     data: Mapping[str, JSON] | None = None,
 ) -> None:
-    """Write one event of a done act in the caller's transaction, so that both commit or neither does. ``data`` holds no secret."""
+    """Write one event of a done act in the caller's transaction, so that both commit or neither does. ``data`` holds no
+    secret.
+    """
     _write(
         event=event,
         outcome=Outcome.DONE,
