@@ -574,10 +574,7 @@ def authority_csr(*, requester: Requester, authority: CertificateAuthority) -> s
                     )
                 ]
             )
-        with transaction.atomic():
-            csr = _csr(authority, signer_of_key(_present_key(authority)))
-            _record("get-ca-csr", requester, authority, data={})
-    return csr
+        return _csr(authority, signer_of_key(_present_key(authority)))
 
 
 def _csr(authority: CertificateAuthority, signer: Signer) -> str:

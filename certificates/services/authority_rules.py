@@ -17,6 +17,8 @@ from profiles.policy.vocabulary import SubjectAttribute
 
 ROOT_LIFE_YEARS = 10
 INTERMEDIATE_LIFE_YEARS = 5
+# UTCTime, which is to be used up to 2049, begins here.
+EARLIEST = datetime(1950, 1, 1, tzinfo=UTC)
 NAME_LENGTH = 64
 # RFC 5280 sets no bound; no path is ever this long, and the columns hold more.
 PATH_LENGTH_LIMIT = 255
@@ -147,7 +149,16 @@ def path_length_violations(max_path_length: int | None) -> Iterator[Violation]:
 
 
 def validity_violations(validity: Validity, *, now: datetime) -> Iterator[Violation]:
-    """A validity runs forward and is not over."""
+    """A validity runs forward, is not over, and can be written (RFC 5280, 4.1.2.5.1)."""
+    if validity.not_before < EARLIEST:
+        yield Violation(
+            field="not_before",
+            code="not_before_too_early",
+            rule="RFC 5280, 4.1.2.5.1",
+            asked=_utc(validity.not_before),
+            allowed=f"not before {_utc(EARLIEST)}",
+            fix="Choose a later start.",
+        )
     if validity.not_after <= validity.not_before:
         yield Violation(
             field="not_after",
