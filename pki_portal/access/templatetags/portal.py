@@ -1,4 +1,4 @@
-"""Tags and filters of the portal's pages: each gives its template every name, so that no page depends on an absent one."""
+"""Tags and filters of the portal's pages; each gives its template every name that it reads."""
 
 import json
 from collections.abc import Mapping
@@ -153,9 +153,15 @@ def field(bound: BoundField, optional: bool = False) -> dict[str, Any]:
 
 
 @register.inclusion_tag("components/violations.html")
-def violations(found: list[Violation] | tuple[Violation, ...], id: str) -> dict[str, Any]:
+def violations(found: list[Violation] | tuple[Violation, ...], owner: str) -> dict[str, Any]:
     """Violations as a list that a control can name in aria-describedby; nothing when there are none."""
-    return {"violations": found, "id": id}
+    return {"violations": found, "id": owner}
+
+
+@register.inclusion_tag("components/violations.html")
+def row_violations(found: list[Violation], number: int) -> dict[str, Any]:
+    """Violations of one line of names."""
+    return {"violations": found, "id": f"name-{number}"}
 
 
 def violations_of(bound: BoundField) -> list[Violation]:
@@ -169,13 +175,13 @@ def violations_of(bound: BoundField) -> list[Violation]:
 
 
 @register.inclusion_tag("components/pem.html")
-def pem(text: str, title: str, filename: str, id: str, download_url: str = "", secret: bool = False) -> dict[str, Any]:
+def pem(text: str, title: str, filename: str, element_id: str, download_url: str = "", secret: bool = False) -> dict[str, Any]:
     """A PEM text with copy and download; a secret one is downloaded from the page itself, for no address serves it."""
     return {
         "text": text,
         "title": title,
         "filename": filename,
-        "id": id,
+        "id": element_id,
         "download_url": download_url,
         "secret": secret,
     }
@@ -183,5 +189,5 @@ def pem(text: str, title: str, filename: str, id: str, download_url: str = "", s
 
 @register.inclusion_tag("components/pagination.html", takes_context=True)
 def pagination(context: Mapping[str, Any], page_obj: Any, target: str = "") -> dict[str, Any]:
-    """Previous and next for a Django page; keeps the query's other parameters; ``target`` is an id for htmx to replace."""
+    """Previous and next for a Django page, with the rest of the query; ``target`` is what htmx replaces."""
     return {"page_obj": page_obj, "target": target, "request": context["request"]}

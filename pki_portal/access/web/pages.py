@@ -78,7 +78,7 @@ View = Callable[..., HttpResponse]
 def project_page(
     *, section: str, action: Action
 ) -> Callable[[Callable[Concatenate[HttpRequest, Page, P], HttpResponse]], View]:
-    """Make a view of ``(request, page, ...)`` into one of ``(request, slug, ...)`` for requesters who may do ``action``."""
+    """Make a view of ``(request, page, ...)`` into one of ``(request, slug, ...)`` for those who may do ``action``."""
 
     def decorate(view: Callable[Concatenate[HttpRequest, Page, P], HttpResponse]) -> View:
         @wraps(view)

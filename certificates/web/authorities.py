@@ -1,0 +1,170 @@
+"""Pages of certificate authorities."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+from certificates.models import AuthorityCertificate, CertificateAuthority
+from certificates.models.authority import AuthorityKind, AuthorityStatus
+from certificates.services.authorities import (
+    authorities_of,
+    authority_certificates_of,
+    authority_csr,
+    certification_path_of,
+    create_intermediate,
+    create_root,
+    delete_authority,
+    find_authority,
+    revocation_lists_of,
+    subject_of,
+    update_authority,
+)
+from certificates.services.urls import authority_certificate_url, crl_url
+from certificates.web.authority_form import AuthorityForm
+from certificates.x509.names import distinguished_name
+from pki_portal.access.permissions import Action
+from pki_portal.access.web.pages import Page, project_page, show
+from pki_portal.errors import NotFound, PortalError
+from profiles.policy.vocabulary import KeyAlgorithm
+
+
+@dataclass(slots=True)
+class Branch:
+    """A CA and the CAs below it."""
+
+    authority: CertificateAuthority
+    branches: list["Branch"] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One certificate of a CA, as its page shows it."""
+
+    row: AuthorityCertificate
+    pem: str
+    chain_pem: str
+    url: str
+
+
+@project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_READ)
+def authorities(request: HttpRequest, page: Page) -> HttpResponse:
+    """Every CA under its parent."""
+    found = authorities_of(requester=page.requester, project_id=page.project.pk).order_by("created_at", "name")
+    return show(request, page, "certificates/authorities.html", {"branches": branches_of(list(found))})
+
+
+@project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_CREATE)
+def create_authority(request: HttpRequest, page: Page) -> HttpResponse:
+    """GET shows the form, POST makes a root or an intermediate."""
+    if request.method != "POST":
+        return show(request, page, "certificates/authority_form.html", {"form": AuthorityForm(project=page.project)})
+    form = AuthorityForm(request.POST, project=page.project)
+    if form.is_valid():
+        try:
+            made = _create(page, form)
+        except PortalError as error:
+            form.refuse(error)
+        else:
+            messages.success(request, f"CA {made.name} was created.")
+            return redirect("authority", page.project.slug, made.pk)
+    return show(request, page, "certificates/authority_form.html", {"form": form}, status=422)
+
+
+@project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_READ)
+def authority(request: HttpRequest, page: Page, authority_id: UUID) -> HttpResponse:
+    """Facts, certificates by version, CRLs; POST ``act`` disables, enables or deletes."""
+    found = _find(page, authority_id)
+    if request.method == "POST":
+        return _act(request, page, found)
+    is_pending = found.status == AuthorityStatus.PENDING_CERTIFICATE
+    may_edit = Action.CERTIFICATE_AUTHORITIES_EDIT.name in page.may
+    context = {
+        "authority": found,
+        "subject": distinguished_name(subject_of(found).name()),
+        "versions": [_version(row) for row in authority_certificates_of(found).order_by("-version")],
+        "crls": [(crl, crl_url(crl.pk)) for crl in revocation_lists_of(found)],
+        "csr": authority_csr(requester=page.requester, authority=found) if is_pending and may_edit else "",
+        "profiles": found.certificate_profiles.order_by("slug"),
+        "children": found.children.order_by("name"),
+    }
+    return show(request, page, "certificates/authority.html", context)
+
+
+@project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_READ)
+def authority_download(request: HttpRequest, page: Page, authority_id: UUID, version: int, part: str) -> HttpResponse:
+    """``certificate`` or ``chain`` (that certificate first, root last) of one version as a file."""
+    found = _find(page, authority_id)
+    row = authority_certificates_of(found).filter(version=version).first()
+    if row is None or part not in {"certificate", "chain"}:
+        raise Http404
+    shown = _version(row)
+    text = shown.pem if part == "certificate" else shown.chain_pem
+    return HttpResponse(text + "\n", content_type="application/x-pem-file")
+
+
+def branches_of(rows: Sequence[CertificateAuthority]) -> list[Branch]:
+    """The rows as trees; one whose parent is not among them stands at the top."""
+    known = {row.pk: Branch(row) for row in rows}
+    tops = []
+    for branch in known.values():
+        parent = known.get(branch.authority.parent_id) if branch.authority.parent_id else None
+        (parent.branches if parent else tops).append(branch)
+    return tops
+
+
+def _create(page: Page, form: AuthorityForm) -> CertificateAuthority:
+    values = form.cleaned_data
+    given = {
+        "requester": page.requester,
+        "project": page.project,
+        "name": values["name"],
+        "subject": form.subject(),
+        "key_algorithm": KeyAlgorithm(values["key_algorithm"]),
+        "not_after": form.ends(),
+        "max_path_length": values["max_path_length"],
+    }
+    if values["kind"] == AuthorityKind.ROOT:
+        return create_root(**given)
+    return create_intermediate(**given, parent=form.chosen_parent())
+
+
+def _act(request: HttpRequest, page: Page, found: CertificateAuthority) -> HttpResponse:
+    act = request.POST.get("act")
+    try:
+        if act == "disable":
+            update_authority(requester=page.requester, authority=found, status=AuthorityStatus.DISABLED)
+            messages.success(request, f"CA {found.name} is disabled: it issues nothing until it is enabled again.")
+        elif act == "enable":
+            update_authority(requester=page.requester, authority=found, status=AuthorityStatus.ACTIVE)
+            messages.success(request, f"CA {found.name} is enabled.")
+        elif act == "delete":
+            delete_authority(requester=page.requester, authority=found)
+            messages.success(request, f"CA {found.name} was deleted.")
+            return redirect("authorities", page.project.slug)
+    except PortalError as error:
+        messages.error(request, error.message)
+    return redirect("authority", page.project.slug, found.pk)
+
+
+def _find(page: Page, authority_id: UUID) -> CertificateAuthority:
+    found = find_authority(requester=page.requester, authority_id=authority_id)
+    if found.project_id != page.project.pk:
+        raise NotFound("There is no such CA in this project.")
+    return found
+
+
+def _version(row: AuthorityCertificate) -> Version:
+    path = [_pem(der) for der in certification_path_of(row)]
+    return Version(
+        row=row, pem=path[0], chain_pem="\n".join(path), url=authority_certificate_url(row.authority_id, row.pk)
+    )
+
+
+def _pem(der: bytes) -> str:
+    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode("ascii").strip()

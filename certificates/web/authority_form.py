@@ -1,0 +1,96 @@
+"""The form that makes a root or an intermediate CA."""
+
+from datetime import UTC, datetime, time
+
+from django import forms
+from django.http import QueryDict
+
+from certificates.models import CertificateAuthority
+from certificates.models.authority import AuthorityKind, AuthorityStatus
+from certificates.services.authorities import AuthoritySubject
+from pki_portal.access.models import Project
+from pki_portal.access.templatetags.portal import words
+from pki_portal.access.web.refusals import Refusal, place, refusal_of
+from pki_portal.errors import PortalError, Violation
+from profiles.policy.vocabulary import KeyAlgorithm
+
+USUAL_KEY = KeyAlgorithm.EC_SECP384R1
+
+
+class AuthorityForm(forms.Form):
+    """Kind, names, key and life of a new CA.
+
+    An intermediate without a parent here waits for a certificate from elsewhere.
+    """
+
+    kind = forms.ChoiceField(label="Type", choices=AuthorityKind.choices, initial=AuthorityKind.ROOT)
+    name = forms.CharField(
+        label="Name",
+        required=False,
+        max_length=64,
+        help_text="Lower-case letters, digits and hyphens; for this portal only.",
+    )
+    parent = forms.ChoiceField(label="Parent CA", required=False, help_text="Signs the new CA's certificate at once.")
+    common_name = forms.CharField(
+        label="Common name", required=False, max_length=64, help_text="What certificates will name as their issuer."
+    )
+    organization = forms.CharField(label="Organization", required=False, max_length=64)
+    organizational_unit = forms.CharField(label="Organizational unit", required=False, max_length=64)
+    country = forms.CharField(label="Country", required=False, max_length=2, help_text="Two letters.")
+    state = forms.CharField(label="State or province", required=False, max_length=128)
+    locality = forms.CharField(label="Locality", required=False, max_length=128)
+    key_algorithm = forms.ChoiceField(
+        label="Key algorithm",
+        choices=[(algorithm.value, words(algorithm.value)) for algorithm in KeyAlgorithm],
+        initial=USUAL_KEY.value,
+    )
+    not_after = forms.DateField(
+        label="Valid until",
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}),
+        help_text="Empty: 10 years for a root, 5 for an intermediate.",
+    )
+    max_path_length = forms.IntegerField(
+        label="Path length",
+        required=False,
+        min_value=0,
+        max_value=255,
+        help_text="How many CAs may stand below it. Empty: no limit; 0: it issues end-entity certificates only.",
+    )
+
+    def __init__(self, data: QueryDict | None = None, *, project: Project) -> None:
+        super().__init__(data)
+        self.refusal: Refusal | None = None
+        self.violations: dict[str, list[Violation]] = {}
+        found = CertificateAuthority.objects.filter(project=project, status=AuthorityStatus.ACTIVE).order_by("name")
+        self.parents = {str(authority.pk): authority for authority in found}
+        field = self.fields["parent"]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - for the type checker: declared above
+        field.choices = [
+            ("", "None: a CA elsewhere will sign"),
+            *((key, authority.name) for key, authority in self.parents.items()),
+        ]
+
+    def subject(self) -> AuthoritySubject:
+        """The distinguished name as typed."""
+        names = ("common_name", "organization", "organizational_unit", "country", "state", "locality")
+        return AuthoritySubject(**{name: self.cleaned_data[name] for name in names})
+
+    def chosen_parent(self) -> CertificateAuthority | None:
+        """The parent chosen."""
+        return self.parents.get(self.cleaned_data["parent"])
+
+    def ends(self) -> datetime | None:
+        """The last second of the day chosen, UTC."""
+        day = self.cleaned_data["not_after"]
+        return None if day is None else datetime.combine(day, time(23, 59, 59), tzinfo=UTC)
+
+    def refuse(self, error: PortalError) -> None:
+        """Put the violations of a refusal beside the fields that they speak of."""
+        placed = place(error.violations, self._field_of)
+        self.violations = placed.by_field
+        self.refusal = refusal_of(error, placed, title="Not created.")
+
+    def _field_of(self, path: str) -> str | None:
+        name = {"not_before": "not_after"}.get(path.split("/")[-1], path.split("/")[-1])
+        return name if name in self.fields else None

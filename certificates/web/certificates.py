@@ -1,0 +1,87 @@
+"""The table of certificates, and one certificate."""
+
+from uuid import UUID
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+
+from certificates.models import Certificate
+from certificates.querysets import (
+    CertificateFilters,
+    StatusFilter,
+    certificates_visible_to,
+    for_list,
+    id_in,
+    narrowed,
+)
+from certificates.services.retrieval import certificate_pem, chain_pem, find_certificate
+from certificates.web.states import line_of
+from pki_portal.access.permissions import Action
+from pki_portal.access.web.pages import Page, project_page, show
+from pki_portal.errors import NotFound
+from profiles.querysets import profiles_visible_to
+
+CERTIFICATES_A_PAGE = 25
+
+
+@project_page(section="certificates", action=Action.CERTIFICATES_READ)
+def certificates(request: HttpRequest, page: Page) -> HttpResponse:
+    """Newest first; ``search``, ``status`` and ``profile`` narrow the table, alone for htmx."""
+    now = timezone.now()
+    status, profile = request.GET.get("status", ""), request.GET.get("profile", "")
+    profile_id = id_in(profile)
+    filters = CertificateFilters(
+        search=request.GET.get("search", "").replace("\x00", ""),
+        status=StatusFilter(status) if status in set(StatusFilter) else None,
+        profile_ids=(profile_id,) if profile_id else (),
+    )
+    found = for_list(narrowed(certificates_visible_to(page.requester, page.project), filters, now=now))
+    page_obj = Paginator(found, CERTIFICATES_A_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "page_obj": page_obj,
+        "lines": [line_of(certificate, now) for certificate in page_obj],
+        "search": filters.search,
+        "status": status,
+        "profile": profile,
+        "is_narrowed": filters != CertificateFilters(),
+    }
+    if request.headers.get("HX-Target") == "certificates":
+        return show(request, page, "certificates/certificates_table.html", context)
+    profiles = profiles_visible_to(page.requester, page.project).order_by("slug")
+    return show(request, page, "certificates/certificates.html", {**context, "profiles": profiles})
+
+
+@project_page(section="certificates", action=Action.CERTIFICATES_READ)
+def certificate(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpResponse:
+    """Facts, PEM and chain; never a key."""
+    found = _find(page, certificate_id)
+    context = {
+        "line": line_of(found, timezone.now()),
+        "certificate": found,
+        "certificate_pem": certificate_pem(found),
+        "chain_pem": chain_pem(found),
+    }
+    return show(request, page, "certificates/certificate.html", context)
+
+
+@project_page(section="certificates", action=Action.CERTIFICATES_READ)
+def certificate_download(request: HttpRequest, page: Page, certificate_id: UUID, part: str) -> HttpResponse:
+    """``certificate``, ``chain`` (issuer first) or ``fullchain`` (certificate, then intermediates) as a file."""
+    found = _find(page, certificate_id)
+    if part == "certificate":
+        text = certificate_pem(found)
+    elif part == "chain":
+        text = chain_pem(found)
+    elif part == "fullchain":
+        text = "\n".join(filter(None, [certificate_pem(found), chain_pem(found, without_roots=True)]))
+    else:
+        raise Http404
+    return HttpResponse(text + "\n", content_type="application/x-pem-file")
+
+
+def _find(page: Page, certificate_id: UUID) -> Certificate:
+    found = find_certificate(requester=page.requester, reference=str(certificate_id))
+    if found.project_id != page.project.pk:
+        raise NotFound("There is no such certificate in this project.")
+    return found

@@ -1,0 +1,111 @@
+"""The Issue button: form, and the new certificate's page straight from the POST, the one time its key is shown."""
+
+import hashlib
+import re
+import secrets
+
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from certificates.models import Certificate
+from certificates.services.idempotency import IdempotencyKey
+from certificates.services.issuance import IssuedCertificate, issue_certificate
+from certificates.web.issue_form import IssueForm
+from pki_portal.access.permissions import Action
+from pki_portal.access.web.pages import Page, project_page, show
+from pki_portal.errors import PortalError
+from profiles.enrollment import EnrollmentMethod
+from profiles.models import CertificateProfile
+from profiles.querysets import profiles_visible_to
+from profiles.services import find_profile
+
+FORM_TEMPLATES = {"dialog-content": "certificates/issue_dialog.html", "issue-fields": "certificates/issue_fields.html"}
+
+
+@project_page(section="certificates", action=Action.CERTIFICATE_PROFILES_ISSUE_CERT)
+def issue(request: HttpRequest, page: Page) -> HttpResponse:
+    """GET shows the form (whole, in the dialog, or its fields for another profile), POST issues.
+
+    The form's token is the idempotency key: of two equal POSTs one makes the certificate. A repeated POST (a reload)
+    leads to the certificate's own page, which knows no key.
+    """
+    profiles = list(
+        profiles_visible_to(page.requester, page.project)
+        .filter(enrollment_method=EnrollmentMethod.API)
+        .order_by("slug")
+    )
+    chosen = _chosen(request.POST.get("profile") or request.GET.get("profile"), profiles)
+    if chosen is None:
+        return _show_form(request, page, profiles, None)
+    profile = find_profile(
+        requester=page.requester, profile_id=chosen.pk, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT
+    )
+    if request.method != "POST":
+        return _show_form(request, page, profiles, IssueForm(profile=profile, token=_new_token(), typed=request.GET))
+    form = IssueForm(request.POST, profile=profile, token=request.POST.get("token", ""))
+    if not form.is_valid():
+        return _show_form(request, page, profiles, form, status=422)
+    try:
+        issued = issue_certificate(
+            profile=profile,
+            request=form.asked(),
+            requester=page.requester,
+            idempotency=IdempotencyKey(key=f"form:{form.cleaned_data['token']}", body_digest=_digest(request.POST)),
+        )
+    except PortalError as error:
+        form.refuse(error)
+        return _show_form(request, page, profiles, form, status=422)
+    return _show_issued(request, page, issued)
+
+
+def _chosen(wanted: str | None, profiles: list[CertificateProfile]) -> CertificateProfile | None:
+    """The profile asked for by id, else the first."""
+    return next((profile for profile in profiles if str(profile.pk) == wanted), profiles[0] if profiles else None)
+
+
+def _show_form(
+    request: HttpRequest, page: Page, profiles: list[CertificateProfile], form: IssueForm | None, *, status: int = 200
+) -> HttpResponse:
+    template = FORM_TEMPLATES.get(request.headers.get("HX-Target", ""), "certificates/issue.html")
+    return show(request, page, template, {"profiles": profiles, "form": form}, status=status)
+
+
+def _show_issued(request: HttpRequest, page: Page, issued: IssuedCertificate) -> HttpResponse:
+    address = reverse("certificate", args=[page.project.slug, issued.certificate.pk])
+    is_htmx = bool(request.headers.get("HX-Request"))
+    if issued.is_replay and not is_htmx:
+        return redirect(address)
+    may_read_key = Action.CERTIFICATES_READ_PRIVATE_KEY.name in page.may
+    context = {
+        "certificate": issued.certificate,
+        "certificate_pem": issued.certificate_pem,
+        "chain_pem": "\n".join(issued.certification_path),
+        "private_key": issued.private_key if may_read_key else None,
+        "warnings": issued.warnings,
+        "key_filename": f"{_file_name(issued.certificate)}.key",
+        "is_replay": issued.is_replay,
+        "address": address,
+        "layout": "fragment.html" if is_htmx else "base.html",
+    }
+    response = show(request, page, "certificates/issued.html", context)
+    if is_htmx:
+        response["HX-Retarget"] = "#main"
+        response["HX-Reswap"] = "innerHTML"
+        response["HX-Push-Url"] = address
+    return response
+
+
+def _file_name(certificate: Certificate) -> str:
+    """The certificate's name in characters that every file system takes."""
+    return re.sub("[^A-Za-z0-9.-]+", "_", str(certificate)[:64]).strip("._") or "private"
+
+
+def _new_token() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def _digest(sent: QueryDict) -> str:
+    """What a form's token stands for: everything that was sent beside it."""
+    told = {name: sent.getlist(name) for name in sorted(sent) if name not in {"token", "csrfmiddlewaretoken"}}
+    return hashlib.sha256(repr(told).encode()).hexdigest()

@@ -1,0 +1,32 @@
+"""The first page of a project: what there is, what ends next, whether the CAs are well."""
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from certificates.models import CertificateAuthority
+from certificates.querysets import StatusFilter, certificates_visible_to, for_list, with_status
+from certificates.web.states import EXPIRING_WITHIN, expiring_soon, line_of
+from pki_portal.access.permissions import Action
+from pki_portal.access.web.pages import Page, project_page, show
+
+LINES = 5
+
+
+@project_page(section="overview", action=Action.PROJECTS_READ)
+def overview(request: HttpRequest, page: Page) -> HttpResponse:
+    """Counts, the certificates that end next, the newest, and every CA."""
+    now = timezone.now()
+    certificates = certificates_visible_to(page.requester, page.project)
+    counts = {status.value: with_status(certificates, status, now).count() for status in StatusFilter}
+    ending = expiring_soon(certificates, now)
+    authorities = CertificateAuthority.objects.filter(project=page.project).order_by("not_before", "name")
+    context = {
+        "counts": counts,
+        "total": sum(counts.values()),
+        "ending_count": ending.count(),
+        "ending": [line_of(certificate, now) for certificate in for_list(ending)[:LINES]],
+        "newest": [line_of(certificate, now) for certificate in for_list(certificates)[:LINES]],
+        "authorities": authorities,
+        "expiring_days": EXPIRING_WITHIN.days,
+    }
+    return show(request, page, "certificates/overview.html", context)

@@ -1,0 +1,27 @@
+"""Addresses of the pages about certificates, requests and authorities of a project."""
+
+from django.urls import path
+
+from certificates.web import authorities, certificates, issue, overview, requests
+
+urlpatterns = [
+    path("projects/<slug:slug>/", overview.overview, name="overview"),
+    path("projects/<slug:slug>/certificates/", certificates.certificates, name="certificates"),
+    path("projects/<slug:slug>/certificates/issue/", issue.issue, name="issue"),
+    path("projects/<slug:slug>/certificates/<uuid:certificate_id>/", certificates.certificate, name="certificate"),
+    path(
+        "projects/<slug:slug>/certificates/<uuid:certificate_id>/<str:part>.pem",
+        certificates.certificate_download,
+        name="certificate-download",
+    ),
+    path("projects/<slug:slug>/requests/", requests.requests, name="requests"),
+    path("projects/<slug:slug>/requests/<uuid:request_id>/", requests.request_detail, name="request"),
+    path("projects/<slug:slug>/authorities/", authorities.authorities, name="authorities"),
+    path("projects/<slug:slug>/authorities/create/", authorities.create_authority, name="create-authority"),
+    path("projects/<slug:slug>/authorities/<uuid:authority_id>/", authorities.authority, name="authority"),
+    path(
+        "projects/<slug:slug>/authorities/<uuid:authority_id>/<int:version>/<str:part>.pem",
+        authorities.authority_download,
+        name="authority-download",
+    ),
+]

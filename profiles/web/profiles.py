@@ -1,0 +1,126 @@
+"""Pages of certificate profiles."""
+
+from dataclasses import asdict
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from pki_portal.access.permissions import Action
+from pki_portal.access.web.pages import Page, project_page, show
+from pki_portal.errors import NotFound, PortalError
+from profiles.enrollment import EnrollmentMethod
+from profiles.models import CertificateProfile
+from profiles.policy.vocabulary import IssuerType
+from profiles.querysets import profiles_matching, profiles_visible_to
+from profiles.services import create_profile, delete_profile, find_profile, update_profile
+from profiles.web.profile_form import ProfileForm
+
+PROFILES_A_PAGE = 20
+
+
+@project_page(section="profiles", action=Action.CERTIFICATE_PROFILES_READ)
+def profiles(request: HttpRequest, page: Page) -> HttpResponse:
+    """Newest first; ``search`` narrows by name and description."""
+    search = request.GET.get("search", "").replace("\x00", "").strip()
+    found = profiles_matching(profiles_visible_to(page.requester, page.project), search)
+    context = {"page_obj": Paginator(found, PROFILES_A_PAGE).get_page(request.GET.get("page")), "search": search}
+    return show(request, page, "profiles/profiles.html", context)
+
+
+@project_page(section="profiles", action=Action.CERTIFICATE_PROFILES_READ)
+def profile(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
+    """What the profile joins, and how a program asks for a certificate from it."""
+    found = _find(page, profile_id)
+    context = {
+        "profile": found,
+        "renewal": getattr(found, "api_enrollment", None),
+        "site_url": settings.SITE_URL,
+        "sample_ttl": found.defaults.get("ttl") or "90d",
+    }
+    return show(request, page, "profiles/profile.html", context)
+
+
+@project_page(section="profiles", action=Action.CERTIFICATE_PROFILES_CREATE)
+def create(request: HttpRequest, page: Page) -> HttpResponse:
+    """GET shows the form, POST makes the profile."""
+    if request.method != "POST":
+        form = ProfileForm(project=page.project, initial={"template": request.GET.get("template", "")})
+        return show(request, page, "profiles/profile_form.html", {"form": form, "profile": None})
+    form = ProfileForm(request.POST, project=page.project)
+    if form.is_valid():
+        try:
+            made = _create(page, form)
+        except PortalError as error:
+            form.refuse(error)
+        else:
+            messages.success(request, f"Profile {made.slug} was created.")
+            return redirect("profile", page.project.slug, made.pk)
+    return show(request, page, "profiles/profile_form.html", {"form": form, "profile": None}, status=422)
+
+
+@project_page(section="profiles", action=Action.CERTIFICATE_PROFILES_EDIT)
+def edit(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
+    """GET shows the form, POST changes the profile."""
+    found = _find(page, profile_id)
+    if request.method != "POST":
+        form = ProfileForm(project=page.project, profile=found)
+        return show(request, page, "profiles/profile_form.html", {"form": form, "profile": found})
+    form = ProfileForm(request.POST, project=page.project, profile=found)
+    if form.is_valid():
+        changes: dict[str, object] = {
+            "slug": form.cleaned_data["slug"],
+            "description": form.cleaned_data["description"],
+            "defaults": form.defaults(found.defaults),
+        }
+        if "auto_renew" in form.fields:
+            changes["api"] = asdict(form.api_settings())
+        try:
+            update_profile(requester=page.requester, profile=found, changes=changes)
+        except PortalError as error:
+            form.refuse(error)
+        else:
+            messages.success(request, "The profile was saved. It applies to what is issued from now on.")
+            return redirect("profile", page.project.slug, found.pk)
+    return show(request, page, "profiles/profile_form.html", {"form": form, "profile": found}, status=422)
+
+
+@require_POST
+@project_page(section="profiles", action=Action.CERTIFICATE_PROFILES_DELETE)
+def delete(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
+    """Remove the profile; its certificates stay."""
+    found = _find(page, profile_id)
+    try:
+        delete_profile(requester=page.requester, profile=found)
+    except PortalError as error:
+        messages.error(request, error.message)
+        return redirect("profile", page.project.slug, found.pk)
+    messages.success(request, f"Profile {found.slug} was deleted. Its certificates stay.")
+    return redirect("profiles", page.project.slug)
+
+
+def _create(page: Page, form: ProfileForm) -> CertificateProfile:
+    issuer_type = form.cleaned_data["issuer_type"] or IssuerType.CA.value
+    return create_profile(
+        requester=page.requester,
+        project=page.project,
+        slug=form.cleaned_data["slug"],
+        description=form.cleaned_data["description"],
+        certificate_authority_id=None if issuer_type == IssuerType.SELF_SIGNED else form.chosen_authority(),
+        template_id=UUID(form.cleaned_data["template"]),
+        enrollment_method=EnrollmentMethod.API,
+        issuer_type=issuer_type,
+        api=form.api_settings(),
+        defaults=form.defaults({}),
+    )
+
+
+def _find(page: Page, profile_id: UUID) -> CertificateProfile:
+    found = find_profile(requester=page.requester, profile_id=profile_id)
+    if found.project_id != page.project.pk:
+        raise NotFound("There is no such profile in this project.")
+    return found
