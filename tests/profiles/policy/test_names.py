@@ -1,0 +1,379 @@
+import re
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiles.policy.names import InvalidName, denies, is_network, matches, normalise, normalise_attribute
+from profiles.policy.request import AttributeValue, GeneralName
+from profiles.policy.vocabulary import NameType, SubjectAttribute
+
+CN = SubjectAttribute.COMMON_NAME
+DNS = NameType.DNS_NAME
+EMAIL = NameType.EMAIL
+IP = NameType.IP_ADDRESS
+URI = NameType.URI
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "normal"),
+    [
+        (DNS, "Service.ACME.com", "service.acme.com"),
+        (DNS, "  service.acme.com. ", "service.acme.com"),
+        (DNS, "*.acme.com", "*.acme.com"),
+        (DNS, "localhost", "localhost"),
+        (DNS, "123.example", "123.example"),
+        (DNS, "a--b.example.com", "a--b.example.com"),
+        (DNS, "bücher.example", "xn--bcher-kva.example"),
+        (DNS, "BÜCHER.example", "xn--bcher-kva.example"),
+        (DNS, "bu\u0308cher.example", "xn--bcher-kva.example"),
+        (DNS, "xn--bcher-kva.example", "xn--bcher-kva.example"),
+        (DNS, "*.bücher.example", "*.xn--bcher-kva.example"),
+        (DNS, "straße.example", "xn--strae-oqa.example"),
+        (DNS, "例え。テスト", "xn--r8jz45g.xn--zckzah"),
+        (DNS, "ｆｕｌｌ.example", "full.example"),
+        (DNS, "a" * 63 + ".example", "a" * 63 + ".example"),
+        (IP, "10.0.0.1", "10.0.0.1"),
+        (IP, "2001:0DB8:0:0::0001", "2001:db8::1"),
+        (IP, "::", "::"),
+        (EMAIL, "Jane.Doe+tag@Example.COM", "Jane.Doe+tag@example.com"),
+        (EMAIL, "jane@bücher.example", "jane@xn--bcher-kva.example"),
+        (URI, "HTTPS://Example.COM/Path?q=1#f", "https://example.com/Path?q=1#f"),
+        (URI, "https://bücher.example/a%20b", "https://xn--bcher-kva.example/a%20b"),
+        (URI, "https://[2001:DB8:0::1]:8443/", "https://[2001:db8::1]:8443/"),
+        (URI, "https://10.0.0.1:443", "https://10.0.0.1:443"),
+        (URI, "ssh://git@host.example.com/repo", "ssh://git@host.example.com/repo"),
+        (URI, "spiffe://cluster.example.org/ns/x", "spiffe://cluster.example.org/ns/x"),
+        (URI, "urn:uuid:6e8bc430-9c3a-11d9-9669-0800200c9a66", "urn:uuid:6e8bc430-9c3a-11d9-9669-0800200c9a66"),
+        (URI, "mailto:jane@example.com", "mailto:jane@example.com"),
+    ],
+)
+def test_normal_form(kind: NameType, value: str, normal: str) -> None:
+    assert normalise(GeneralName(kind, value)) == GeneralName(kind, normal)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "complaint"),
+    [
+        (DNS, "", "empty"),
+        (DNS, " \t ", "empty"),
+        (DNS, "a..b", "label is empty"),
+        (DNS, ".example.com", "label is empty"),
+        (DNS, "example.com..", "label is empty"),
+        (DNS, ".", "label is empty"),
+        (DNS, "*", "whole leftmost label"),
+        (DNS, "*.", "label is empty"),
+        (DNS, "*.*.example.com", "whole leftmost label"),
+        (DNS, "a.*.example.com", "whole leftmost label"),
+        (DNS, "w*.example.com", "whole leftmost label"),
+        (DNS, "a_b.example.com", "underscores"),
+        (DNS, "-a.example.com", "letters, digits"),
+        (DNS, "a-.example.com", "letters, digits"),
+        (DNS, "a b.example.com", "letters, digits"),
+        (DNS, "a,b.example.com", "letters, digits"),
+        (DNS, "https://example.com", "letters, digits"),
+        (DNS, "host:443", "letters, digits"),
+        (DNS, "a\x00b.example.com", "control characters"),
+        (DNS, "a\u202eb.example.com", "control characters"),
+        (DNS, "a" * 64 + ".example.com", "64 characters"),
+        (DNS, ".".join(["a" * 60] * 5), "304 characters"),
+        (DNS, "a" * 5_000, "5000 characters"),
+        (DNS, "ü" * 300, "label is too long"),
+        (DNS, "ü" * 63, "internationalised|characters"),
+        (DNS, "xn--\u00fc", "internationalised"),
+        (DNS, "xn--zz--", "internationalised"),
+        (DNS, "xn--a", "internationalised"),
+        (DNS, "a\u2260b.example", "internationalised|no host name"),
+        (DNS, "\ud800.example", "control characters"),
+        (DNS, "\u0378.example", "internationalised|no host name"),
+        (DNS, "10.0.0.1", "it is an IP address"),
+        (DNS, "[::1]", "it is an IP address"),
+        (DNS, "::1", "it is an IP address"),
+        (DNS, "127.1", "looks like"),
+        (DNS, "1.2.3.4.5", "looks like"),
+        (DNS, "１０.0.0.1", "looks like"),
+        (IP, "10.0.0.0/8", "not an IP address"),
+        (IP, "10.0.0.256", "not an IP address"),
+        (IP, "010.0.0.1", "not an IP address"),
+        (IP, "fe80::1%eth0", "not an IP address"),
+        (IP, "[::1]", "not an IP address"),
+        (IP, "host.example.com", "not an IP address"),
+        (EMAIL, "jane", "not an email address"),
+        (EMAIL, "jane@", "label is empty"),
+        (EMAIL, "@example.com", "plain mailbox"),
+        (EMAIL, "jäne@example.com", "not ASCII"),
+        (EMAIL, '"jane doe"@example.com', "plain mailbox"),
+        (EMAIL, "jane@doe@example.com", "plain mailbox"),
+        (EMAIL, "jane..doe@example.com", "plain mailbox"),
+        (EMAIL, "j" * 65 + "@example.com", "plain mailbox"),
+        (EMAIL, "jane@[10.0.0.1]", "letters, digits"),
+        (EMAIL, "jane@10.0.0.1", "looks like"),
+        (EMAIL, "jane@*.example.com", "whole leftmost label"),
+        (EMAIL, "j" * 60 + "@" + ".".join(["a" * 49] * 4), "260 characters"),
+        (URI, "/relative", "absolute"),
+        (URI, "//host.example.com/", "absolute"),
+        (URI, "example.com", "absolute"),
+        (URI, "https:", "absolute"),
+        (URI, "https://", "absolute"),
+        (URI, "1http://example.com/", "absolute"),
+        (URI, "file:///etc/passwd", "names no host"),
+        (URI, "https://:443/", "names no host"),
+        (URI, "https://localhost/", "no domain"),
+        (URI, "https://example.com/a b", "percent-encode"),
+        (URI, "https://example.com/ü", "percent-encode"),
+        (URI, "https://example.com/%zz", "percent-encode"),
+        (URI, "https://example.com/<x>", "percent-encode"),
+        (URI, "https://user:secret@example.com/", "password"),
+        (URI, "https://us er@example.com/", "user name"),
+        (URI, "https://example.com:port/", "port"),
+        (URI, "https://example.com:99999/", "port"),
+        (URI, "https://example.com:/", "port"),
+        (URI, "https://[10.0.0.1]/", "letters, digits"),
+        (URI, "https://[::1/", "port|letters, digits"),
+        (URI, "https://*.example.com/", "whole leftmost label"),
+        (URI, "https://example.com/" + "a" * 2_048, "2068 characters"),
+        ("directoryName", "CN=x", "no template"),
+    ],
+)
+def test_what_no_certificate_may_carry_is_refused(kind: NameType | str, value: str, complaint: str) -> None:
+    with pytest.raises(InvalidName, match=complaint) as refusal:
+        normalise(GeneralName(kind, value))
+    assert refusal.value.reason
+    assert refusal.value.fix
+
+
+def test_fix_for_an_address_names_the_right_type() -> None:
+    with pytest.raises(InvalidName) as refusal:
+        normalise(GeneralName(DNS, "10.0.0.1"))
+    assert refusal.value.fix == 'ask for it as ip_address: "10.0.0.1"'
+
+
+def test_fix_for_underscores_is_the_name_with_hyphens() -> None:
+    with pytest.raises(InvalidName) as refusal:
+        normalise(GeneralName(DNS, "my_app.test_net.example.com"))
+    assert refusal.value.fix == 'use "my-app.test-net.example.com"'
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "normal"),
+    [
+        ("common_name", "  Jane Doe ", "Jane Doe"),
+        ("common_name", "x" * 64, "x" * 64),
+        ("common_name", "日本" * 32, "日本" * 32),
+        ("organization", "Cafe\u0301", "Caf\u00e9"),
+        ("state", "x" * 128, "x" * 128),
+        ("country", "us", "US"),
+    ],
+)
+def test_normal_form_of_attributes(kind: str, value: str, normal: str) -> None:
+    attribute = normalise_attribute(AttributeValue(kind, value))
+    assert attribute == AttributeValue(SubjectAttribute(kind), normal)
+    assert isinstance(attribute.type, SubjectAttribute)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "complaint"),
+    [
+        ("common_name", "", "empty"),
+        ("common_name", "\u3000 ", "empty"),
+        ("common_name", "x" * 65, "65 characters, RFC 5280 allows 64"),
+        ("organization", "x" * 65, "allows 64"),
+        ("organizational_unit", "x" * 65, "allows 64"),
+        ("state", "x" * 129, "allows 128"),
+        ("locality", "x" * 129, "allows 128"),
+        ("common_name", "x" * 100_000, "100000 characters"),
+        ("common_name", "a\x00b", "control"),
+        ("common_name", "a\nb", "control"),
+        ("common_name", "a\u2028b", "control"),
+        ("common_name", "a\udc80b", "control"),
+        ("country", "USA", "two letters"),
+        ("country", "U1", "two letters"),
+        ("country", "ÄÖ", "two letters"),
+        ("country", "U", "two letters"),
+        ("1.2.840.113549.1.9.1", "jane@example.com", "no template"),
+    ],
+)
+def test_attributes_no_certificate_may_carry_are_refused(kind: str, value: str, complaint: str) -> None:
+    with pytest.raises(InvalidName, match=complaint):
+        normalise_attribute(AttributeValue(kind, value))
+
+
+@pytest.mark.parametrize("kind", NameType)
+@given(value=st.text(max_size=80) | st.from_regex(r"[a-z]{1,6}:(//)?[^\s]{0,30}", fullmatch=True))
+def test_normal_forms_are_stable_and_every_other_text_is_an_invalid_name(kind: NameType, value: str) -> None:
+    try:
+        once = normalise(GeneralName(kind, value))
+    except InvalidName:
+        return
+    assert normalise(once) == once
+    assert once.value.isascii()
+    assert matches(once.value, once.value, kind)
+
+
+@given(value=st.text(alphabet=st.characters(), max_size=200), kind=st.sampled_from(SubjectAttribute))
+def test_attributes_are_encodable_or_invalid(value: str, kind: SubjectAttribute) -> None:
+    try:
+        once = normalise_attribute(AttributeValue(kind, value))
+    except InvalidName:
+        return
+    assert once.value.encode()
+    assert normalise_attribute(once) == once
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value", "kind"),
+    [
+        ("*", "", CN),
+        ("*", "anything at all", CN),
+        ("*.example.com", "a.example.com", CN),
+        ("*.example.com", "a.b.example.com", CN),
+        ("Example*", "example corp", CN),
+        ("Example  Corp", "EXAMPLE Corp", CN),
+        ("Example Corp", "Example\u00a0\u00a0Corp", CN),
+        ("Straße *", "STRASSE 1", CN),
+        ("Evil Corp", "E\u200bvil Corp", CN),
+        ("a.b+c(d)", "a.b+c(d)", CN),
+        ("*.Example.COM.", "a.example.com", DNS),
+        ("*.bücher.example", "a.xn--bcher-kva.example", DNS),
+        ("*bücher*.example", "*bücher.example", DNS),
+        ("*.example.com", "*.example.com", DNS),
+        ("*", "*.example.com", DNS),
+        ("*@Example.com", "Jane@example.com", EMAIL),
+        ("JANE@example.com", "jane@example.com", EMAIL),
+        ("*@bücher.example", "jane@xn--bcher-kva.example", EMAIL),
+        ("10.0.0.0/8", "10.1.2.3", IP),
+        ("10.9.9.9/8", "10.1.2.3", IP),
+        ("2001:db8::/32", "2001:db8:1::1", IP),
+        ("192.168.1.*", "192.168.1.5", IP),
+        ("2001:DB8:*", "2001:db8::1", IP),
+        ("2001:DB8:0:0:0:0:0:1", "2001:db8::1", IP),
+        ("*", "10.0.0.1", IP),
+        ("https://*.example.com/*", "https://a.example.com/x/y", URI),
+        ("HTTPS://*.Example.com/*", "https://a.example.com/", URI),
+        ("https://*", "https://a.example.com/x?y#z", URI),
+        ("*://a.example.com/", "https://a.example.com/", URI),
+        ("urn:uuid:*", "urn:uuid:1", URI),
+        ("*", "urn:uuid:1", URI),
+        ("/a://*", "/a://b", URI),
+    ],
+)
+def test_matching(pattern: str, value: str, kind: NameType | SubjectAttribute) -> None:
+    assert matches(pattern, value, kind)
+    assert denies(pattern, value, kind)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value", "kind"),
+    [
+        ("*.example.com", "example.com", CN),
+        ("*.example.com", "a.example.com.evil.test", CN),
+        ("example.com", "www.example.com", CN),
+        ("a.c", "abc", CN),
+        ("[ab]?", "a", CN),
+        ("ab*ba", "aba", CN),
+        ("*a*b*", "ba", CN),
+        ("＊", "anything", CN),
+        ("*.acme.com", "api.notacme.com", DNS),
+        ("*.api.acme.com", "api.acme.com", DNS),
+        ("10.0.0.0/8", "11.0.0.1", IP),
+        ("10.0.0.0/8", "2001:db8::1", IP),
+        ("10.0.0.0/99", "10.0.0.1", IP),
+        ("10.0.0.0/8", "no address", IP),
+        ("192.168.1.*", "192.168.11.5", IP),
+        ("https://a.example.com/Path", "https://a.example.com/path", URI),
+        ("https://a.example.com/", "http://a.example.com/", URI),
+    ],
+)
+def test_not_matching(pattern: str, value: str, kind: NameType | SubjectAttribute) -> None:
+    assert not matches(pattern, value, kind)
+    assert not denies(pattern, value, kind)
+
+
+def test_wildcard_name_is_not_allowed_by_one_name_under_it() -> None:
+    assert not matches("www.example.com", "*.example.com", DNS)
+
+
+def test_wildcard_in_the_host_of_a_uri_pattern_stays_in_the_host() -> None:
+    pattern, elsewhere = "https://*.example.com/*", "https://evil.test/x.example.com/"
+    assert not matches(pattern, elsewhere, URI)
+    assert denies(pattern, elsewhere, URI)
+
+
+def test_mapped_address_is_denied_like_the_address_in_it_but_not_allowed_like_it() -> None:
+    assert denies("10.0.0.0/8", "::ffff:a00:1", IP)
+    assert not matches("10.0.0.0/8", "::ffff:a00:1", IP)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "asked"),
+    [
+        ("admin.acme.com", "*.acme.com"),
+        ("adm*.acme.com", "*.acme.com"),
+        ("admin*", "*.acme.com"),
+        ("*admin*", "*.acme.com"),
+        ("a*.b.acme.com", "*.b.acme.com"),
+        ("p*q.com", "*.fooq.com"),
+        ("*min.acme.com", "*.acme.com"),
+        ("*.acme.com", "*.acme.com"),
+    ],
+)
+def test_wildcard_name_that_covers_a_denied_name_is_denied(pattern: str, asked: str) -> None:
+    assert denies(pattern, asked, DNS)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "asked"),
+    [
+        ("acme.com", "*.acme.com"),
+        ("a.b.acme.com", "*.acme.com"),
+        (".acme.com", "*.acme.com"),
+        ("admin", "*.acme.com"),
+        ("*.internal.acme.com", "*.acme.com"),
+        ("admin.acme.org", "*.acme.com"),
+        ("p*x.com", "*.fooq.com"),
+    ],
+)
+def test_wildcard_name_beside_a_denied_name_is_not_denied(pattern: str, asked: str) -> None:
+    assert not denies(pattern, asked, DNS)
+
+
+@given(
+    pattern=st.text("ab.*", max_size=8).filter(lambda text: not text.endswith(".")),
+    suffix=st.sampled_from([".a", ".b", ".a.b", ".ab.a", ".b.b.a"]),
+)
+def test_covering_agrees_with_trying_every_label(pattern: str, suffix: str) -> None:
+    labels = ["".join(letters) for size in range(1, 6) for letters in _words(size)]
+    regex = re.compile(".*".join(re.escape(piece) for piece in pattern.split("*")))
+    by_trying = any(regex.fullmatch(label + suffix) for label in labels) or regex.fullmatch("*" + suffix) is not None
+    # Labels longer than tried, or of other letters, may match too: the pattern's own length bounds what it needs.
+    assert denies(pattern, "*" + suffix, DNS) == by_trying
+
+
+def _words(size: int) -> list[str]:
+    return ["".join("abz"[digit // 3**place % 3] for place in range(size)) for digit in range(3**size)]
+
+
+@given(pattern=st.text("ab.*+(", max_size=12), value=st.text("ab.+(", max_size=12))
+def test_matching_agrees_with_a_regular_expression(pattern: str, value: str) -> None:
+    regex = ".*".join(re.escape(piece) for piece in pattern.split("*"))
+    assert matches(pattern, value, CN) == (re.fullmatch(regex, value) is not None)
+
+
+def test_many_wildcards_cost_no_time() -> None:
+    started = time.perf_counter()
+    assert not matches("a*" * 240 + "b", "a" * 50_000, CN)
+    assert not matches("*a" * 240 + "*b", "a" * 50_000, CN)
+    assert time.perf_counter() - started < 1
+
+
+@given(pattern=st.text(max_size=40), value=st.text(max_size=40), kind=st.sampled_from([*NameType, *SubjectAttribute]))
+def test_matching_never_raises_and_what_is_allowed_can_be_denied(pattern: str, value: str, kind: Any) -> None:
+    assert not matches(pattern, value, kind) or denies(pattern, value, kind)
+
+
+def test_networks_are_told_from_texts() -> None:
+    assert is_network("10.0.0.0/8")
+    assert not is_network("10.0.0.*")
+    assert not is_network("10.0.0.0/33")
