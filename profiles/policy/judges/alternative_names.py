@@ -91,8 +91,9 @@ def _judge_name(findings: Findings, path: str, rules: TemplateRules, name: Gener
     judged = _judged(path, kind, rule)
     if patterns.refuse_denied(findings, judged, name.value) or not rule.allowed:
         return
-    if not patterns.matches_any((*rule.required, *rule.allowed), name.value, kind):
-        patterns.refuse_mismatch(findings, judged, name.value, "allowed", (*rule.required, *rule.allowed))
+    permitting = patterns.permitted(rule)
+    if not patterns.matches_any(permitting, name.value, kind):
+        patterns.refuse_mismatch(findings, judged, name.value, "allowed", permitting)
 
 
 def _judge_required(findings: Findings, rules: TemplateRules, granted: tuple[GeneralName, ...]) -> None:

@@ -1,10 +1,10 @@
 """One value against the lists of one rule, for subject attributes and alternative names alike."""
 
-import difflib
 import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from os.path import commonprefix
 
 from profiles.policy import names
 from profiles.policy.errors import Code
@@ -14,7 +14,7 @@ from profiles.policy.rules import ValueRule
 from profiles.policy.vocabulary import NameType, SubjectAttribute
 from profiles.policy.wording import a, listed, quoted
 
-_PATTERNS_TRIED = 20
+_PATTERNS_TRIED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,17 @@ def mismatch(patterns: tuple[str, ...]) -> Code:
     return Code.VALUE_NOT_IN_LIST if literal else Code.VALUE_DOES_NOT_MATCH
 
 
+def permitted(rule: ValueRule) -> tuple[str, ...]:
+    """What the rule allows or requires, each pattern once."""
+    return tuple(dict.fromkeys((*rule.required, *rule.allowed)))
+
+
 def refuse_denied(findings: Findings, judged: Judged, value: str) -> bool:
     """Refuses a denied value; true if it was one."""
     rule = judged.rule
     denying = [pattern for pattern in rule.denied if names.denies(pattern, value, judged.kind)]
     if denying:
-        permitting = (*rule.required, *rule.allowed)
+        permitting = permitted(rule)
         findings.refuse(
             judged.path,
             Code.VALUE_DENIED,
@@ -96,7 +101,9 @@ def way_in(judged: Judged, patterns: tuple[str, ...]) -> str:
 
 
 def _passing(judged: Judged, patterns: tuple[str, ...], value: str) -> Iterator[str]:
-    for candidate in _candidates(patterns, value, judged.kind):
+    """Values that would pass, the one most like the asked value first."""
+    candidates = dict.fromkeys(_candidates(patterns[:_PATTERNS_TRIED], value[:100], judged.kind))
+    for candidate in sorted(candidates, key=lambda each: _likeness(each, value), reverse=True):
         try:
             normal = _normal_value(judged.kind, candidate)
         except names.InvalidName:
@@ -106,22 +113,37 @@ def _passing(judged: Judged, patterns: tuple[str, ...], value: str) -> Iterator[
             yield normal
 
 
+def _likeness(some: str, other: str) -> int:
+    """How many characters two texts share at their beginning and end; cheap, for it is asked once per refused name."""
+    return len(commonprefix([some, other])) + len(commonprefix([some[::-1], other[::-1]]))
+
+
 def _candidates(patterns: tuple[str, ...], value: str, kind: NameType | SubjectAttribute) -> Iterator[str]:
-    tried = patterns[:_PATTERNS_TRIED]
-    literals = [pattern for pattern in tried if not names.is_wildcard(pattern) and not names.is_network(pattern)]
-    yield from difflib.get_close_matches(value[:100], literals, n=len(literals) or 1, cutoff=0.0)
-    own = re.split(r"[.@:/ ]", value[:100])[0]
-    fillers = (
-        ("10", "1", "1.1", "1.1.1", "10.0.0.1") if kind is NameType.IP_ADDRESS else (own, "www", "name@example.com")
-    )
-    for pattern in tried:
+    for pattern in patterns:
         if names.is_network(pattern):
             network = ipaddress.ip_network(pattern, strict=False)
             yield str(network[1 if network.num_addresses > 1 else 0])
         elif names.is_wildcard(pattern):
-            for filler in fillers:
+            for filler in _fillers(value, kind):
                 yield pattern.replace("*", filler)
-    yield from {NameType.URI: ["https://www.example.com/"], SubjectAttribute.COUNTRY: ["US"]}.get(kind, [])
+        else:
+            yield pattern
+
+
+def _fillers(value: str, kind: NameType | SubjectAttribute) -> tuple[str, ...]:
+    """What may stand for a wildcard: the first label or word of what was asked, and what is usual for the kind."""
+    own = re.split(r"[.@:/ ]", value)[0]
+    match kind:
+        case NameType.IP_ADDRESS:
+            return ("10", "1", "1.1", "1.1.1", "10.0.0.1")
+        case NameType.EMAIL:
+            return (own, "name", "name@example.com")
+        case NameType.URI:
+            return ("www", "https://www.example.com/")
+        case SubjectAttribute.COUNTRY:
+            return ("US", "S")
+        case _:
+            return (own, "www")
 
 
 def _normal_value(kind: NameType | SubjectAttribute, value: str) -> str:

@@ -101,7 +101,7 @@ def _judge_value(
     judged = _judged(kind, rule, origin)
     if patterns.refuse_denied(findings, judged, attribute.value):
         return
-    permitting = (*rule.required, *rule.allowed)
+    permitting = patterns.permitted(rule)
     # An attribute may stand in a subject more than once: what is neither required nor allowed does not slip in beside.
     if permitting and not patterns.matches_any(permitting, attribute.value, kind):
         which = "required" if rule.required else "allowed"

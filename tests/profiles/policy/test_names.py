@@ -33,7 +33,7 @@ URI = NameType.URI
         (DNS, "*.bücher.example", "*.xn--bcher-kva.example"),
         (DNS, "straße.example", "xn--strae-oqa.example"),
         (DNS, "例え。テスト", "xn--r8jz45g.xn--zckzah"),
-        (DNS, "ｆｕｌｌ.example", "full.example"),
+        (DNS, "\uff46\uff55ll.example", "full.example"),
         (DNS, "a" * 63 + ".example", "a" * 63 + ".example"),
         (IP, "10.0.0.1", "10.0.0.1"),
         (IP, "2001:0DB8:0:0::0001", "2001:db8::1"),
@@ -93,7 +93,7 @@ def test_normal_form(kind: NameType, value: str, normal: str) -> None:
         (DNS, "::1", "it is an IP address"),
         (DNS, "127.1", "looks like"),
         (DNS, "1.2.3.4.5", "looks like"),
-        (DNS, "１０.0.0.1", "looks like"),
+        (DNS, "\uff11\uff10.0.0.1", "looks like"),
         (IP, "10.0.0.0/8", "not an IP address"),
         (IP, "10.0.0.256", "not an IP address"),
         (IP, "010.0.0.1", "not an IP address"),
@@ -274,7 +274,7 @@ def test_matching(pattern: str, value: str, kind: NameType | SubjectAttribute) -
         ("[ab]?", "a", CN),
         ("ab*ba", "aba", CN),
         ("*a*b*", "ba", CN),
-        ("＊", "anything", CN),
+        ("\uff0a", "anything", CN),
         ("*.acme.com", "api.notacme.com", DNS),
         ("*.api.acme.com", "api.acme.com", DNS),
         ("10.0.0.0/8", "11.0.0.1", IP),
@@ -340,14 +340,14 @@ def test_wildcard_name_beside_a_denied_name_is_not_denied(pattern: str, asked: s
 
 
 @given(
-    pattern=st.text("ab.*", max_size=8).filter(lambda text: not text.endswith(".")),
+    pattern=st.text("ab.*", max_size=5).filter(lambda text: not text.endswith(".")),
     suffix=st.sampled_from([".a", ".b", ".a.b", ".ab.a", ".b.b.a"]),
 )
 def test_covering_agrees_with_trying_every_label(pattern: str, suffix: str) -> None:
     labels = ["".join(letters) for size in range(1, 6) for letters in _words(size)]
     regex = re.compile(".*".join(re.escape(piece) for piece in pattern.split("*")))
     by_trying = any(regex.fullmatch(label + suffix) for label in labels) or regex.fullmatch("*" + suffix) is not None
-    # Labels longer than tried, or of other letters, may match too: the pattern's own length bounds what it needs.
+    # The pattern is short enough that no longer label could match where none of these does.
     assert denies(pattern, "*" + suffix, DNS) == by_trying
 
 
