@@ -1,0 +1,56 @@
+"""Addresses of the certificates' API, without trailing slashes."""
+
+from django.urls import include, path
+
+from certificates.api import views
+
+_CERTIFICATES = "api/v1/cert-manager/certificates"
+_PROFILES = "api/v1/cert-manager/certificate-profiles"
+
+urlpatterns = [
+    path(_CERTIFICATES, views.IssueView.as_view(), name="api-issue-certificate"),
+    # Before the references: "certificate-requests" is no serial number.
+    path(
+        f"{_CERTIFICATES}/certificate-requests",
+        views.CertificateRequestsView.as_view(),
+        name="api-certificate-requests",
+    ),
+    path(
+        f"{_CERTIFICATES}/certificate-requests/<str:request_id>",
+        views.CertificateRequestView.as_view(),
+        name="api-certificate-request",
+    ),
+    path(f"{_CERTIFICATES}/<str:reference>", views.CertificateDetailView.as_view(), name="api-certificate"),
+    path(
+        f"{_CERTIFICATES}/<str:reference>/certificate", views.CertificateBodyView.as_view(), name="api-certificate-body"
+    ),
+    path(
+        f"{_CERTIFICATES}/<str:reference>/private-key",
+        views.CertificatePrivateKeyView.as_view(),
+        name="api-certificate-private-key",
+    ),
+    path(
+        f"{_CERTIFICATES}/<str:reference>/bundle", views.CertificateBundleView.as_view(), name="api-certificate-bundle"
+    ),
+    path(
+        f"{_PROFILES}/<str:profile_id>/certificates",
+        views.ProfileCertificatesView.as_view(),
+        name="api-profile-certificates",
+    ),
+    path(
+        f"{_PROFILES}/<str:profile_id>/certificates/latest-active-bundle",
+        views.LatestActiveBundleView.as_view(),
+        name="api-latest-active-bundle",
+    ),
+    path(
+        "api/v1/projects/<str:project_id>/certificates",
+        views.ProjectCertificatesView.as_view(),
+        name="api-project-certificates",
+    ),
+    path(
+        "api/v1/projects/<str:project_id>/certificates/search",
+        views.CertificateSearchView.as_view(),
+        name="api-search-certificates",
+    ),
+    path("", include("certificates.api.authority_urls")),
+]

@@ -1,0 +1,411 @@
+"""Certificates over HTTP: each view reads the wire, calls one service and writes its answer."""
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from certificates.api.schema import (
+    IDEMPOTENCY_KEY,
+    PROFILE_ID,
+    PROJECT_ID,
+    REFERENCE,
+    REQUEST_ID,
+    answers,
+    paging,
+)
+from certificates.api.serializers import (
+    CertificateAnswerSerializer,
+    CertificateBodySerializer,
+    CertificateBundleSerializer,
+    CertificateRequestItemSerializer,
+    CertificateRequestsAnswerSerializer,
+    CertificateRequestSerializer,
+    CertificatesAnswerSerializer,
+    CertificateSerializer,
+    CertificatesQuery,
+    IssueCertificateAnswerSerializer,
+    IssueCertificateSerializer,
+    LatestCertificateBundleSerializer,
+    ProfileCertificatesAnswerSerializer,
+    ProfileCertificateSerializer,
+    ProfileCertificatesQuery,
+    RequestsQuery,
+    SearchCertificatesAnswerSerializer,
+    SearchCertificatesSerializer,
+)
+from certificates.models.request import RequestStatus
+from certificates.querysets import (
+    certificates_visible_to,
+    for_list,
+    narrowed,
+    narrowed_requests,
+    requests_for_list,
+    requests_visible_to,
+    sorted_by,
+    sorted_requests,
+)
+from certificates.services.idempotency import IdempotencyKey
+from certificates.services.issuance import IssuedCertificate, issue_certificate
+from certificates.services.retrieval import (
+    certificate_pem,
+    chain_pem,
+    find_certificate,
+    find_request,
+    join_path,
+    latest_active_certificate,
+    refuse_private_key,
+)
+from pki_portal.access.permissions import Action, has_permission, require
+from pki_portal.access.querysets import get_project, get_project_by_slug
+from pki_portal.access.requester import Requester, requester_of
+from pki_portal.audit.services import recorded_refusals
+from pki_portal.rest import WirePaginator, malformed, parse_uuid
+from profiles.models import CertificateProfile
+from profiles.policy.request import IssuanceRequest
+from profiles.services import find_profile
+
+# No spaces and no controls: two keys that look the same are the same.
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+
+
+class CertificateView(APIView):
+    """Base of the views here: what they answer is for whoever asked, and may hold a private key."""
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        """Keep every answer out of caches."""
+        response.headers["Cache-Control"] = "no-store"
+        return super().finalize_response(request, response, *args, **kwargs)
+
+
+class IssueView(CertificateView):
+    """Issue a certificate."""
+
+    @extend_schema(
+        operation_id="issue_certificate",
+        summary="Issue a certificate, or sign a CSR",
+        tags=["certificates"],
+        parameters=[IDEMPOTENCY_KEY],
+        request=IssueCertificateSerializer,
+        responses=answers(IssueCertificateAnswerSerializer, 409, with_body=True),
+    )
+    def post(self, request: Request) -> Response:
+        """Certify a key made here, or with `csr` the applicant's. A private key is in this answer and nowhere else."""
+        requester = requester_of(request)
+        idempotency = idempotency_key_of(request)
+        body = IssueCertificateSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        profile = find_profile(
+            requester=requester, profile_id=body.profile_id, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT
+        )
+        issued = issue_certificate(
+            profile=profile,
+            request=_issuance_request(body, profile=profile, requester=requester),
+            requester=requester,
+            metadata=body.metadata_entries,
+            idempotency=idempotency,
+        )
+        return Response(_issue_answer(issued, requester=requester, without_roots=body.without_roots))
+
+
+def _issuance_request(
+    body: IssueCertificateSerializer, *, profile: CertificateProfile, requester: Requester
+) -> IssuanceRequest:
+    """What is asked; a CSR that is refused before any rule is asked leaves its audit event here."""
+    if body.csr_pem is None:
+        return body.issuance_request()
+    with recorded_refusals(
+        event="sign-certificate-from-profile",
+        actor=requester.actor,
+        project_id=profile.project_id,
+        subject_type="certificate-profile",
+        subject_id=str(profile.id),
+        data={"profileName": profile.slug},
+    ):
+        return body.issuance_request()
+
+
+def idempotency_key_of(request: Request) -> IdempotencyKey | None:
+    """The key that the client sent, tied to path and body; None without the header.
+
+    The body counts as parsed, so that spacing and the order of keys do not matter. Raises Malformed.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise malformed(
+            field="Idempotency-Key",
+            code="invalid_idempotency_key",
+            asked=key,
+            allowed="1 to 255 visible ASCII characters",
+            fix="Send 1 to 255 visible ASCII characters as Idempotency-Key, such as a random UUID.",
+        )
+    canonical = json.dumps([request.path, request.data], sort_keys=True, separators=(",", ":"))
+    return IdempotencyKey(key=key, body_digest=hashlib.sha256(canonical.encode()).hexdigest())
+
+
+def _issue_answer(issued: IssuedCertificate, *, requester: Requester, without_roots: bool) -> dict[str, Any]:
+    certificate = issued.certificate
+    is_self_signed = certificate.authority_id is None
+    told: dict[str, Any] = {
+        "certificate": certificate_pem(certificate),
+        "issuingCaCertificate": "" if is_self_signed else issued.certification_path[0],
+        "certificateChain": join_path(certificate, issued.certification_path, without_roots=without_roots),
+        "serialNumber": certificate.serial_number,
+        "certificateId": str(certificate.id),
+    }
+    warnings = list(issued.warnings)
+    if issued.private_key is not None:
+        if has_permission(
+            requester=requester,
+            action=Action.CERTIFICATES_READ_PRIVATE_KEY,
+            project_id=certificate.project_id,
+        ):
+            told["privateKey"] = issued.private_key
+        else:
+            warnings.append("The private key is left out, and lost: your role does not include reading private keys.")
+    answer: dict[str, Any] = {
+        "certificate": told,
+        "certificateRequestId": str(certificate.request_id),
+        "status": RequestStatus.ISSUED.value,
+        "message": "The certificate was issued.",
+        "warnings": warnings,
+    }
+    if issued.is_replay:
+        answer["idempotentReplay"] = True
+        answer["message"] = (
+            "This Idempotency-Key stands for this certificate already. A private key is given in the first answer only:"
+            " if that was lost, issue again with another key."
+        )
+    return answer
+
+
+class CertificateDetailView(CertificateView):
+    """One certificate."""
+
+    @extend_schema(
+        operation_id="get_certificate",
+        summary="Read one certificate's data",
+        tags=["certificates"],
+        parameters=[REFERENCE],
+        responses=answers(CertificateAnswerSerializer),
+    )
+    def get(self, request: Request, reference: str) -> Response:
+        """Everything but the encoding."""
+        certificate = find_certificate(requester=requester_of(request), reference=reference)
+        return Response(CertificateAnswerSerializer({"certificate": certificate}).data)
+
+
+class CertificateBodyView(CertificateView):
+    """The certificate itself."""
+
+    @extend_schema(
+        operation_id="get_certificate_body",
+        summary="Read a certificate and its chain",
+        tags=["certificates"],
+        parameters=[REFERENCE],
+        responses=answers(CertificateBodySerializer),
+    )
+    def get(self, request: Request, reference: str) -> Response:
+        """PEM of the certificate and of the path above it."""
+        certificate = find_certificate(requester=requester_of(request), reference=reference)
+        return Response(
+            {
+                "certificate": certificate_pem(certificate),
+                "certificateChain": chain_pem(certificate) or None,
+                "serialNumber": certificate.serial_number,
+            }
+        )
+
+
+class CertificatePrivateKeyView(CertificateView):
+    """The private key, if it were kept."""
+
+    @extend_schema(
+        operation_id="get_certificate_private_key",
+        summary="Learn where the private key is",
+        tags=["certificates"],
+        parameters=[REFERENCE],
+        responses=answers(None, 410),
+    )
+    def get(self, request: Request, reference: str) -> Response:
+        """404 where the key never was here, 410 where the issue answer gave it."""
+        requester = requester_of(request)
+        certificate = find_certificate(requester=requester, reference=reference)
+        refuse_private_key(requester=requester, certificate=certificate)
+
+
+class CertificateBundleView(CertificateView):
+    """Certificate, chain and key in one answer."""
+
+    @extend_schema(
+        operation_id="get_certificate_bundle",
+        summary="Read a certificate, its chain and its key",
+        tags=["certificates"],
+        parameters=[REFERENCE],
+        responses=answers(CertificateBundleSerializer),
+    )
+    def get(self, request: Request, reference: str) -> Response:
+        """As the body; `privateKey` is null once it was given."""
+        certificate = find_certificate(requester=requester_of(request), reference=reference)
+        return Response(
+            {
+                "certificate": certificate_pem(certificate),
+                "certificateChain": chain_pem(certificate) or None,
+                "privateKey": None,
+                "serialNumber": certificate.serial_number,
+            }
+        )
+
+
+class ProjectCertificatesView(CertificateView):
+    """A project's certificates."""
+
+    @extend_schema(
+        operation_id="list_certificates",
+        summary="List a project's certificates",
+        tags=["certificates"],
+        parameters=[PROJECT_ID, CertificatesQuery, *paging(25)],
+        responses=answers(CertificatesAnswerSerializer),
+    )
+    def get(self, request: Request, project_id: str) -> Response:
+        """Newest first."""
+        requester = requester_of(request)
+        project = get_project(requester=requester, project_id=parse_uuid(project_id, field="project_id"))
+        require(requester=requester, action=Action.CERTIFICATES_READ, project_id=project.id)
+        query = CertificatesQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        paginator = WirePaginator(plural="certificates", default_limit=25)
+        found = narrowed(certificates_visible_to(requester, project), query.filters, now=timezone.now())
+        rows = paginator.paginate_queryset(for_list(found), request)
+        return paginator.get_paginated_response(CertificateSerializer(rows, many=True).data)
+
+
+class CertificateSearchView(CertificateView):
+    """Search among a project's certificates."""
+
+    @extend_schema(
+        operation_id="search_certificates",
+        summary="Search and sort a project's certificates",
+        tags=["certificates"],
+        parameters=[PROJECT_ID],
+        request=SearchCertificatesSerializer,
+        responses=answers(SearchCertificatesAnswerSerializer, with_body=True),
+    )
+    def post(self, request: Request, project_id: str) -> Response:
+        """The filters of the list in a body, and a column to sort by."""
+        requester = requester_of(request)
+        project = get_project(requester=requester, project_id=parse_uuid(project_id, field="project_id"))
+        require(requester=requester, action=Action.CERTIFICATES_READ, project_id=project.id)
+        body = SearchCertificatesSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        found = narrowed(certificates_visible_to(requester, project), body.filters, now=timezone.now())
+        total_count = found.count()
+        start = body.validated_data["offset"]
+        ordered = sorted_by(for_list(found), body.order, is_descending=body.is_descending)
+        rows = list(ordered[start : start + body.validated_data["limit"]]) if start < total_count else []
+        return Response(
+            {
+                "certificates": CertificateSerializer(rows, many=True).data,
+                "totalCount": total_count,
+                "warnings": [
+                    f"{pointer} was ignored: nothing reads a value of this name" for pointer in body.ignored_keys
+                ],
+            }
+        )
+
+
+class ProfileCertificatesView(CertificateView):
+    """A profile's certificates."""
+
+    @extend_schema(
+        operation_id="list_certificates_of_profile",
+        summary="List a profile's certificates",
+        tags=["certificate profiles"],
+        parameters=[PROFILE_ID, ProfileCertificatesQuery, *paging(20)],
+        responses=answers(ProfileCertificatesAnswerSerializer),
+    )
+    def get(self, request: Request, profile_id: str) -> Response:
+        """Newest first."""
+        requester = requester_of(request)
+        profile = find_profile(requester=requester, profile_id=parse_uuid(profile_id, field="profile_id"))
+        require(requester=requester, action=Action.CERTIFICATES_READ, project_id=profile.project_id)
+        query = ProfileCertificatesQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        paginator = WirePaginator(plural="certificates", default_limit=20)
+        found = certificates_visible_to(requester).filter(profile=profile)
+        found = narrowed(found, query.filters, now=timezone.now()).defer("der", "lint_findings")
+        rows = paginator.paginate_queryset(found, request)
+        return paginator.get_paginated_response(ProfileCertificateSerializer(rows, many=True).data)
+
+
+class LatestActiveBundleView(CertificateView):
+    """What a deployment of a profile should use now."""
+
+    @extend_schema(
+        operation_id="get_latest_active_bundle",
+        summary="Read a profile's newest valid certificate",
+        tags=["certificate profiles"],
+        parameters=[PROFILE_ID],
+        responses=answers(LatestCertificateBundleSerializer),
+    )
+    def get(self, request: Request, profile_id: str) -> Response:
+        """Four nulls where there is none; `privateKey` is null once it was given."""
+        requester = requester_of(request)
+        profile = find_profile(requester=requester, profile_id=parse_uuid(profile_id, field="profile_id"))
+        certificate = latest_active_certificate(requester=requester, profile=profile, now=timezone.now())
+        return Response(
+            {
+                "certificate": certificate and certificate_pem(certificate),
+                "certificateChain": (certificate and chain_pem(certificate)) or None,
+                "privateKey": None,
+                "serialNumber": certificate and certificate.serial_number,
+            }
+        )
+
+
+class CertificateRequestsView(CertificateView):
+    """A project's certificate requests."""
+
+    @extend_schema(
+        operation_id="list_certificate_requests",
+        summary="List a project's certificate requests",
+        tags=["certificate requests"],
+        parameters=[RequestsQuery, *paging(20)],
+        responses=answers(CertificateRequestsAnswerSerializer),
+    )
+    def get(self, request: Request) -> Response:
+        """Newest first unless sorted otherwise."""
+        requester = requester_of(request)
+        query = RequestsQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        project = get_project_by_slug(requester=requester, slug=query.validated_data["projectSlug"])
+        require(requester=requester, action=Action.CERTIFICATE_REQUESTS_READ, project_id=project.id)
+        paginator = WirePaginator(plural="certificateRequests", default_limit=20)
+        found = narrowed_requests(requests_visible_to(requester, project), query.filters)
+        ordered = sorted_requests(requests_for_list(found), query.order, is_descending=query.is_descending)
+        rows = paginator.paginate_queryset(ordered, request)
+        return paginator.get_paginated_response(CertificateRequestItemSerializer(rows, many=True).data)
+
+
+class CertificateRequestView(CertificateView):
+    """One certificate request."""
+
+    @extend_schema(
+        operation_id="get_certificate_request",
+        summary="Read what came of a certificate request",
+        tags=["certificate requests"],
+        parameters=[REQUEST_ID],
+        responses=answers(CertificateRequestSerializer),
+    )
+    def get(self, request: Request, request_id: str) -> Response:
+        """Its state, and the certificate once there is one."""
+        found = find_request(requester=requester_of(request), request_id=parse_uuid(request_id, field="request_id"))
+        return Response(CertificateRequestSerializer(found).data)

@@ -1,0 +1,234 @@
+"""`manage.py check_certificates`: does the database still say what was signed?
+
+Reads everything, changes nothing. Rows are streamed, so that memory does not grow with their number.
+"""
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from django.core.management.base import BaseCommand, CommandError
+from django.db.models import F, Q
+
+from certificates.models import (
+    AuthorityCertificate,
+    AuthorityKey,
+    Certificate,
+    CertificateAuthority,
+    CertificateRequest,
+    CertificateRevocationList,
+    IdempotencyRecord,
+)
+from certificates.models.authority import AuthorityStatus
+from certificates.models.request import RequestStatus
+from certificates.services.authorities import certification_path_of
+from certificates.services.columns import columns_of
+from certificates.services.signing import signer_of_key
+from certificates.x509.inspect import facts_of
+from certificates.x509.keys import public_key_info
+from certificates.x509.path import PathError, verify_path
+from pki_portal.errors import PortalError
+
+CHUNK = 500
+PROGRESS_EVERY = 10_000
+# Everything that reading a broken encoding can raise.
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
+Path = tuple[x509.Certificate, ...]
+
+
+class Command(BaseCommand):
+    """Compare every row with its encoding, verify every path, and look for orphans."""
+
+    help = "Check that rows equal their certificates, paths verify and nothing is orphaned; exit code 1 on any finding."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """How much to print."""
+        parser.add_argument("--max-findings", type=int, default=1000, metavar="N", help="stop printing after N (1000)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Print the findings, one a line."""
+        count = 0
+        for finding in self._findings():
+            count += 1
+            if count <= options["max_findings"]:
+                self.stdout.write(finding)
+        totals = f"{Certificate.objects.count()} certificates and {CertificateAuthority.objects.count()} authorities"
+        if count:
+            raise CommandError(f"{count} findings in {totals}.")
+        self.stdout.write(f"No findings in {totals}.")
+
+    def _findings(self) -> Iterator[str]:
+        yield from authority_findings()
+        yield from key_findings()
+        yield from authority_certificate_findings()
+        yield from revocation_list_findings()
+        for number, finding in enumerate(certificate_findings(), start=1):
+            if finding:
+                yield finding
+            if number % PROGRESS_EVERY == 0:
+                self.stderr.write(f"{number} certificates checked")
+        yield from orphan_findings()
+
+
+# --- Authorities ------------------------------------------------------------------------------------------------------
+
+
+def authority_findings() -> Iterator[str]:
+    """An active or disabled CA has its own newest certificate and the dates of it."""
+    for authority in CertificateAuthority.objects.select_related("active_certificate").iterator(chunk_size=CHUNK):
+        name = f"authority {authority.id}"
+        active = authority.active_certificate
+        if active is None:
+            if authority.status != AuthorityStatus.PENDING_CERTIFICATE:
+                yield f"{name}: is {authority.status} without a certificate"
+            continue
+        if active.authority_id != authority.id:
+            yield f"{name}: its active certificate {active.id} belongs to authority {active.authority_id}"
+        if (authority.not_before, authority.not_after) != (active.not_before, active.not_after):
+            yield f"{name}: its dates are not those of its active certificate {active.id}"
+
+
+def key_findings() -> Iterator[str]:
+    """A CA's sealed key opens, and is the one whose public half stands beside it (the keystore compares them)."""
+    for key in AuthorityKey.objects.iterator(chunk_size=CHUNK):
+        try:
+            signer_of_key(key)
+        except (PortalError, *UNREADABLE) as problem:
+            yield f"authority key {key.id}: cannot be used: {problem}"
+        if not CertificateRevocationList.objects.filter(key=key).exists():
+            yield f"authority key {key.id}: has no revocation list"
+
+
+def authority_certificate_findings() -> Iterator[str]:
+    """Each version of a CA's certificate: columns as encoded, its own key, and a path that verifies."""
+    for row in AuthorityCertificate.objects.select_related("key", "authority").iterator(chunk_size=CHUNK):
+        name = f"authority certificate {row.id}"
+        try:
+            certificate = x509.load_der_x509_certificate(bytes(row.der))
+            facts = facts_of(certificate)
+        except UNREADABLE as problem:
+            yield f"{name}: cannot be read: {problem}"
+            continue
+        said = {
+            "serial_number": facts.serial_number,
+            "not_before": facts.not_before,
+            "not_after": facts.not_after,
+            "path_length": facts.path_length,
+        }
+        for column, value in said.items():
+            if getattr(row, column) != value:
+                yield f"{name}: {column} is {getattr(row, column)}, the certificate says {value}"
+        if not facts.is_ca:
+            yield f"{name}: is not a CA's"
+        if public_key_info(certificate.public_key()) != bytes(row.key.subject_public_key_info):
+            yield f"{name}: holds another key than authority key {row.key_id}"
+        if row.key.authority_id != row.authority_id:
+            yield f"{name}: authority key {row.key_id} belongs to authority {row.key.authority_id}"
+        yield from (f"{name}: {reason}" for reason in path_reasons(load_path(row), certificate))
+
+
+def revocation_list_findings() -> Iterator[str]:
+    """A published CRL is signed by its key and says what its columns say."""
+    published = CertificateRevocationList.objects.filter(der__isnull=False).select_related("key")
+    for row in published.iterator(chunk_size=CHUNK):
+        name = f"revocation list {row.id}"
+        issuer = row.key.certificates.order_by("-version").first()
+        try:
+            crl = x509.load_der_x509_crl(bytes(row.der or b""))
+            number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+            certificate = x509.load_der_x509_certificate(bytes(issuer.der)) if issuer else None
+            is_signed = certificate is not None and crl.is_signature_valid(certificate.public_key())  # type: ignore[arg-type]
+        except (*UNREADABLE, x509.ExtensionNotFound) as problem:
+            yield f"{name}: cannot be read: {problem}"
+            continue
+        if certificate is None or not is_signed or crl.issuer != certificate.subject:
+            yield f"{name}: is not signed by authority key {row.key_id}"
+        said = {"number": number, "this_update": crl.last_update_utc, "next_update": crl.next_update_utc}
+        for column, value in said.items():
+            if getattr(row, column) != value:
+                yield f"{name}: {column} is {getattr(row, column)}, the list says {value}"
+
+
+# --- Certificates -----------------------------------------------------------------------------------------------------
+
+
+def certificate_findings() -> Iterator[str]:
+    """One item for each certificate checked: an empty text where all is well, else its findings."""
+    paths: dict[Any, Path] = {}
+    rows = Certificate.objects.select_related("authority_certificate__key").order_by("pk")
+    for row in rows.iterator(chunk_size=CHUNK):
+        yield "\n".join(f"certificate {row.id}: {reason}" for reason in _reasons(row, paths))
+
+
+def _reasons(row: Certificate, paths: dict[Any, Path]) -> Iterator[str]:
+    try:
+        certificate = x509.load_der_x509_certificate(bytes(row.der))
+        said = columns_of(certificate)
+    except UNREADABLE as problem:
+        yield f"cannot be read: {problem}"
+        return
+    for column, value in said.items():
+        if column != "der" and getattr(row, column) != value:
+            yield f"{column} is {getattr(row, column)!r}, the certificate says {value!r}"
+    issuer = row.authority_certificate
+    if issuer is None:
+        yield from path_reasons((certificate,), certificate)
+        return
+    if issuer.authority_id != row.authority_id:
+        yield f"its issuing certificate {issuer.id} belongs to authority {issuer.authority_id}, not {row.authority_id}"
+    if issuer.id not in paths:
+        paths[issuer.id] = load_path(issuer)
+    path = paths[issuer.id]
+    if not path:
+        yield f"the path of authority certificate {issuer.id} cannot be read"
+        return
+    if certificate.not_valid_after_utc > path[0].not_valid_after_utc:
+        yield "outlives its issuer"
+    yield from path_reasons((certificate, *path), certificate)
+
+
+def load_path(row: AuthorityCertificate) -> Path:
+    """The path from a CA's certificate to its root; empty where it cannot be read."""
+    try:
+        return tuple(x509.load_der_x509_certificate(der) for der in certification_path_of(row))
+    except (PortalError, *UNREADABLE):
+        return ()
+
+
+def path_reasons(path: Path, certificate: x509.Certificate) -> Iterator[str]:
+    """Why the path does not verify at the beginning of the certificate's life, when it was signed."""
+    try:
+        verify_path(path, at=certificate.not_valid_before_utc)
+    except PathError as problem:
+        yield problem.message
+    except (InvalidSignature, *UNREADABLE) as problem:
+        yield f"its path cannot be verified: {problem}"
+
+
+# --- Orphans ----------------------------------------------------------------------------------------------------------
+
+
+def orphan_findings() -> Iterator[str]:
+    """Rows whose other half is missing or is another's."""
+    issued_without = CertificateRequest.objects.filter(status=RequestStatus.ISSUED, certificate__isnull=True)
+    for request_id in issued_without.values_list("pk", flat=True).iterator(chunk_size=CHUNK):
+        yield f"request {request_id}: is issued, and there is no certificate"
+    unasked = Certificate.objects.filter(Q(request__isnull=True) | ~Q(request__status=RequestStatus.ISSUED))
+    for certificate_id in unasked.values_list("pk", flat=True).iterator(chunk_size=CHUNK):
+        yield f"certificate {certificate_id}: its request is missing or not issued"
+    astray = Certificate.objects.filter(
+        ~Q(project=F("request__project"))
+        | Q(profile__isnull=False) & ~Q(project=F("profile__project"))
+        | Q(authority__isnull=False) & ~Q(project=F("authority__project"))
+    )
+    for certificate_id in astray.values_list("pk", flat=True).iterator(chunk_size=CHUNK):
+        yield f"certificate {certificate_id}: its request, profile or authority is of another project"
+    other_owner = IdempotencyRecord.objects.filter(certificate__isnull=False).exclude(
+        certificate__request__requester_kind=F("requester_kind"),
+        certificate__request__requester_id=F("requester_id"),
+    )
+    for record_id in other_owner.values_list("pk", flat=True).iterator(chunk_size=CHUNK):
+        yield f"idempotency record {record_id}: stands for a certificate of another requester"

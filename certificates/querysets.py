@@ -1,0 +1,207 @@
+"""What a requester may see of certificates and requests, and how lists of them are narrowed and sorted.
+
+Lists never load encodings, CSRs or lint findings: `for_list` and `requests_for_list` defer them and join the rest, so
+that a page costs one query however long it is.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from django.db.models import F, Q, QuerySet
+
+from certificates.models import Certificate, CertificateRequest
+from certificates.models.certificate import CertificateStatus
+from certificates.models.request import RequestStatus
+from pki_portal.access.models import Project
+from pki_portal.access.permissions import Action, projects_allowing
+from pki_portal.access.requester import Requester
+
+
+class StatusFilter(StrEnum):
+    """States that a list can be narrowed to; "expired" is not stored but computed from the clock."""
+
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+class CertificateOrder(StrEnum):
+    """Columns that certificates can be sorted by."""
+
+    CREATED_AT = "created_at"
+    NOT_BEFORE = "not_before"
+    NOT_AFTER = "not_after"
+    COMMON_NAME = "common_name"
+    KEY_ALGORITHM = "key_algorithm"
+    STATUS = "status"
+
+
+class RequestOrder(StrEnum):
+    """Columns that certificate requests can be sorted by."""
+
+    CREATED_AT = "created_at"
+    UPDATED_AT = "updated_at"
+    COMMON_NAME = "common_name"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFilters:
+    """What a list of certificates is narrowed to; None and empty mean "any"."""
+
+    search: str = ""
+    common_name: str = ""
+    friendly_name: str = ""
+    status: StatusFilter | None = None
+    profile_ids: tuple[uuid.UUID, ...] = ()
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    deployable_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFilters:
+    """What a list of certificate requests is narrowed to; None and empty mean "any"."""
+
+    search: str = ""
+    status: RequestStatus | None = None
+    profile_ids: tuple[uuid.UUID, ...] = ()
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+
+
+def certificates_visible_to(requester: Requester, project: Project | None = None) -> QuerySet[Certificate]:
+    """Certificates that the requester may read, of one project or of all; newest first."""
+    allowed = projects_allowing(requester=requester, action=Action.CERTIFICATES_READ)
+    certificates = Certificate.objects.filter(project__in=allowed)
+    return certificates if project is None else certificates.filter(project=project)
+
+
+def requests_visible_to(requester: Requester, project: Project | None = None) -> QuerySet[CertificateRequest]:
+    """Certificate requests that the requester may read, of one project or of all; newest first."""
+    allowed = projects_allowing(requester=requester, action=Action.CERTIFICATE_REQUESTS_READ)
+    requests = CertificateRequest.objects.filter(project__in=allowed)
+    return requests if project is None else requests.filter(project=project)
+
+
+def with_status(queryset: QuerySet[Certificate], status: str, now: datetime) -> QuerySet[Certificate]:
+    """Those that are ``active``, ``expired`` or ``revoked`` at ``now``; a revoked one never counts as expired."""
+    wanted = StatusFilter(status)
+    if wanted is StatusFilter.REVOKED:
+        return queryset.filter(status=CertificateStatus.REVOKED)
+    valid = queryset.exclude(status=CertificateStatus.REVOKED)
+    return valid.filter(not_after__gt=now) if wanted is StatusFilter.ACTIVE else valid.filter(not_after__lte=now)
+
+
+def matching(queryset: QuerySet[Certificate], search: str) -> QuerySet[Certificate]:
+    """Those with ``search`` in common name, alternative names or serial number, or of just that id; blank finds all."""
+    text = search.strip()
+    if not text:
+        return queryset
+    found = Q(common_name__icontains=text) | Q(alt_names__icontains=text)
+    if serial_part := normal_serial_number(text):
+        found |= Q(serial_number__contains=serial_part)
+    if identifier := id_in(text):
+        found |= Q(pk=identifier)
+    return queryset.filter(found)
+
+
+def narrowed(queryset: QuerySet[Certificate], filters: CertificateFilters, *, now: datetime) -> QuerySet[Certificate]:
+    """All of ``filters`` applied; dates are those of the row's making."""
+    narrow = matching(queryset, filters.search)
+    if filters.common_name:
+        narrow = narrow.filter(common_name__icontains=filters.common_name)
+    if filters.friendly_name:
+        # No certificate has one; a filter that is not applied would show what was filtered out.
+        return narrow.none()
+    if filters.status is not None:
+        narrow = with_status(narrow, filters.status, now)
+    if filters.profile_ids:
+        narrow = narrow.filter(profile__in=filters.profile_ids)
+    if filters.created_from is not None:
+        narrow = narrow.filter(created_at__gte=filters.created_from)
+    if filters.created_to is not None:
+        narrow = narrow.filter(created_at__lte=filters.created_to)
+    if filters.deployable_only:
+        narrow = with_status(narrow, StatusFilter.ACTIVE, now).filter(renewed_by__isnull=True)
+    return narrow
+
+
+def sorted_by(
+    queryset: QuerySet[Certificate], order: CertificateOrder, *, is_descending: bool
+) -> QuerySet[Certificate]:
+    """Sorted by one column and then by id, so that pages neither repeat nor miss a row."""
+    column = F(order.value)
+    return queryset.order_by(column.desc() if is_descending else column.asc(), "id")
+
+
+def with_links(queryset: QuerySet[Certificate]) -> QuerySet[Certificate]:
+    """CA, profile and request in the same query, and as ``successor_id`` what each was renewed by; not the CSR."""
+    return (
+        queryset.annotate(successor_id=F("renewed_by__id"))
+        .select_related("authority", "profile", "request")
+        .defer("request__asked", "request__csr", "request__violations", "request__warnings", "request__metadata")
+    )
+
+
+def for_list(queryset: QuerySet[Certificate]) -> QuerySet[Certificate]:
+    """Rows as a list shows them: all links in the same query, no encoding."""
+    return with_links(queryset).defer("der", "lint_findings")
+
+
+def matching_requests(queryset: QuerySet[CertificateRequest], search: str) -> QuerySet[CertificateRequest]:
+    """Those with ``search`` in the common name asked or in a name of their certificate, or with exactly that id."""
+    text = search.strip()
+    if not text:
+        return queryset
+    found = Q(common_name__icontains=text) | Q(certificate__alt_names__icontains=text)
+    if identifier := id_in(text):
+        found |= Q(pk=identifier)
+    return queryset.filter(found)
+
+
+def narrowed_requests(queryset: QuerySet[CertificateRequest], filters: RequestFilters) -> QuerySet[CertificateRequest]:
+    """All of ``filters`` applied."""
+    narrow = matching_requests(queryset, filters.search)
+    if filters.status is not None:
+        narrow = narrow.filter(status=filters.status)
+    if filters.profile_ids:
+        narrow = narrow.filter(profile__in=filters.profile_ids)
+    if filters.created_from is not None:
+        narrow = narrow.filter(created_at__gte=filters.created_from)
+    if filters.created_to is not None:
+        narrow = narrow.filter(created_at__lte=filters.created_to)
+    return narrow
+
+
+def sorted_requests(
+    queryset: QuerySet[CertificateRequest], order: RequestOrder, *, is_descending: bool
+) -> QuerySet[CertificateRequest]:
+    """Sorted by one column and then by id."""
+    column = F(order.value)
+    return queryset.order_by(column.desc() if is_descending else column.asc(), "id")
+
+
+def requests_for_list(queryset: QuerySet[CertificateRequest]) -> QuerySet[CertificateRequest]:
+    """Rows as a list shows them: profile and certificate in the same query, no CSR, no encoding."""
+    return queryset.select_related("profile", "certificate").defer(
+        "csr", "violations", "warnings", "certificate__der", "certificate__lint_findings"
+    )
+
+
+def normal_serial_number(text: str) -> str:
+    """Serial number digits as stored, from whatever spelling (``0A:1B``, upper case); empty if it is not one."""
+    digits = text.replace(":", "").replace(" ", "").lower()
+    is_serial = 0 < len(digits) <= 40 and not set(digits) - set("0123456789abcdef")
+    return digits if is_serial else ""
+
+
+def id_in(text: str) -> uuid.UUID | None:
+    """The UUID that ``text`` spells in its canonical form, else None."""
+    try:
+        identifier = uuid.UUID(text)
+    except ValueError:
+        return None
+    return identifier if str(identifier) == text.lower() else None

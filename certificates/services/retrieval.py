@@ -1,0 +1,151 @@
+"""Finding what was issued, and giving it back in PEM."""
+
+from datetime import datetime
+from typing import NoReturn
+from uuid import UUID
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certificates.models import Certificate, CertificateRequest
+from certificates.models.certificate import KeySource
+from certificates.querysets import StatusFilter, id_in, normal_serial_number, with_links, with_status
+from certificates.services.issuance import certification_path_pem
+from certificates.x509.inspect import is_self_issued
+from pki_portal.access.permissions import Action, has_permission, projects_visible_to, require
+from pki_portal.access.requester import Requester
+from pki_portal.audit.services import recorded_refusals
+from pki_portal.errors import Gone, Invalid, NotFound, Violation
+from profiles.models import CertificateProfile
+
+# Serial numbers are 159 random bits: more hits than this come from imports only, and a message need not name them all.
+AMBIGUOUS_LIMIT = 10
+
+
+def find_certificate(*, requester: Requester, reference: str, action: Action = Action.CERTIFICATES_READ) -> Certificate:
+    """The certificate with this id or serial number (in any spelling) among what the requester may see.
+
+    Loaded with its CA, profile, request, issuing certificate and, as ``successor_id``, what it was renewed by.
+
+    Raises:
+        NotFound: none, or none that the requester may know of.
+        PermissionDenied: it is in one of the requester's projects, whose role does not include ``action``.
+        Invalid: several have this serial number, of different CAs; the message names their ids.
+    """
+    hits = _hits(requester=requester, reference=reference.strip())
+    if not hits:
+        raise NotFound("There is no certificate with this id or serial number.")
+    allowed = [hit for hit in hits if has_permission(requester=requester, action=action, project_id=hit.project_id)]
+    if not allowed:
+        require(requester=requester, action=action, project_id=hits[0].project_id)
+    if len(allowed) > 1:
+        raise _ambiguous(reference, allowed)
+    return allowed[0]
+
+
+def _hits(*, requester: Requester, reference: str) -> list[Certificate]:
+    certificates = with_links(Certificate.objects.filter(project__in=projects_visible_to(requester)))
+    certificates = certificates.select_related("authority_certificate")
+    if identifier := id_in(reference):
+        return list(certificates.filter(pk=identifier))
+    if serial_number := normal_serial_number(reference):
+        return list(certificates.filter(serial_number=serial_number.zfill(40))[:AMBIGUOUS_LIMIT])
+    return []
+
+
+def _ambiguous(reference: str, certificates: list[Certificate]) -> Invalid:
+    ids = ", ".join(str(certificate.id) for certificate in certificates)
+    return Invalid(
+        f"Several certificates have the serial number {reference}; name one by its id: {ids}.",
+        violations=[
+            Violation(
+                field="certificate_id",
+                code="ambiguous_serial_number",
+                rule="RFC 5280, 4.1.2.2: a serial number is unique for one issuer only",
+                asked=reference,
+                allowed=ids,
+                fix="Use one of these ids instead of the serial number.",
+            )
+        ],
+    )
+
+
+def find_request(*, requester: Requester, request_id: UUID) -> CertificateRequest:
+    """The certificate request with its profile and certificate, if there is one.
+
+    Raises:
+        NotFound: none, or none that the requester may know of.
+        PermissionDenied: the role in its project does not include reading requests.
+    """
+    found = (
+        CertificateRequest.objects.select_related("profile", "certificate")
+        .filter(pk=request_id, project__in=projects_visible_to(requester))
+        .first()
+    )
+    if found is None:
+        raise NotFound("There is no certificate request with this id.")
+    require(requester=requester, action=Action.CERTIFICATE_REQUESTS_READ, project_id=found.project_id)
+    return found
+
+
+def latest_active_certificate(
+    *, requester: Requester, profile: CertificateProfile, now: datetime
+) -> Certificate | None:
+    """The newest certificate of the profile that is neither expired nor revoked at ``now``, if any.
+
+    Raises:
+        PermissionDenied, NotFound: the requester may not read certificates there.
+    """
+    require(requester=requester, action=Action.CERTIFICATES_READ, project_id=profile.project_id)
+    certificates = Certificate.objects.select_related("authority_certificate").filter(profile=profile)
+    return with_status(certificates, StatusFilter.ACTIVE, now).order_by("-created_at", "id").first()
+
+
+def refuse_private_key(*, requester: Requester, certificate: Certificate) -> NoReturn:
+    """Say why there is no private key to give: nobody reads one twice. The attempt is audited.
+
+    Raises:
+        PermissionDenied: the role does not include reading private keys.
+        NotFound: the key never was here.
+        Gone: it was given in the answer of the issue, and not kept.
+    """
+    with recorded_refusals(
+        event="get-cert-private-key",
+        actor=requester.actor,
+        project_id=certificate.project_id,
+        subject_type="certificate",
+        subject_id=str(certificate.id),
+        data={"serialNumber": certificate.serial_number},
+    ):
+        require(requester=requester, action=Action.CERTIFICATES_READ_PRIVATE_KEY, project_id=certificate.project_id)
+        if certificate.key_source == KeySource.APPLICANT:
+            raise NotFound("The private key of this certificate was never here: the certificate was signed from a CSR.")
+        raise Gone(
+            f"The private key was given to {certificate.request.requester_name} in the answer of the issue"
+            f" at {certificate.created_at:%Y-%m-%d %H:%M:%S} UTC and was not kept;"
+            " issue a new certificate if it is lost."
+        )
+
+
+def certificate_pem(certificate: Certificate) -> str:
+    """The certificate in PEM, without a final newline."""
+    return _pem(bytes(certificate.der))
+
+
+def chain_pem(certificate: Certificate, *, without_roots: bool = False) -> str:
+    """The path above a certificate in PEM, issuer first and root last, joined by newlines with none at the end.
+
+    A self-signed certificate is its own chain, whatever is asked.
+    """
+    return join_path(certificate, certification_path_pem(certificate), without_roots=without_roots)
+
+
+def join_path(certificate: Certificate, path: tuple[str, ...], *, without_roots: bool = False) -> str:
+    """:func:`chain_pem` of a path that is known already; roots are the self-issued members (RFC 5280, 6.1)."""
+    if without_roots and certificate.authority_id is not None:
+        path = tuple(member for member in path if not is_self_issued(x509.load_pem_x509_certificate(member.encode())))
+    return "\n".join(path)
+
+
+def _pem(der: bytes) -> str:
+    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode("ascii").strip()
