@@ -32,6 +32,7 @@ from certificates.services.authority_rules import (
     ROOT_LIFE_YEARS,
     AuthoritySubject,
     Validity,
+    friendly_name_violations,
     issuer_violations,
     name_violations,
     normalised,
@@ -236,6 +237,7 @@ def _creation_violations(
     yield from name_violations(wanted.name)
     if CertificateAuthority.objects.filter(project=project, name=wanted.name).exists():
         yield _name_taken(wanted.name)
+    yield from friendly_name_violations(wanted.friendly_name)
     subject_wrong = list(subject_violations(wanted.subject))
     yield from subject_wrong
     yield from path_length_violations(wanted.max_path_length)

@@ -20,6 +20,7 @@ INTERMEDIATE_LIFE_YEARS = 5
 # UTCTime, which is to be used up to 2049, begins here.
 EARLIEST = datetime(1950, 1, 1, tzinfo=UTC)
 NAME_LENGTH = 64
+FRIENDLY_NAME_LENGTH = 255
 # RFC 5280 sets no bound; no path is ever this long, and the columns hold more.
 PATH_LENGTH_LIMIT = 255
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -106,6 +107,19 @@ def name_violations(name: str) -> Iterator[Violation]:
             asked=name[:200],
             allowed=f"1 to {NAME_LENGTH} lower-case letters, digits and single hyphens, none at the ends",
             fix="Choose a name such as issuing-ca-1.",
+        )
+
+
+def friendly_name_violations(friendly_name: str) -> Iterator[Violation]:
+    """A name for people: any text that fits, on one line."""
+    if len(friendly_name) > FRIENDLY_NAME_LENGTH or not friendly_name.isprintable():
+        yield Violation(
+            field="friendly_name",
+            code="friendly_name_invalid",
+            rule="friendly name of a CA",
+            asked=friendly_name[:200],
+            allowed=f"at most {FRIENDLY_NAME_LENGTH} printable characters",
+            fix="Shorten it, and leave out line breaks and control characters.",
         )
 
 

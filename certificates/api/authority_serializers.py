@@ -1,0 +1,352 @@
+"""CAs, wire <-> values."""
+# ruff: noqa: N815 - the wire's spelling
+
+from enum import StrEnum
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from rest_framework import serializers
+from rest_framework.fields import empty
+
+from certificates.api.serializers import MomentField, WordField
+from certificates.models import AuthorityCertificate, CertificateAuthority
+from certificates.models.authority import AuthorityKind, AuthorityStatus
+from certificates.services.authorities import AuthoritySubject, certification_path_of, subject_of
+from certificates.services.authority_rules import FRIENDLY_NAME_LENGTH
+from certificates.x509.names import distinguished_name
+from pki_portal.rest import EnumField, StrictCharField, StrictIntegerField, TimeField, UUIDField, WireSerializer
+from profiles.policy.vocabulary import KeyAlgorithm, parse_key_algorithm
+
+UNLIMITED = -1
+# Wider than any rule allows: what is too long for a certificate is the service's to say, with its fix.
+TEXT_LIMIT = 1024
+PEM_LIMIT = 256 * 1024
+CSR_LIMIT = 64 * 1024
+
+# The CA's name on the wire and inside.
+SUBJECT_FIELDS = {
+    "commonName": "common_name",
+    "organization": "organization",
+    "ou": "organizational_unit",
+    "country": "country",
+    "province": "state",
+    "locality": "locality",
+}
+
+
+class Kind(StrEnum):
+    """What a CA can be made as."""
+
+    ROOT = AuthorityKind.ROOT.value
+    INTERMEDIATE = AuthorityKind.INTERMEDIATE.value
+
+
+class Status(StrEnum):
+    """States of a CA."""
+
+    ACTIVE = AuthorityStatus.ACTIVE.value
+    DISABLED = AuthorityStatus.DISABLED.value
+    PENDING_CERTIFICATE = AuthorityStatus.PENDING_CERTIFICATE.value
+
+
+class RenewalType(StrEnum):
+    """How a CA is renewed."""
+
+    EXISTING = "existing"
+
+
+# --- Fields -----------------------------------------------------------------------------------------------------------
+
+
+class AttributeField(StrictCharField):
+    """One attribute of a CA's name; absent, null and empty all leave it out."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", TEXT_LIMIT)
+        super().__init__(required=False, allow_blank=True, allow_null=True, **kwargs)
+
+
+class OptionalMomentField(MomentField):
+    """A date; absent, null and empty all mean that none is asked."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, allow_null=True, **kwargs)
+
+    def run_validation(self, data: Any = empty) -> Any:
+        """Empty is null."""
+        return super().run_validation(None if data == "" else data)
+
+
+class OptionalIdField(UUIDField):
+    """An id; absent, null and empty all mean that none is named."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, allow_null=True, **kwargs)
+
+    def run_validation(self, data: Any = empty) -> Any:
+        """Empty is null."""
+        return super().run_validation(None if data == "" else data)
+
+
+class PathLengthField(StrictIntegerField):
+    """RFC 5280, 4.2.1.9; -1 means no limit."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=UNLIMITED, allow_null=True, required=False, **kwargs)
+
+
+class NameField(StrictCharField):
+    """The slug of a CA: blanks around it and capitals do not count."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=TEXT_LIMIT, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Lower the case."""
+        return super().to_internal_value(data).lower()
+
+
+# --- Bodies and queries -----------------------------------------------------------------------------------------------
+
+
+class AuthorityConfigurationSerializer(WireSerializer):
+    """A CA to be made; at least one attribute of its name is not empty."""
+
+    type = EnumField(Kind)
+    friendlyName = AttributeField(max_length=FRIENDLY_NAME_LENGTH)
+    commonName = AttributeField()
+    organization = AttributeField()
+    ou = AttributeField()
+    country = AttributeField(help_text="Two letters (ISO 3166).")
+    province = AttributeField()
+    locality = AttributeField()
+    notBefore = OptionalMomentField()
+    notAfter = OptionalMomentField(help_text="Without it a root lives 10 years, an intermediate under a parent 5.")
+    maxPathLength = PathLengthField()
+    keyAlgorithm = WordField(KeyAlgorithm, parse=parse_key_algorithm)
+    parentCaId = OptionalIdField(help_text="Of an intermediate that is to be signed at once.")
+
+
+class CreateAuthoritySerializer(WireSerializer):
+    """Body of POST /ca/internal."""
+
+    projectId = StrictCharField()
+    name = NameField(help_text="Lower-case letters, digits and single hyphens.")
+    status = EnumField(Status, required=False, help_text="Not read: an active CA is active once it has a certificate.")
+    configuration = AuthorityConfigurationSerializer()
+
+
+class ChangeAuthoritySerializer(WireSerializer):
+    """Body of PATCH /ca/internal/{id}."""
+
+    name = NameField(required=False)
+    status = EnumField(Status, required=False)
+    configuration = serializers.DictField(required=False, help_text="Not read: a certificate says what it says.")
+
+
+class IssueAuthorityCertificateSerializer(WireSerializer):
+    """Body of POST /ca/internal/{id}/certificate."""
+
+    notBefore = OptionalMomentField()
+    notAfter = MomentField()
+    maxPathLength = PathLengthField(help_text="Without it that of the CA.")
+    parentCaId = OptionalIdField(help_text="Without it the CA's present parent.")
+
+
+class SignIntermediateSerializer(WireSerializer):
+    """Body of POST /ca/internal/{id}/sign-intermediate."""
+
+    csr = StrictCharField(max_length=CSR_LIMIT)
+    notBefore = OptionalMomentField()
+    notAfter = MomentField()
+    maxPathLength = PathLengthField(help_text="Without it no limit, which a limited CA refuses.")
+
+
+class ImportAuthorityCertificateSerializer(WireSerializer):
+    """Body of POST /ca/internal/{id}/import-certificate."""
+
+    certificate = StrictCharField(max_length=PEM_LIMIT)
+    certificateChain = StrictCharField(max_length=PEM_LIMIT, help_text="Every certificate above it, up to the root.")
+
+
+class RenewAuthoritySerializer(WireSerializer):
+    """Body of POST /ca/internal/{id}/renew."""
+
+    type = EnumField(RenewalType, required=False)
+    notAfter = MomentField()
+
+
+class AuthoritiesQuery(WireSerializer):
+    """Query of the lists of CAs."""
+
+    projectId = UUIDField()
+
+
+class ProjectAuthoritiesQuery(WireSerializer):
+    """Query of the list of a project's CAs."""
+
+    status = EnumField(Status, required=False)
+    friendlyName = StrictCharField(required=False, allow_blank=True)
+    commonName = StrictCharField(required=False, allow_blank=True)
+    offset = StrictIntegerField(required=False, min_value=0)
+    limit = StrictIntegerField(required=False, min_value=1, max_value=100)
+
+
+def subject_in(configuration: dict[str, Any]) -> AuthoritySubject:
+    """The CA's name in a checked configuration."""
+    return AuthoritySubject(**{inside: configuration.get(wire) or "" for wire, inside in SUBJECT_FIELDS.items()})
+
+
+def path_length_in(values: dict[str, Any], default: int | None = None) -> int | None:
+    """The path length in a checked body; -1 is None, no limit."""
+    asked: int | None = values.get("maxPathLength")
+    if asked is None:
+        return default
+    return None if asked == UNLIMITED else asked
+
+
+# --- Answers ----------------------------------------------------------------------------------------------------------
+
+
+class AuthorityConfigurationAnswer(serializers.Serializer[Any]):
+    """What a CA is; empty texts for attributes that its name does not have."""
+
+    type = serializers.ChoiceField([each.value for each in Kind], source="kind")
+    friendlyName = serializers.CharField(source="friendly_name", allow_blank=True)
+    commonName = serializers.CharField(source="common_name", allow_blank=True)
+    organization = serializers.CharField(allow_blank=True)
+    ou = serializers.CharField(source="organizational_unit", allow_blank=True)
+    country = serializers.CharField(allow_blank=True)
+    province = serializers.CharField(source="state", allow_blank=True)
+    locality = serializers.CharField(allow_blank=True)
+    notBefore = TimeField(source="not_before", allow_null=True)
+    notAfter = TimeField(source="not_after", allow_null=True)
+    maxPathLength = serializers.SerializerMethodField()
+    keyAlgorithm = serializers.CharField(source="key_algorithm")
+    dn = serializers.SerializerMethodField()
+    parentCaId = serializers.UUIDField(source="parent_id", allow_null=True)
+    serialNumber = serializers.SerializerMethodField()
+    activeCaCertId = serializers.UUIDField(source="active_certificate_id", allow_null=True)
+
+    def get_maxPathLength(self, authority: CertificateAuthority) -> int:  # noqa: N802
+        """-1 is no limit."""
+        return UNLIMITED if authority.max_path_length is None else authority.max_path_length
+
+    def get_dn(self, authority: CertificateAuthority) -> str:
+        """The whole name."""
+        return distinguished_name(subject_of(authority).name())
+
+    def get_serialNumber(self, authority: CertificateAuthority) -> str | None:  # noqa: N802
+        """Of the active certificate."""
+        return authority.active_certificate.serial_number if authority.active_certificate else None
+
+
+class AuthorityAnswer(serializers.Serializer[Any]):
+    """A CA."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    projectId = serializers.UUIDField(source="project_id")
+    type = serializers.ReadOnlyField(default="internal")
+    status = serializers.ChoiceField([each.value for each in Status])
+    configuration = AuthorityConfigurationAnswer(source="*")
+    warnings = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class AuthoritiesAnswer(serializers.Serializer[Any]):
+    """CAs of every kind."""
+
+    certificateAuthorities = AuthorityAnswer(many=True)
+
+
+class ProjectAuthorityAnswer(AuthorityConfigurationAnswer):
+    """A CA in the older, flat form."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    projectId = serializers.UUIDField(source="project_id")
+    status = serializers.ChoiceField([each.value for each in Status])
+    createdAt = TimeField(source="created_at")
+    updatedAt = TimeField(source="updated_at")
+
+
+class ProjectAuthoritiesAnswer(serializers.Serializer[Any]):
+    """CAs of a project."""
+
+    cas = ProjectAuthorityAnswer(many=True)
+
+
+class AuthorityCsrAnswer(serializers.Serializer[Any]):
+    """A CSR."""
+
+    csr = serializers.CharField()
+
+
+class AuthorityCertificateAnswer(serializers.Serializer[Any]):
+    """A CA's certificate; the chain holds what is above it, issuer first, empty for a root."""
+
+    certificate = serializers.CharField()
+    certificateChain = serializers.CharField(allow_blank=True)
+    serialNumber = serializers.CharField()
+
+
+class AuthorityCertificateVersionAnswer(AuthorityCertificateAnswer):
+    """The same with its version, 1 for the first."""
+
+    version = serializers.IntegerField()
+
+
+class IssuedAuthorityCertificateAnswer(AuthorityCertificateAnswer):
+    """The same with its id."""
+
+    certId = serializers.UUIDField()
+    warnings = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class RenewedAuthorityCertificateAnswer(AuthorityCertificateAnswer):
+    """The same after a renewal."""
+
+    warnings = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class SignedIntermediateAnswer(AuthorityCertificateAnswer):
+    """What was signed for a CSR; the chain begins with the issuing CA."""
+
+    issuingCaCertificate = serializers.CharField()
+    warnings = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class ImportedAuthorityCertificateAnswer(serializers.Serializer[Any]):
+    """That it worked."""
+
+    message = serializers.CharField()
+    caId = serializers.UUIDField()
+    warnings = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class CrlAnswer(serializers.Serializer[Any]):
+    """A CRL in PEM."""
+
+    id = serializers.UUIDField()
+    crl = serializers.CharField()
+
+
+def certificate_answer(certificate: AuthorityCertificate) -> dict[str, Any]:
+    """One version of a CA's certificate on the wire."""
+    own, *above = (certificate_pem(der) for der in certification_path_of(certificate))
+    return {
+        "certificate": own,
+        "certificateChain": "\n".join(above),
+        "serialNumber": certificate.serial_number,
+    }
+
+
+def certificate_pem(der: bytes) -> str:
+    """PEM without a final newline."""
+    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode("ascii").strip()
+
+
+def crl_pem(der: bytes) -> str:
+    """PEM without a final newline."""
+    return x509.load_der_x509_crl(der).public_bytes(Encoding.PEM).decode("ascii").strip()

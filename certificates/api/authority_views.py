@@ -1,0 +1,571 @@
+"""CAs over HTTP: each view reads the wire, calls one service and answers; and what they publish, for anybody."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.http import HttpResponse
+from django.utils import timezone
+from django.utils.cache import get_conditional_response
+from django.utils.http import http_date, quote_etag
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from certificates.api.authority_serializers import (
+    AuthoritiesAnswer,
+    AuthoritiesQuery,
+    AuthorityAnswer,
+    AuthorityCertificateAnswer,
+    AuthorityCertificateVersionAnswer,
+    AuthorityCsrAnswer,
+    ChangeAuthoritySerializer,
+    CreateAuthoritySerializer,
+    CrlAnswer,
+    ImportAuthorityCertificateSerializer,
+    ImportedAuthorityCertificateAnswer,
+    IssueAuthorityCertificateSerializer,
+    IssuedAuthorityCertificateAnswer,
+    Kind,
+    ProjectAuthoritiesAnswer,
+    ProjectAuthoritiesQuery,
+    ProjectAuthorityAnswer,
+    RenewAuthoritySerializer,
+    RenewedAuthorityCertificateAnswer,
+    SignedIntermediateAnswer,
+    SignIntermediateSerializer,
+    certificate_answer,
+    certificate_pem,
+    crl_pem,
+    path_length_in,
+    subject_in,
+)
+from certificates.api.schema import PROJECT_ID, answers, paging
+from certificates.models import CertificateAuthority
+from certificates.models.authority import AuthorityStatus
+from certificates.services.authorities import (
+    authorities_of,
+    authority_certificates_of,
+    authority_csr,
+    create_intermediate,
+    create_root,
+    current_certificate_of,
+    delete_authority,
+    find_authority,
+    find_authority_certificate,
+    import_authority_certificate,
+    issue_authority_certificate,
+    published_authority_certificate,
+    renew_authority,
+    revocation_lists_of,
+    sign_intermediate,
+    update_authority,
+)
+from certificates.services.revocation import current_crl
+from pki_portal.access.models import Project
+from pki_portal.access.permissions import Action
+from pki_portal.access.querysets import get_project
+from pki_portal.access.requester import Requester, requester_of
+from pki_portal.errors import Malformed, NotFound, PortalError
+from pki_portal.rest import WireSerializer, parse_uuid
+
+TAG = "Certificate authorities"
+PUBLISHED_TAG = "Published"
+PAGE_SIZE = 25
+CA_ID = OpenApiParameter("ca_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of the CA.")
+CA_CERT_ID = OpenApiParameter(
+    "certificate_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of one version of its certificate."
+)
+CRL_ID = OpenApiParameter("crl_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of the CRL.")
+# The document at one address never changes.
+CERTIFICATE_CACHE_CONTROL = "public, max-age=86400, immutable"
+# A revocation is to be seen soon; whoever has this very list is told so in a few bytes.
+CRL_CACHE_CONTROL = "public, max-age=300"
+
+# Inside names of what is asked, on the wire.
+_WIRE_NAMES: Mapping[str, str] = {
+    "common_name": "commonName",
+    "friendly_name": "friendlyName",
+    "organizational_unit": "ou",
+    "state": "province",
+    "not_before": "notBefore",
+    "not_after": "notAfter",
+    "max_path_length": "maxPathLength",
+    "parent": "parentCaId",
+    "certificate_chain": "certificateChain",
+    "certification_path": "certificateChain",
+    "authority": "",
+}
+
+
+class AuthorityView(APIView):
+    """Base of the views here: refusals name the fields of the body that was sent."""
+
+    # Where the body of POST holds what the services judge.
+    inside: ClassVar[str] = ""
+    not_inside: ClassVar[frozenset[str]] = frozenset()
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Respell the fields of a refusal before it is told."""
+        if isinstance(exc, PortalError):
+            exc.violations = tuple(
+                replace(violation, field=self._on_the_wire(violation.field)) for violation in exc.violations
+            )
+        return super().handle_exception(exc)
+
+    def _on_the_wire(self, field: str) -> str:
+        name = _WIRE_NAMES.get(field, field)
+        return f"{self.inside}/{name}" if self.inside and name and name not in self.not_inside else name
+
+    def authority(self, ca_id: str, action: Action = Action.CERTIFICATE_AUTHORITIES_READ) -> CertificateAuthority:
+        """The CA in the path. Raises Malformed, NotFound, PermissionDenied."""
+        return find_authority(requester=self.requester(), authority_id=parse_uuid(ca_id, field="ca_id"), action=action)
+
+    def requester(self) -> Requester:
+        """Who asks."""
+        return requester_of(self.request)
+
+
+def read(serializer: WireSerializer) -> dict[str, Any]:
+    """The values that the serializer reads. Raises the REST framework's ValidationError."""
+    serializer.is_valid(raise_exception=True)
+    values: dict[str, Any] = serializer.validated_data
+    return values
+
+
+def warned(answer: Mapping[str, Any], serializer: WireSerializer) -> dict[str, Any]:
+    """The answer, and beside it what nothing read."""
+    ignored = [f"{pointer} is not read here and was ignored." for pointer in serializer.ignored_keys]
+    return {**answer, "warnings": ignored} if ignored else dict(answer)
+
+
+def authority_answer(authority: CertificateAuthority) -> dict[str, Any]:
+    """A CA on the wire."""
+    return AuthorityAnswer(authority).data
+
+
+# --- CAs --------------------------------------------------------------------------------------------------------------
+
+
+class InternalAuthoritiesView(AuthorityView):
+    """``/ca/internal``."""
+
+    inside = "configuration"
+    not_inside = frozenset({"name", "projectId", "project_id"})
+
+    @extend_schema(
+        operation_id="listInternalCas",
+        tags=[TAG],
+        parameters=[AuthoritiesQuery],
+        responses=answers(AuthorityAnswer(many=True)),
+    )
+    def get(self, request: Request) -> Response:
+        """The CAs of a project, newest first."""
+        query = read(AuthoritiesQuery(data=request.query_params))
+        found = authorities_of(requester=self.requester(), project_id=query["projectId"])
+        return Response([authority_answer(authority) for authority in found])
+
+    @extend_schema(
+        operation_id="createInternalCa",
+        tags=[TAG],
+        request=CreateAuthoritySerializer,
+        responses=answers(AuthorityAnswer, with_body=True),
+    )
+    def post(self, request: Request) -> Response:
+        """Make a CA with a key of its own.
+
+        A root is active at once. So is an intermediate with `parentCaId`; any other waits for a certificate.
+        """
+        body = CreateAuthoritySerializer(data=request.data)
+        values = read(body)
+        authority = self._create(self._project(values["projectId"]), values["name"], values["configuration"])
+        return Response(warned(authority_answer(authority), body))
+
+    def _project(self, reference: str) -> Project:
+        try:
+            project_id = parse_uuid(reference, field="project_id")
+        except Malformed:
+            raise NotFound(f"Project {reference[:100]} was not found.") from None
+        return get_project(requester=self.requester(), project_id=project_id)
+
+    def _create(self, project: Project, name: str, configuration: dict[str, Any]) -> CertificateAuthority:
+        asked: dict[str, Any] = {
+            "requester": self.requester(),
+            "project": project,
+            "name": name,
+            "subject": subject_in(configuration),
+            "key_algorithm": configuration["keyAlgorithm"],
+            "not_before": configuration.get("notBefore"),
+            "not_after": configuration.get("notAfter"),
+            "max_path_length": path_length_in(configuration),
+            "friendly_name": configuration.get("friendlyName") or "",
+        }
+        if configuration["type"] is Kind.ROOT:
+            return create_root(**asked)
+        parent_id = configuration.get("parentCaId")
+        parent = find_authority(requester=self.requester(), authority_id=parent_id) if parent_id else None
+        return create_intermediate(**asked, parent=parent)
+
+
+class InternalAuthorityView(AuthorityView):
+    """``/ca/internal/{id}``."""
+
+    @extend_schema(operation_id="getInternalCa", tags=[TAG], parameters=[CA_ID], responses=answers(AuthorityAnswer))
+    def get(self, request: Request, ca_id: str) -> Response:
+        """One CA."""
+        return Response(authority_answer(self.authority(ca_id)))
+
+    @extend_schema(
+        operation_id="updateInternalCa",
+        tags=[TAG],
+        parameters=[CA_ID],
+        request=ChangeAuthoritySerializer,
+        responses=answers(AuthorityAnswer, with_body=True),
+    )
+    def patch(self, request: Request, ca_id: str) -> Response:
+        """Rename, disable or enable a CA."""
+        authority = self.authority(ca_id)
+        body = ChangeAuthoritySerializer(data=request.data)
+        values = read(body)
+        status = values.get("status")
+        changed = update_authority(
+            requester=self.requester(),
+            authority=authority,
+            name=values.get("name"),
+            status=AuthorityStatus(status) if status is not None else None,
+        )
+        return Response(warned(authority_answer(changed), body))
+
+    @extend_schema(operation_id="deleteInternalCa", tags=[TAG], parameters=[CA_ID], responses=answers(AuthorityAnswer))
+    def delete(self, request: Request, ca_id: str) -> Response:
+        """Delete a CA on which no certificate, CA or profile depends."""
+        authority = self.authority(ca_id)
+        answer = authority_answer(authority)
+        delete_authority(requester=self.requester(), authority=authority)
+        return Response(answer)
+
+
+class AuthorityCsrView(AuthorityView):
+    """``/ca/internal/{id}/csr``."""
+
+    @extend_schema(
+        operation_id="getInternalCaCsr", tags=[TAG], parameters=[CA_ID], responses=answers(AuthorityCsrAnswer)
+    )
+    def get(self, request: Request, ca_id: str) -> Response:
+        """A CSR with which another CA can certify this intermediate."""
+        return Response({"csr": authority_csr(requester=self.requester(), authority=self.authority(ca_id))})
+
+
+class AuthorityCertificateView(AuthorityView):
+    """``/ca/internal/{id}/certificate``."""
+
+    @extend_schema(
+        operation_id="getInternalCaCertificate",
+        tags=[TAG],
+        parameters=[CA_ID],
+        responses=answers(AuthorityCertificateAnswer),
+    )
+    def get(self, request: Request, ca_id: str) -> Response:
+        """The CA's active certificate."""
+        return Response(certificate_answer(current_certificate_of(self.authority(ca_id))))
+
+    @extend_schema(
+        operation_id="issueInternalCaCertificate",
+        tags=[TAG],
+        parameters=[CA_ID],
+        request=IssueAuthorityCertificateSerializer,
+        responses=answers(IssuedAuthorityCertificateAnswer, with_body=True),
+    )
+    def post(self, request: Request, ca_id: str) -> Response:
+        """Give the CA a new certificate, self-signed or from an internal parent, and make it the active one."""
+        authority = self.authority(ca_id)
+        body = IssueAuthorityCertificateSerializer(data=request.data)
+        values = read(body)
+        parent_id = values.get("parentCaId")
+        certificate = issue_authority_certificate(
+            requester=self.requester(),
+            authority=authority,
+            parent=find_authority(requester=self.requester(), authority_id=parent_id) if parent_id else None,
+            not_before=values.get("notBefore"),
+            not_after=values["notAfter"],
+            max_path_length=path_length_in(values, default=authority.max_path_length),
+        )
+        return Response(warned({"certId": str(certificate.pk), **certificate_answer(certificate)}, body))
+
+
+class AuthorityCertificateByIdView(AuthorityView):
+    """``/ca/internal/{id}/certificate/{certId}``."""
+
+    @extend_schema(
+        operation_id="getInternalCaCertificateById",
+        tags=[TAG],
+        parameters=[CA_ID, CA_CERT_ID],
+        responses=answers(IssuedAuthorityCertificateAnswer),
+    )
+    def get(self, request: Request, ca_id: str, certificate_id: str) -> Response:
+        """One version of the CA's certificate."""
+        certificate = find_authority_certificate(
+            authority=self.authority(ca_id), certificate_id=parse_uuid(certificate_id, field="certificate_id")
+        )
+        return Response({"certId": str(certificate.pk), **certificate_answer(certificate)})
+
+
+class AuthorityCertificatesView(AuthorityView):
+    """``/ca/internal/{id}/ca-certificates``."""
+
+    @extend_schema(
+        operation_id="listInternalCaCertificates",
+        tags=[TAG],
+        parameters=[CA_ID],
+        responses=answers(AuthorityCertificateVersionAnswer(many=True)),
+    )
+    def get(self, request: Request, ca_id: str) -> Response:
+        """Every version of the CA's certificate, oldest first."""
+        versions = authority_certificates_of(self.authority(ca_id))
+        return Response([{**certificate_answer(each), "version": each.version} for each in versions])
+
+
+class SignIntermediateView(AuthorityView):
+    """``/ca/internal/{id}/sign-intermediate``."""
+
+    @extend_schema(
+        operation_id="signIntermediate",
+        tags=[TAG],
+        parameters=[CA_ID],
+        request=SignIntermediateSerializer,
+        responses=answers(SignedIntermediateAnswer, with_body=True),
+    )
+    def post(self, request: Request, ca_id: str) -> Response:
+        """Sign the certificate of a CA whose key is elsewhere."""
+        authority = self.authority(ca_id)
+        body = SignIntermediateSerializer(data=request.data)
+        values = read(body)
+        signed = sign_intermediate(
+            requester=self.requester(),
+            authority=authority,
+            csr=values["csr"],
+            not_before=values.get("notBefore"),
+            not_after=values["notAfter"],
+            max_path_length=path_length_in(values),
+        )
+        path = [certificate_pem(der) for der in signed.certification_path]
+        answer = {
+            "certificate": certificate_pem(bytes(signed.certificate.der)),
+            "certificateChain": "\n".join(path),
+            "issuingCaCertificate": path[0],
+            "serialNumber": signed.certificate.serial_number,
+        }
+        return Response(warned(answer, body))
+
+
+class ImportCertificateView(AuthorityView):
+    """``/ca/internal/{id}/import-certificate``."""
+
+    @extend_schema(
+        operation_id="importInternalCaCertificate",
+        tags=[TAG],
+        parameters=[CA_ID],
+        request=ImportAuthorityCertificateSerializer,
+        responses=answers(ImportedAuthorityCertificateAnswer, with_body=True),
+    )
+    def post(self, request: Request, ca_id: str) -> Response:
+        """Install a certificate that another CA signed for this intermediate."""
+        authority = self.authority(ca_id)
+        body = ImportAuthorityCertificateSerializer(data=request.data)
+        values = read(body)
+        import_authority_certificate(
+            requester=self.requester(),
+            authority=authority,
+            certificate=values["certificate"],
+            certificate_chain=values["certificateChain"],
+        )
+        answer = {"message": "The certificate was installed as that of the CA.", "caId": str(authority.pk)}
+        return Response(warned(answer, body))
+
+
+class RenewAuthorityView(AuthorityView):
+    """``/ca/internal/{id}/renew``."""
+
+    @extend_schema(
+        operation_id="renewInternalCa",
+        tags=[TAG],
+        parameters=[CA_ID],
+        request=RenewAuthoritySerializer,
+        responses=answers(RenewedAuthorityCertificateAnswer, with_body=True),
+    )
+    def post(self, request: Request, ca_id: str) -> Response:
+        """Give the CA a certificate with a later end for the same key."""
+        authority = self.authority(ca_id)
+        body = RenewAuthoritySerializer(data=request.data)
+        values = read(body)
+        certificate = renew_authority(requester=self.requester(), authority=authority, not_after=values["notAfter"])
+        return Response(warned(certificate_answer(certificate), body))
+
+
+class AuthorityCrlsView(AuthorityView):
+    """``/ca/internal/{id}/crls``."""
+
+    @extend_schema(
+        operation_id="listInternalCaCrls", tags=[TAG], parameters=[CA_ID], responses=answers(CrlAnswer(many=True))
+    )
+    def get(self, request: Request, ca_id: str) -> Response:
+        """The CA's CRLs, one for each key."""
+        now = timezone.now()
+        lists = [current_crl(crl_id=each.pk, now=now) for each in revocation_lists_of(self.authority(ca_id))]
+        return Response([{"id": str(each.pk), "crl": crl_pem(bytes(each.der or b""))} for each in lists])
+
+
+class AuthoritiesView(AuthorityView):
+    """``/ca``."""
+
+    @extend_schema(
+        operation_id="listCas", tags=[TAG], parameters=[AuthoritiesQuery], responses=answers(AuthoritiesAnswer)
+    )
+    def get(self, request: Request) -> Response:
+        """The CAs of every kind of a project, newest first; so far there are internal ones."""
+        query = read(AuthoritiesQuery(data=request.query_params))
+        found = authorities_of(requester=self.requester(), project_id=query["projectId"])
+        return Response({"certificateAuthorities": [authority_answer(authority) for authority in found]})
+
+
+class ProjectAuthoritiesView(AuthorityView):
+    """``/projects/{id}/cas``."""
+
+    @extend_schema(
+        operation_id="listProjectCas",
+        tags=[TAG],
+        parameters=[PROJECT_ID, ProjectAuthoritiesQuery, *paging(PAGE_SIZE)],
+        responses=answers(ProjectAuthoritiesAnswer),
+    )
+    def get(self, request: Request, project_id: str) -> Response:
+        """The CAs of a project in the older, flat form."""
+        query = read(ProjectAuthoritiesQuery(data=request.query_params))
+        found = authorities_of(requester=self.requester(), project_id=parse_uuid(project_id, field="project_id"))
+        if "status" in query:
+            found = found.filter(status=query["status"])
+        if query.get("friendlyName"):
+            found = found.filter(friendly_name=query["friendlyName"])
+        if query.get("commonName"):
+            found = found.filter(common_name=query["commonName"])
+        start = query.get("offset", 0)
+        page = found[start : start + query.get("limit", PAGE_SIZE)]
+        return Response({"cas": ProjectAuthorityAnswer(page, many=True).data})
+
+
+# --- For anybody ------------------------------------------------------------------------------------------------------
+
+
+class AnyAccept(BaseContentNegotiation):
+    """There is one form of the document, whatever the client says it accepts."""
+
+    def select_parser(self, request: Request, parsers: Sequence[BaseParser]) -> BaseParser:
+        """The first."""
+        return parsers[0]
+
+    def select_renderer(  # type: ignore[override]
+        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        """The first, for refusals."""
+        return renderers[0], renderers[0].media_type or ""
+
+
+class PublishedView(APIView):
+    """What certificates point to: no login, conditional requests, caches welcome (RFC 5280, 4.2.1.13 and 4.2.2.1)."""
+
+    authentication_classes: ClassVar[list[Any]] = []  # type: ignore[misc]
+    permission_classes: ClassVar[list[Any]] = []  # type: ignore[misc]
+    content_negotiation_class = AnyAccept
+
+    def published(self, document: bytes, *, media_type: str, modified_at: datetime, cache_control: str) -> HttpResponse:
+        """The document, or 304 where the client has this very one."""
+        etag = quote_etag(hashlib.sha256(document).hexdigest())
+        modified = int(modified_at.timestamp())
+        headers = {
+            "ETag": etag,
+            "Last-Modified": http_date(modified),
+            "Cache-Control": cache_control,
+            "X-Content-Type-Options": "nosniff",
+        }
+        response = HttpResponse(document, content_type=media_type, headers=headers)
+        answer = get_conditional_response(self.request._request, etag=etag, last_modified=modified, response=response)
+        return answer if isinstance(answer, HttpResponse) else response
+
+
+def _published(media_type: str) -> dict[Any, Any]:
+    """Responses of an operation that publishes one document."""
+    refusals = answers(None)
+    return {
+        (200, media_type): OpenApiTypes.BINARY,
+        304: OpenApiResponse(description="The client has this very document."),
+        412: OpenApiResponse(description="A condition of the request does not hold."),
+        **{status: refusals[status] for status in (404, 422, 503)},
+    }
+
+
+class PublishedAuthorityCertificateView(PublishedView):
+    """``/ca/internal/{id}/certificates/{certId}/der``: where authorityInfoAccess of issued certificates points."""
+
+    @extend_schema(
+        operation_id="downloadCaCertificate",
+        tags=[PUBLISHED_TAG],
+        auth=[],
+        parameters=[CA_ID, CA_CERT_ID],
+        responses=_published("application/pkix-cert"),
+    )
+    def get(self, request: Request, ca_id: str, certificate_id: str) -> HttpResponse:
+        """One version of a CA's certificate in DER, for anybody."""
+        certificate = published_authority_certificate(
+            authority_id=parse_uuid(ca_id, field="ca_id"),
+            certificate_id=parse_uuid(certificate_id, field="certificate_id"),
+        )
+        return self.published(
+            bytes(certificate.der),
+            media_type="application/pkix-cert",
+            modified_at=certificate.created_at,
+            cache_control=CERTIFICATE_CACHE_CONTROL,
+        )
+
+
+class PublishedCrlView(PublishedView):
+    """``/crl/{id}/der``: where cRLDistributionPoints of issued certificates point."""
+
+    @extend_schema(
+        operation_id="downloadCrl",
+        tags=[PUBLISHED_TAG],
+        auth=[],
+        parameters=[CRL_ID],
+        responses=_published("application/pkix-crl"),
+    )
+    def get(self, request: Request, crl_id: str) -> HttpResponse:
+        """A CRL in DER, for anybody."""
+        now = timezone.now()
+        crl = current_crl(crl_id=parse_uuid(crl_id, field="crl_id"), now=now)
+        return self.published(
+            bytes(crl.der or b""),
+            media_type="application/pkix-crl",
+            modified_at=crl.this_update or now,
+            cache_control=CRL_CACHE_CONTROL,
+        )
+
+
+class PublishedCrlOldView(PublishedCrlView):
+    """``/crl/{id}``: the older address of the same."""
+
+    @extend_schema(
+        operation_id="downloadCrlOld",
+        tags=[PUBLISHED_TAG],
+        auth=[],
+        parameters=[CRL_ID],
+        responses=_published("application/pkix-crl"),
+        deprecated=True,
+    )
+    def get(self, request: Request, crl_id: str) -> HttpResponse:
+        """A CRL in DER, for anybody."""
+        return super().get(request, crl_id)
