@@ -1,4 +1,4 @@
-"""Where kinds of errors become HTTP: one table, one body, for the REST framework and for what Django refuses before it."""
+"""Where kinds of errors become HTTP: one table and one body, also for what Django refuses before a view."""
 
 import logging
 import re

@@ -330,7 +330,7 @@ class TimeField(serializers.DateTimeField):
 
 
 class WireSerializer(serializers.Serializer[Any]):
-    """Base of the input serializers: unknown keys are dropped, as in the reference, and named in :attr:`ignored_keys`."""
+    """Base of the input serializers: unknown keys are dropped, as in the reference; :attr:`ignored_keys` names them."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {"invalid_type": "Expected object, received {received}"}
 

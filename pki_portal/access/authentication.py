@@ -54,7 +54,7 @@ class BearerAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[IdentityPrincipal, TokenFacts] | None:
-        """Read the Authorization header; None without a bearer token. Raises TokenRejected, Unauthenticated, Forbidden."""
+        """Read the header; None without a bearer token. Raises TokenRejected, Unauthenticated, Forbidden."""
         header = request.META.get("HTTP_AUTHORIZATION", "")
         keyword, _, credential = header.partition(" ")
         if keyword.lower() != _KEYWORD:

@@ -59,7 +59,7 @@ def check(*, client_id: str, address: str | None, now: datetime) -> None:
 
 
 def count_failure(*, client_id: str, address: str | None, now: datetime) -> None:
-    """Count a failed login in both buckets. Raises RateLimited, and counts nothing, while the address fails too often."""
+    """Count a failed login in both buckets; while the address fails too often raise RateLimited and count nothing."""
     with transaction.atomic():
         of_address = _locked(_address_key(address), now)
         wait = ADDRESS.wait(of_address, now)

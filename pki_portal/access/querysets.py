@@ -35,7 +35,7 @@ def get_project(*, requester: Requester, project_id: UUID) -> Project:
 
 
 def get_project_by_slug(*, requester: Requester, slug: str) -> Project:
-    """The project of that slug, if the requester may read it; otherwise it does not exist for it: NotFound. One query."""
+    """The project of that slug, if the requester may read it; otherwise it does not exist: NotFound. One query."""
     project = (
         projects_visible_to(requester).filter(slug=slug).first() if slug.isascii() and "\x00" not in slug else None
     )

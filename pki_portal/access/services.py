@@ -191,7 +191,7 @@ def add_user(*, requester: Requester, project_id: UUID, username: str, role: Rol
 
 
 def add_identity(*, requester: Requester, project_id: UUID, identity_id: UUID, role: Role) -> Membership:
-    """Give a machine identity a first role in a project. Raises NotFound, PermissionDenied, Invalid where it has one."""
+    """Give a machine identity a first role in a project. Raises NotFound, PermissionDenied, Invalid if it has one."""
     event = "create-identity-project-membership"
     with _recorded(requester, event, project_id, "identity", str(identity_id), role=role.value):
         require(requester=requester, action=Action.IDENTITIES_EDIT, project_id=project_id)

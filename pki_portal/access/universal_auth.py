@@ -50,7 +50,7 @@ class IssuedSecret:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What universal auth of one identity allows; None leaves a value as it is (or at its default). Lives in seconds."""
+    """What universal auth of one identity allows; None leaves a value as it is. Lives in seconds."""
 
     access_token_ttl: int | None = None
     access_token_max_ttl: int | None = None
@@ -82,7 +82,7 @@ def attach(*, requester: Requester, identity_id: UUID, settings: Settings | None
 
 
 def update(*, requester: Requester, identity_id: UUID, settings: Settings) -> UniversalAuth:
-    """Change what is given; trusted networks act at once, lives and limits on the next login. Raises as :func:`attach`."""
+    """Change what is given: trusted networks at once, lives and limits at the next login. Raises as :func:`attach`."""
     event = "update-identity-universal-auth"
     with recorded_refusals(event=event, actor=requester.actor, **_about(identity_id)):
         _controlled(requester, identity_id)
@@ -204,7 +204,7 @@ def get_client_secret(*, requester: Requester, identity_id: UUID, client_secret_
 
 
 def revoke_client_secret(*, requester: Requester, identity_id: UUID, client_secret_id: UUID) -> ClientSecret:
-    """End a secret and the tokens that it gave. Raises NotFound, PermissionDenied, Invalid where it is revoked already."""
+    """End a secret and the tokens that it gave. Raises NotFound, PermissionDenied, Invalid if it is revoked already."""
     event = "revoke-identity-universal-auth-client-secret"
     with recorded_refusals(event=event, actor=requester.actor, **_about(identity_id)):
         _controlled(requester, identity_id)

@@ -1,4 +1,4 @@
-"""Projects, members, machine identities and the audit log over the API: translations between the wire and the services."""
+"""Projects, members, machine identities and the audit log over the API: the wire on one side, services on the other."""
 
 from typing import Any
 
