@@ -63,6 +63,14 @@ class DescriptionField(StrictCharField):
         return str(value) or None
 
 
+class SparseSerializer(WireSerializer):
+    """An object whose keys are all optional; in answers those without a value are absent, not null."""
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """Leave out what there is not."""
+        return {key: value for key, value in super().to_representation(instance).items() if value is not None}
+
+
 # --- Templates --------------------------------------------------------------------------------------------------------
 
 
@@ -74,7 +82,7 @@ class PatternsField(StrictListField):
         super().__init__(child=child, required=False, allow_null=True, max_length=MOST_ENTRIES, **kwargs)
 
 
-class SubjectRuleSerializer(WireSerializer):
+class SubjectRuleSerializer(SparseSerializer):
     """What one subject attribute may be; at least one of the lists is not empty."""
 
     type = WordField(SubjectAttribute, parse=parse_subject_attribute)
@@ -83,7 +91,7 @@ class SubjectRuleSerializer(WireSerializer):
     denied = PatternsField()
 
 
-class SanRuleSerializer(WireSerializer):
+class SanRuleSerializer(SparseSerializer):
     """What one kind of subject alternative name may be; at least one of the lists is not empty."""
 
     type = WordField(NameType, parse=parse_name_type)
@@ -108,7 +116,7 @@ class ExtendedKeyUsagesField(StrictListField):
         super().__init__(child=child, required=False, allow_null=True, max_length=MOST_ENTRIES, **kwargs)
 
 
-class KeyUsageRuleSerializer(WireSerializer):
+class KeyUsageRuleSerializer(SparseSerializer):
     """Key usages by verdict; at least one of the lists is not empty."""
 
     allowed = KeyUsagesField()
@@ -116,7 +124,7 @@ class KeyUsageRuleSerializer(WireSerializer):
     denied = KeyUsagesField()
 
 
-class ExtendedKeyUsageRuleSerializer(WireSerializer):
+class ExtendedKeyUsageRuleSerializer(SparseSerializer):
     """Extended key usages by verdict; at least one of the lists is not empty."""
 
     allowed = ExtendedKeyUsagesField()
@@ -132,14 +140,14 @@ class AlgorithmsField(StrictListField):
         super().__init__(child=child, required=False, allow_null=True, max_length=MOST_ENTRIES, **kwargs)
 
 
-class AlgorithmRulesSerializer(WireSerializer):
+class AlgorithmRulesSerializer(SparseSerializer):
     """Which algorithms may be chosen; a list that is absent lets none be chosen."""
 
     signature = AlgorithmsField(help_text="For example SHA256-RSA or RSA-SHA256.")
     keyAlgorithm = AlgorithmsField(source="key_algorithm", help_text="For example RSA-2048 or EC_prime256v1.")
 
 
-class ValidityRuleSerializer(WireSerializer):
+class ValidityRuleSerializer(SparseSerializer):
     """How long a certificate may live."""
 
     max = StrictCharField(
@@ -147,7 +155,7 @@ class ValidityRuleSerializer(WireSerializer):
     )
 
 
-class BasicConstraintsRuleSerializer(WireSerializer):
+class BasicConstraintsRuleSerializer(SparseSerializer):
     """Whether certificates for CAs may be asked."""
 
     isCA = EnumField(BasicConstraintsState, source="is_ca", required=False, allow_null=True)
@@ -249,7 +257,7 @@ def _attribute(name: str) -> StrictCharField:
     return StrictCharField(source=name, required=False, allow_null=True, allow_blank=True, max_length=LONGEST_TEXT)
 
 
-class ProfileDefaultsSerializer(WireSerializer):
+class ProfileDefaultsSerializer(SparseSerializer):
     """What a profile fills in where a request is silent."""
 
     commonName = _attribute("common_name")

@@ -106,7 +106,9 @@ def find_profile_by_slug(
 ) -> CertificateProfile:
     """As :func:`find_profile`, by the slug within a project; permission is judged before existence."""
     require(requester=requester, action=action, project_id=project.pk)
-    profile = with_relations(CertificateProfile.objects.filter(project=project, slug=slug)).first()
+    profiles = with_relations(CertificateProfile.objects.filter(project=project, slug=slug))
+    # What can be no slug is not asked of the database, which would refuse some of it.
+    profile = profiles.first() if _SLUG.fullmatch(slug) else None
     if profile is None:
         raise NotFound(f"Certificate profile {slug[:SLUG_MAX_LENGTH]} was not found in the project.")
     return profile
