@@ -1,0 +1,225 @@
+"""The check finds nothing in what the portal made, and every kind of damage by name."""
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models import F
+from django.test.utils import CaptureQueriesContext
+
+from certificates.keystore.database import forget_keys
+from certificates.models import (
+    AuthorityCertificate,
+    AuthorityKey,
+    Certificate,
+    CertificateAuthority,
+    CertificateRequest,
+    CertificateRevocationList,
+)
+from tests.factories import make_project
+from tests.scenery import make_issuing_profile
+from tests.wire import CERTIFICATES, Pki, issued, make_client, make_csr, make_pki, post_json
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def pki() -> Pki:
+    """Three certificates: with our key, from a CSR, self-signed; and a failed request."""
+    pki = make_pki()
+    robot = make_client(pki.project)
+    issued(robot, pki.profile)
+    post_json(robot, CERTIFICATES, {"profileId": str(pki.profile.pk), "csr": make_csr()})
+    issued(robot, make_issuing_profile(pki.project, slug="alone", is_self_signed=True))
+    refused = post_json(robot, CERTIFICATES, {"profileId": str(pki.profile.pk), "attributes": {"ttl": "900d"}})
+    assert refused.status_code == 400
+    return pki
+
+
+def findings() -> str:
+    """What a failing run prints."""
+    out = StringIO()
+    with pytest.raises(CommandError) as failure:
+        call_command("check_certificates", stdout=out, stderr=StringIO())
+    assert failure.value.returncode == 1
+    return out.getvalue()
+
+
+def test_what_the_portal_made_has_no_findings(pki: Pki) -> None:
+    out = StringIO()
+    call_command("check_certificates", stdout=out, stderr=StringIO())
+    assert "No findings in 3 certificates and 2 authorities" in out.getvalue()
+
+
+def test_an_empty_database_has_no_findings() -> None:
+    call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
+
+
+def own() -> Certificate:
+    return Certificate.objects.filter(authority__isnull=False).latest("created_at")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("serial_number", "0" * 39 + "7"),
+        ("common_name", "other.acme.com"),
+        ("organization", "Other"),
+        ("subject_alternative_names", []),
+        ("alt_names", "other.acme.com"),
+        ("key_usages", ["crl_sign"]),
+        ("extended_key_usages", []),
+        ("key_algorithm", "RSA_2048"),
+        ("signature_algorithm", "RSA-SHA256"),
+        ("is_ca", True),
+        ("path_length", 3),
+        ("not_after", F("not_after") + timedelta(seconds=1)),
+        ("fingerprint_sha256", "0" * 64),
+        ("fingerprint_sha1", "0" * 40),
+    ],
+)
+def test_a_column_that_is_not_what_was_signed_is_found(pki: Pki, column: str, value: object) -> None:
+    row = own()
+    Certificate.objects.filter(pk=row.pk).update(**{column: value})
+
+    assert f"certificate {row.pk}: {column} is" in findings()
+
+
+def swap_encodings(pki: Pki) -> str:
+    first, second = Certificate.objects.filter(authority__isnull=False)
+    Certificate.objects.filter(pk=first.pk).update(der=second.der)
+    return f"certificate {first.pk}: serial_number is"
+
+
+def break_encoding(pki: Pki) -> str:
+    row = own()
+    Certificate.objects.filter(pk=row.pk).update(der=b"\x30\x03\x02\x01\x00")
+    return f"certificate {row.pk}: cannot be read"
+
+
+def give_to_another_issuer(pki: Pki) -> str:
+    row = own()
+    Certificate.objects.filter(pk=row.pk).update(authority_certificate=pki.root.active_certificate_id)
+    return f"certificate {row.pk}: its issuing certificate"
+
+
+def give_to_the_root(pki: Pki) -> str:
+    row = own()
+    Certificate.objects.filter(pk=row.pk).update(
+        authority=pki.root.pk, authority_certificate=pki.root.active_certificate_id
+    )
+    return "was not issued by"
+
+
+def lose_a_certificate(pki: Pki) -> str:
+    row = own()
+    request_id = row.request_id
+    row.delete()
+    return f"request {request_id}: is issued, and there is no certificate"
+
+
+def fail_an_issued_request(pki: Pki) -> str:
+    row = own()
+    CertificateRequest.objects.filter(pk=row.request_id).update(status="failed")
+    return f"certificate {row.pk}: its request is missing or not issued"
+
+
+def move_to_another_project(pki: Pki) -> str:
+    row = own()
+    Certificate.objects.filter(pk=row.pk).update(project=make_project())
+    return f"certificate {row.pk}: its request, profile or authority is of another project"
+
+
+def break_a_ca_key(pki: Pki) -> str:
+    key = AuthorityKey.objects.get(authority=pki.issuing)
+    other = AuthorityKey.objects.get(authority=pki.root)
+    AuthorityKey.objects.filter(pk=key.pk).update(sealed_private_key=other.sealed_private_key)
+    forget_keys()
+    return f"authority key {key.pk}: cannot be used"
+
+
+def change_a_ca_certificate(pki: Pki) -> str:
+    row = AuthorityCertificate.objects.get(authority=pki.issuing)
+    AuthorityCertificate.objects.filter(pk=row.pk).update(path_length=None)
+    return f"authority certificate {row.pk}: path_length is None, the certificate says 0"
+
+
+def detach_a_ca(pki: Pki) -> str:
+    row = AuthorityCertificate.objects.get(authority=pki.issuing)
+    AuthorityCertificate.objects.filter(pk=row.pk).update(issuer_certificate=None)
+    return f"authority certificate {row.pk}: the certification path does not hold"
+
+
+def change_a_cas_dates(pki: Pki) -> str:
+    CertificateAuthority.objects.filter(pk=pki.issuing.pk).update(not_after=F("not_after") + timedelta(days=1))
+    return f"authority {pki.issuing.pk}: its dates are not those of its active certificate"
+
+
+def renumber_a_crl(pki: Pki) -> str:
+    row = CertificateRevocationList.objects.get(key__authority=pki.issuing)
+    CertificateRevocationList.objects.filter(pk=row.pk).update(number=7)
+    return f"revocation list {row.pk}: number is 7, the list says 1"
+
+
+def swap_crls(pki: Pki) -> str:
+    row = CertificateRevocationList.objects.get(key__authority=pki.issuing)
+    other = CertificateRevocationList.objects.get(key__authority=pki.root)
+    CertificateRevocationList.objects.filter(pk=row.pk).update(der=other.der)
+    return f"revocation list {row.pk}: is not signed by authority key"
+
+
+def lose_a_crl(pki: Pki) -> str:
+    row = CertificateRevocationList.objects.get(key__authority=pki.issuing)
+    row.delete()
+    return f"authority key {row.key_id}: has no revocation list"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        swap_encodings,
+        break_encoding,
+        give_to_another_issuer,
+        give_to_the_root,
+        lose_a_certificate,
+        fail_an_issued_request,
+        move_to_another_project,
+        break_a_ca_key,
+        change_a_ca_certificate,
+        detach_a_ca,
+        change_a_cas_dates,
+        renumber_a_crl,
+        swap_crls,
+        lose_a_crl,
+    ],
+)
+def test_damage_is_found_by_name(pki: Pki, damage: Callable[[Pki], str]) -> None:
+    expected = damage(pki)
+    assert expected in findings()
+
+
+def test_printing_stops_and_counting_goes_on(pki: Pki) -> None:
+    Certificate.objects.update(common_name="other")
+    out = StringIO()
+
+    with pytest.raises(CommandError, match="3 findings"):
+        call_command("check_certificates", "--max-findings", "1", stdout=out, stderr=StringIO())
+
+    assert len(out.getvalue().splitlines()) == 1
+
+
+def test_the_work_is_the_same_few_queries_for_any_number(pki: Pki) -> None:
+    def cost() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
+        return len(queries)
+
+    before = cost()
+    robot = make_client(pki.project, name=f"robot-{uuid.uuid4()}")
+    for _ in range(4):
+        issued(robot, pki.profile)
+    assert cost() == before
