@@ -76,13 +76,12 @@ def check_allowed_hosts(**_: Any) -> Iterable[CheckMessage]:
         )
 
 
-@register(Tags.database)
+@register(Tags.compatibility)
 def check_database_engine(**_: Any) -> Iterable[CheckMessage]:
     """Only the databases that the suite runs on."""
-    engine = settings.DATABASES["default"]["ENGINE"]
-    if engine not in {"django.db.backends.sqlite3", "django.db.backends.postgresql"}:
+    if settings.DATABASES["default"]["ENGINE"] == "django.db.backends.dummy":
         yield Error(
-            f"The database engine {engine} is not supported.",
-            hint="Set DATABASE_URL to postgres://user:password@host:5432/name, or unset it for SQLite.",
+            "DATABASE_URL names neither a PostgreSQL nor an SQLite database.",
+            hint="Set it to postgres://user:password@host:5432/name, or unset it for SQLite in the state folder.",
             id="pki_portal.E006",
         )

@@ -1,5 +1,6 @@
 """Where everything answers: the API under /api/ without trailing slashes, the pages beside it."""
 
+from allauth.account import urls as account_urls
 from allauth.account.decorators import secure_admin_login
 from csp.constants import UNSAFE_INLINE
 from csp.decorators import csp_update
@@ -18,6 +19,16 @@ admin.site.index_title = "Operation"
 # Swagger draws with inline styles; nothing else may.
 api_docs = csp_update({"style-src": [UNSAFE_INLINE]})(SpectacularSwaggerSplitView.as_view(url_name="api-schema"))
 
+# What allauth offers besides would promise mails that nobody sends, or accounts that only an administrator makes.
+ACCOUNT_PAGES = {
+    "account_login",
+    "account_logout",
+    "account_inactive",
+    "account_reauthenticate",
+    "account_change_password",
+    "account_set_password",
+}
+
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
@@ -25,12 +36,11 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/docs/", api_docs, name="api-docs"),
     path("admin/", admin.site.urls),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include([page for page in account_urls.urlpatterns if page.name in ACCOUNT_PAGES])),
     path("", include("pki_portal.access.api.urls")),
     path("", include("profiles.api.urls")),
     path("", include("certificates.api.urls")),
     path("", include("pki_portal.access.web.urls")),
-    path("", include("pki_portal.audit.web.urls")),
     path("", include("profiles.web.urls")),
     path("", include("certificates.web.urls")),
 ]

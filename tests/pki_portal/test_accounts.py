@@ -7,11 +7,9 @@ from django.test import Client
 pytestmark = pytest.mark.django_db
 
 
-def test_a_visitor_cannot_sign_up(client: Client) -> None:
-    client.post(
-        "/accounts/signup/", {"username": "mallory", "password1": "long enough 1", "password2": "long enough 1"}
-    )
-    assert not get_user_model().objects.filter(username="mallory").exists()
+@pytest.mark.parametrize("page", ["signup", "email", "password/reset", "confirm-email", "login/code/confirm"])
+def test_pages_that_would_promise_a_mail_or_an_account_are_not_there(client: Client, page: str) -> None:
+    assert client.get(f"/accounts/{page}/").status_code == 404
 
 
 def test_the_admin_has_no_login_of_its_own(client: Client) -> None:
