@@ -6,6 +6,7 @@ from csp.constants import UNSAFE_INLINE
 from csp.decorators import csp_update
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import TemplateView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from pki_portal import health
@@ -29,6 +30,9 @@ ACCOUNT_PAGES = {
     "account_set_password",
 }
 
+# It says whom to ask.
+forgotten_password = TemplateView.as_view(template_name="account/password_reset.html")
+
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
@@ -36,6 +40,7 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/docs/", api_docs, name="api-docs"),
     path("admin/", admin.site.urls),
+    path("accounts/password/reset/", forgotten_password, name="account_reset_password"),
     path("accounts/", include([page for page in account_urls.urlpatterns if page.name in ACCOUNT_PAGES])),
     path("", include("pki_portal.access.api.urls")),
     path("", include("profiles.api.urls")),

@@ -7,9 +7,16 @@ from django.test import Client
 pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.parametrize("page", ["signup", "email", "password/reset", "confirm-email", "login/code/confirm"])
+@pytest.mark.parametrize("page", ["signup", "email", "password/reset/done", "confirm-email", "login/code/confirm"])
 def test_pages_that_would_promise_a_mail_or_an_account_are_not_there(client: Client, page: str) -> None:
     assert client.get(f"/accounts/{page}/").status_code == 404
+
+
+def test_a_forgotten_password_is_a_matter_for_an_administrator(client: Client) -> None:
+    answer = client.get("/accounts/password/reset/")
+    assert answer.status_code == 200
+    assert "Ask an administrator" in answer.content.decode()
+    assert client.post("/accounts/password/reset/", {"email": "alice@example.com"}).status_code == 405
 
 
 def test_the_admin_has_no_login_of_its_own(client: Client) -> None:

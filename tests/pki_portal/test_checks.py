@@ -1,0 +1,77 @@
+"""Bad configuration: each check has an id and a remedy, and good configuration passes them all."""
+
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from pki_portal import checks
+
+
+def test_the_configuration_of_the_tests_is_good(settings: Settings, tmp_path: Path) -> None:
+    settings.PKI_PORTAL_VAR = tmp_path / "not-there-yet"
+    found = [
+        *checks.check_state_folder(),
+        *checks.check_site_url(),
+        *checks.check_debug_stays_local(),
+        *checks.check_allowed_hosts(),
+        *checks.check_database_engine(),
+    ]
+    assert found == []
+
+
+def test_a_state_folder_that_cannot_be_made_is_an_error(settings: Settings) -> None:
+    settings.PKI_PORTAL_VAR = Path("/dev/null/var")
+    (problem,) = checks.check_state_folder()
+    assert problem.id == "pki_portal.E001"
+    assert "PKI_PORTAL_VAR" in (problem.hint or "")
+
+
+def test_a_state_folder_open_to_all_is_pointed_out(settings: Settings, tmp_path: Path) -> None:
+    settings.PKI_PORTAL_VAR = tmp_path
+    tmp_path.chmod(0o755)
+    (problem,) = checks.check_state_folder()
+    assert problem.id == "pki_portal.W001"
+    tmp_path.chmod(0o700)
+    assert list(checks.check_state_folder()) == []
+
+
+@pytest.mark.parametrize(
+    ("site_url", "check_id"),
+    [
+        ("pki.example.com", "pki_portal.E002"),
+        ("ftp://pki.example.com", "pki_portal.E002"),
+        ("https://", "pki_portal.E002"),
+        ("https://user@pki.example.com", "pki_portal.E002"),
+        ("https://pki.example.com?x=1", "pki_portal.E002"),
+        ("https://example.com/pki", "pki_portal.E003"),
+    ],
+)
+def test_an_address_that_certificates_cannot_carry_is_an_error(
+    settings: Settings, site_url: str, check_id: str
+) -> None:
+    settings.SITE_URL = site_url
+    (problem,) = checks.check_site_url()
+    assert problem.id == check_id
+    assert problem.hint
+
+
+@pytest.mark.parametrize(
+    ("host", "site_url"),
+    [("127.0.0.1", "https://pki.example.com"), ("0.0.0.0", "http://localhost:8000")],  # noqa: S104
+)
+def test_debug_where_others_come_is_an_error(settings: Settings, host: str, site_url: str) -> None:
+    settings.DEBUG, settings.HOST, settings.SITE_URL = True, host, site_url
+    (problem,) = checks.check_debug_stays_local()
+    assert problem.id == "pki_portal.E004"
+
+
+def test_debug_on_the_own_machine_is_allowed(settings: Settings) -> None:
+    settings.DEBUG, settings.HOST, settings.SITE_URL = True, "::1", "http://localhost:8000"
+    assert list(checks.check_debug_stays_local()) == []
+
+
+def test_any_host_name_is_an_error(settings: Settings) -> None:
+    settings.ALLOWED_HOSTS = ["pki.example.com", "*"]
+    (problem,) = checks.check_allowed_hosts()
+    assert problem.id == "pki_portal.E005"
