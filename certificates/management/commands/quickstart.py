@@ -161,7 +161,7 @@ def _first_certificate(starter: Starter) -> Iterator[str]:
     yield f"TOKEN=$(curl -s {api}/auth/universal-auth/login \\"
     yield "  -H 'Content-Type: application/json' \\"
     yield f"  -d '{login}' \\"
-    yield """  | sed 's/.*"accessToken" *: *"\\([^"]*\\)".*/\\1/')"""
+    yield """  | sed -n 's/.*"accessToken" *: *"\\([^"]*\\)".*/\\1/p')"""
     yield f"curl -s {api}/cert-manager/certificates \\"
     yield """  -H 'Content-Type: application/json' -H "Authorization: Bearer $TOKEN" \\"""
     yield f"""  -d '{{"profileId": "{profile_id}", "attributes": {attributes}}}'"""

@@ -1,0 +1,130 @@
+"""CA keys: sealed at rest, bound to their row, refused when anything is wrong."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from certificates.checks import check_master_keys_are_there, check_master_keys_can_be_read
+from certificates.keystore.database import forget_keys
+from certificates.keystore.sealing import forget_keyring
+from certificates.models import AuthorityKey, CertificateAuthority
+from certificates.services.authorities import AuthoritySubject, create_root
+from certificates.services.signing import (
+    is_master_key_configured,
+    make_master_key_if_none,
+    signer_of,
+    signer_of_key,
+)
+from certificates.x509.keys import public_key_info
+from pki_portal.errors import Unavailable
+from profiles.policy.vocabulary import KeyAlgorithm
+from tests.factories import SYSTEM, make_authority, make_project
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def no_master_key(settings: Settings, tmp_path: Path) -> Iterator[Path]:
+    """Nothing is configured; the path where the file would be."""
+    settings.PKI_PORTAL_MASTER_KEYS = ""
+    settings.PKI_PORTAL_MASTER_KEYS_FILE = tmp_path / "master-keys"
+    forget_keyring()
+    forget_keys()
+    yield settings.PKI_PORTAL_MASTER_KEYS_FILE
+    forget_keyring()
+    forget_keys()
+
+
+def test_signer_holds_the_key_of_the_certificate() -> None:
+    authority = make_authority(make_project())
+    assert authority.active_certificate is not None
+
+    signer = signer_of(authority.active_certificate)
+
+    assert public_key_info(signer.public_key()) == bytes(authority.keys.get().subject_public_key_info)
+
+
+def test_key_moved_to_another_row_does_not_open() -> None:
+    project = make_project()
+    first, second = (make_authority(project).keys.get() for _ in range(2))
+    first.sealed_private_key = second.sealed_private_key
+    first.subject_public_key_info = second.subject_public_key_info
+    first.save(update_fields=["sealed_private_key", "subject_public_key_info"])
+
+    with pytest.raises(Unavailable):
+        signer_of_key(first)
+
+
+def test_wrong_master_key_makes_no_signature(settings: Settings) -> None:
+    key = make_authority(make_project()).keys.get()
+    settings.PKI_PORTAL_MASTER_KEYS = "test:" + "A" * 43 + "="
+    forget_keyring()
+    forget_keys()
+
+    try:
+        with pytest.raises(Unavailable, match="master key"):
+            signer_of_key(key)
+    finally:
+        forget_keyring()
+
+
+def test_ca_without_master_key_is_not_made(no_master_key: Path) -> None:
+    with pytest.raises(Unavailable, match="quickstart"):
+        create_root(
+            requester=SYSTEM,
+            project=make_project(),
+            name="root",
+            subject=AuthoritySubject(common_name="Root"),
+            key_algorithm=KeyAlgorithm.EC_PRIME256V1,
+        )
+
+    assert not CertificateAuthority.objects.exists()
+    assert not AuthorityKey.objects.exists()
+
+
+def test_master_key_is_made_once(no_master_key: Path) -> None:
+    assert not is_master_key_configured()
+
+    assert make_master_key_if_none() == no_master_key
+    text = no_master_key.read_text()
+    assert make_master_key_if_none() is None
+
+    assert no_master_key.read_text() == text
+    assert no_master_key.stat().st_mode & 0o777 == 0o600
+
+
+def test_check_names_a_malformed_master_key(settings: Settings) -> None:
+    settings.PKI_PORTAL_MASTER_KEYS = "k1:short"
+    forget_keyring()
+
+    try:
+        (found,) = check_master_keys_can_be_read()
+    finally:
+        forget_keyring()
+
+    assert found.id == "certificates.E001"
+    assert "short" not in str(found.msg)
+    assert found.hint
+
+
+def test_check_is_silent_where_all_is_well() -> None:
+    make_authority(make_project())
+
+    assert list(check_master_keys_can_be_read()) == []
+    assert list(check_master_keys_are_there(databases=["default"])) == []
+
+
+def test_check_names_a_missing_master_key_once_there_are_keys(no_master_key: Path, settings: Settings) -> None:
+    assert list(check_master_keys_are_there(databases=["default"])) == []
+    make_master_key_if_none()
+    make_authority(make_project())
+    no_master_key.unlink()
+    forget_keyring()
+
+    (found,) = check_master_keys_are_there(databases=["default"])
+
+    assert found.id == "certificates.E002"
+    assert found.hint
+    assert list(check_master_keys_can_be_read()) == []
