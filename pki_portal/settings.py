@@ -247,6 +247,14 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    # Fields called status and type mean different things: each gets a name that says which.
+    "ENUM_NAME_OVERRIDES": {
+        "AuthorityStatusEnum": ["active", "disabled", "pending-certificate"],
+        "AuthorityKindEnum": ["root", "intermediate"],
+        "CertificateStatusEnum": "certificates.models.certificate.CertificateStatus",
+        "RequestStatusEnum": "certificates.models.request.RequestStatus",
+        "NameTypeEnum": ["email", "dns_name", "uri", "ip_address"],
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
