@@ -396,6 +396,7 @@ class CertificateProfileSerializer(serializers.Serializer[Any]):
     createdAt = TimeField(source="created_at")
     updatedAt = TimeField(source="updated_at")
 
+    @extend_schema_field({"type": "null"})
     def get_externalConfigs(self, _profile: object) -> None:  # noqa: N802 - named by the field
         """There are none: every CA of the portal is an internal one."""
         return

@@ -78,6 +78,12 @@ def _id_parameter(name: str) -> OpenApiParameter:
     return OpenApiParameter(name, OpenApiTypes.UUID, OpenApiParameter.PATH)
 
 
+_SAVED = {
+    names.operation: wrapped(f"{names.operation}Saved", names.one, CertificateTemplateSerializer, with_warnings=True)
+    for names in (TEMPLATE, POLICY)
+}
+
+
 def _templates_schema(names: Names) -> dict[str, Any]:
     return {
         "get": extend_schema(
@@ -92,10 +98,7 @@ def _templates_schema(names: Names) -> dict[str, Any]:
             summary="Create a template",
             tags=[TEMPLATES_TAG],
             request=NewCertificateTemplateSerializer,
-            responses=answers(
-                wrapped(f"{names.operation}Saved", names.one, CertificateTemplateSerializer, with_warnings=True),
-                with_body=True,
-            ),
+            responses=answers(_SAVED[names.operation], with_body=True),
         ),
     }
 
@@ -117,10 +120,7 @@ def _template_schema(names: Names) -> dict[str, Any]:
             tags=[TEMPLATES_TAG],
             parameters=parameters,
             request=CertificateTemplateChangesSerializer,
-            responses=answers(
-                wrapped(f"{names.operation}Saved", names.one, CertificateTemplateSerializer, with_warnings=True),
-                with_body=True,
-            ),
+            responses=answers(_SAVED[names.operation], with_body=True),
         ),
         "delete": extend_schema(
             operation_id=f"delete{names.operation}",

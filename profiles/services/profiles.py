@@ -397,7 +397,7 @@ def _stored_defaults(defaults: object) -> object:
 
 
 def _stored_settings(settings: Mapping[str, object]) -> dict[str, dict[str, Any]]:
-    """Settings as columns by method, a pass phrase as its hash, which takes a tenth of a second: not in a transaction."""
+    """Settings as columns by method, a pass phrase as its hash: a tenth of a second, so outside of transactions."""
     return {name: _columns_of(values) for name, values in settings.items() if isinstance(values, Mapping)}
 
 

@@ -224,10 +224,10 @@ def test_line_33_list_pages_by_20_and_searches(robot: APIClient, project: Projec
     )
     CertificateTemplate.objects.create(project=make_project("Other"), name="foreign")
 
-    first = robot.get(TEMPLATES, {"projectId": str(project.pk)}).json()
-    rest = robot.get(TEMPLATES, {"projectId": str(project.pk), "offset": 20}).json()
-    one = robot.get(TEMPLATES, {"projectId": str(project.pk), "limit": 1}).json()
-    odd = robot.get(TEMPLATES, {"projectId": str(project.pk), "search": "ODD", "limit": 100}).json()
+    def listed(**query: Any) -> Any:
+        return robot.get(TEMPLATES, {"projectId": str(project.pk)} | query).json()
+
+    first, rest, one, odd = listed(), listed(offset=20), listed(limit=1), listed(search="ODD", limit=100)
 
     assert (len(first["certificateTemplates"]), first["totalCount"]) == (20, 22)
     assert (len(rest["certificateTemplates"]), rest["totalCount"]) == (2, 22)
