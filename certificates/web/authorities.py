@@ -111,7 +111,7 @@ def authority_download(request: HttpRequest, page: Page, authority_id: UUID, ver
 def branches_of(rows: Sequence[CertificateAuthority]) -> list[Branch]:
     """The rows as trees; one whose parent is not among them stands at the top."""
     known = {row.pk: Branch(row) for row in rows}
-    tops = []
+    tops: list[Branch] = []
     for branch in known.values():
         parent = known.get(branch.authority.parent_id) if branch.authority.parent_id else None
         (parent.branches if parent else tops).append(branch)

@@ -11,6 +11,7 @@ from django.urls import reverse
 from certificates.models import Certificate
 from certificates.services.idempotency import IdempotencyKey
 from certificates.services.issuance import IssuedCertificate, issue_certificate
+from certificates.services.retrieval import certificate_pem
 from certificates.web.issue_form import IssueForm
 from pki_portal.access.permissions import Action
 from pki_portal.access.web.pages import Page, project_page, show
@@ -20,7 +21,12 @@ from profiles.models import CertificateProfile
 from profiles.querysets import profiles_visible_to
 from profiles.services import find_profile
 
-FORM_TEMPLATES = {"dialog-content": "certificates/issue_dialog.html", "issue-fields": "certificates/issue_fields.html"}
+# What htmx asks to be replaced, and with what.
+FORM_TEMPLATES = {
+    "dialog-content": "certificates/issue_dialog.html",
+    "issue-form": "certificates/issue_form.html",
+    "issue-fields": "certificates/issue_fields.html",
+}
 
 
 @project_page(section="certificates", action=Action.CERTIFICATE_PROFILES_ISSUE_CERT)
@@ -79,7 +85,7 @@ def _show_issued(request: HttpRequest, page: Page, issued: IssuedCertificate) ->
     may_read_key = Action.CERTIFICATES_READ_PRIVATE_KEY.name in page.may
     context = {
         "certificate": issued.certificate,
-        "certificate_pem": issued.certificate_pem,
+        "certificate_pem": certificate_pem(issued.certificate),
         "chain_pem": "\n".join(issued.certification_path),
         "private_key": issued.private_key if may_read_key else None,
         "warnings": issued.warnings,

@@ -30,7 +30,6 @@ from profiles.policy.vocabulary import (
 )
 
 USUAL_LIFE = timedelta(days=90)
-ROWS_WITHOUT_SCRIPT = 2
 BY_FIELDS, BY_CSR = "fields", "csr"
 LABELS: Mapping[SubjectAttribute, str] = {
     SubjectAttribute.COMMON_NAME: "Common name",
@@ -292,8 +291,7 @@ class IssueForm(forms.Form):
             for name_type, value in zip(types, values, strict=False)
             if value.strip() and name_type in offered
         ]
-        blank = NameRow(self.name_types[0].value if self.name_types else "", "")
-        return rows or [replace(blank) for _ in range(ROWS_WITHOUT_SCRIPT) if self.name_types]
+        return rows or [NameRow(name_type.value, "") for name_type in self.name_types[:1]]
 
     def _asked_names(self) -> tuple[GeneralName, ...]:
         names: list[GeneralName] = []

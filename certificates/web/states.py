@@ -32,14 +32,13 @@ class CertificateLine:
 
 
 def line_of(certificate: Certificate, now: datetime) -> CertificateLine:
-    """``revoked``, ``expired``, ``expiring`` (within 30 days, or the last third of a shorter life) or ``active``."""
+    """``revoked``, ``expired``, ``expiring`` (within 30 days) or ``active``."""
     if certificate.status == CertificateStatus.REVOKED:
         return CertificateLine(certificate, "revoked")
     left = certificate.not_after - now
     if left <= timedelta():
         return CertificateLine(certificate, "expired")
-    life = certificate.not_after - certificate.not_before
-    return CertificateLine(certificate, "expiring" if left < min(EXPIRING_WITHIN, life / 3) else "active")
+    return CertificateLine(certificate, "expiring" if left <= EXPIRING_WITHIN else "active")
 
 
 def expiring_soon(certificates: QuerySet[Certificate], now: datetime) -> QuerySet[Certificate]:

@@ -7,11 +7,11 @@ from typing import Any
 from profiles.policy.vocabulary import ExtendedKeyUsage as Extended
 from profiles.policy.vocabulary import KeyAlgorithm, KeyUsage, NameType, SignatureAlgorithm, SubjectAttribute
 
-EC = {
+EC: Mapping[str, list[Any]] = {
     "key_algorithm": [KeyAlgorithm.EC_PRIME256V1, KeyAlgorithm.EC_SECP384R1, KeyAlgorithm.EC_SECP521R1],
     "signature": [SignatureAlgorithm.ECDSA_SHA256, SignatureAlgorithm.ECDSA_SHA384, SignatureAlgorithm.ECDSA_SHA512],
 }
-RSA = {
+RSA: Mapping[str, list[Any]] = {
     "key_algorithm": [KeyAlgorithm.RSA_2048, KeyAlgorithm.RSA_3072, KeyAlgorithm.RSA_4096],
     "signature": [SignatureAlgorithm.RSA_SHA256, SignatureAlgorithm.RSA_SHA384, SignatureAlgorithm.RSA_SHA512],
 }

@@ -1,6 +1,6 @@
 """The form of a profile that enrolls by page and API."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from django.http import QueryDict
 from pki_portal.access.models import Project
 from pki_portal.access.web.refusals import Refusal, place, refusal_of
 from pki_portal.errors import PortalError, Violation
-from profiles.models import ApiEnrollment, CertificateProfile, CertificateTemplate
+from profiles.models import ApiEnrollment, CertificateProfile
 from profiles.policy.vocabulary import IssuerType
 from profiles.services import ApiSettings
 
@@ -66,20 +66,10 @@ class ProfileForm(forms.Form):
         self.refusal: Refusal | None = None
         self.violations: dict[str, list[Violation]] = {}
         if profile is None:
-            # The reverse name of the profile's CA: `profiles` knows CAs by that relation alone.
-            authorities = CertificateProfile._meta.get_field("certificate_authority").related_model._default_manager
-            found = authorities.filter(project=project).order_by("name")
-            self._choice("certificate_authority").choices = [
-                ("", "Choose a CA"),
-                *((str(row.pk), row.name) for row in found),
-            ]
-            self._choice("template").choices = [
-                ("", "Choose a template"),
-                *(
-                    (str(row.pk), row.name)
-                    for row in CertificateTemplate.objects.filter(project=project).order_by("name")
-                ),
-            ]
+            authorities = project.certificate_authorities.order_by("name").values_list("pk", "name")
+            templates = project.certificate_templates.order_by("name").values_list("pk", "name")
+            self._choice("certificate_authority").choices = [("", "Choose a CA"), *_as_choices(authorities)]
+            self._choice("template").choices = [("", "Choose a template"), *_as_choices(templates)]
         else:
             for name in ("issuer_type", "certificate_authority", "template"):
                 del self.fields[name]
@@ -124,6 +114,10 @@ class ProfileForm(forms.Form):
         }
         name = known.get(last, last)
         return name if name in self.fields else None
+
+
+def _as_choices(rows: Iterable[tuple[UUID, str]]) -> list[tuple[str, str]]:
+    return [(str(key), name) for key, name in rows]
 
 
 def _stored(profile: CertificateProfile) -> dict[str, Any]:

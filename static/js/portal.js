@@ -27,10 +27,7 @@
   const dialogContent = document.getElementById("dialog-content");
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target === dialogContent && !dialog.open) dialog.showModal();
-    if (event.detail.target === dialogContent) {
-      const wrong = dialogContent.querySelector("[aria-invalid=true]");
-      (wrong || dialogContent.querySelector("[autofocus]"))?.focus();
-    }
+    if (event.detail.target === dialogContent) dialogContent.querySelector("[autofocus]")?.focus();
     if (event.detail.target.id === "main") {
       dialog.close();
       event.detail.target.focus();
@@ -38,8 +35,12 @@
       document.title = event.detail.target.querySelector("[data-title]")?.dataset.title || document.title;
     }
   });
+  document.addEventListener("htmx:afterSettle", () => {
+    const form = document.getElementById("issue-form");
+    if (form?.querySelector("[role=alert]:not([hidden])")) form.querySelector("[aria-invalid=true]")?.focus();
+  });
   document.addEventListener("click", (event) => {
-    if (event.target.closest("[data-close-dialog]")) {
+    if (dialog?.open && event.target.closest("[data-close-dialog]")) {
       event.preventDefault();
       dialog.close();
     }

@@ -1,4 +1,5 @@
 // Runs before the first paint: sets the colour scheme (the stored choice, else the system's) and says that scripts run.
+// Key and values ("auto", "light", "dark") are those of the Django admin, so that one choice serves both.
 (() => {
   "use strict";
   const root = document.documentElement;
@@ -6,14 +7,14 @@
 
   function stored() {
     try {
-      return localStorage.getItem("theme") || "system";
+      return localStorage.getItem("theme") || "auto";
     } catch {
-      return "system"; // storage may be switched off
+      return "auto"; // storage may be switched off
     }
   }
 
   function apply(choice) {
-    const dark = choice === "dark" || (choice === "system" && system.matches);
+    const dark = choice === "dark" || (choice === "auto" && system.matches);
     root.setAttribute("data-bs-theme", dark ? "dark" : "light");
     for (const button of document.querySelectorAll("[data-theme-choice]")) {
       button.setAttribute("aria-pressed", String(button.dataset.themeChoice === choice));

@@ -175,7 +175,9 @@ def violations_of(bound: BoundField) -> list[Violation]:
 
 
 @register.inclusion_tag("components/pem.html")
-def pem(text: str, title: str, filename: str, element_id: str, download_url: str = "", secret: bool = False) -> dict[str, Any]:
+def pem(
+    text: str, title: str, filename: str, element_id: str, download_url: str = "", secret: bool = False
+) -> dict[str, Any]:
     """A PEM text with copy and download; a secret one is downloaded from the page itself, for no address serves it."""
     return {
         "text": text,
