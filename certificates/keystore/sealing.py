@@ -120,7 +120,7 @@ def _decode_key(key_id: str, encoded: str) -> bytes:
 def _split_header(sealed: bytes) -> tuple[bytes, bytes]:
     """Version and key id; and what follows them."""
     least = 2 + NONCE_BYTES + WRAPPED_BYTES + NONCE_BYTES + 16
-    if sealed[:1] != VERSION or len(sealed) < least + sealed[1]:
+    if sealed[:1] != VERSION or len(sealed) < least or len(sealed) < least + sealed[1]:
         raise SealBroken("A sealed secret has an unknown form or was cut off. Restore the row from a backup.")
     end = 2 + sealed[1]
     return sealed[:end], sealed[end:]
@@ -148,7 +148,7 @@ def _text_of_file() -> str:
         return path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise MasterKeysInvalid(
-            f"No master key: PKI_PORTAL_MASTER_KEYS is empty and the file {path} cannot be read ({type(error).__name__}). "
+            f"No master key: PKI_PORTAL_MASTER_KEYS is empty and {path} cannot be read ({type(error).__name__}). "
             "Run manage.py quickstart, or set one of PKI_PORTAL_MASTER_KEYS and PKI_PORTAL_MASTER_KEYS_FILE."
         ) from None
 

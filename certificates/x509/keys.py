@@ -159,10 +159,8 @@ def _rsa_weaknesses(public_key: rsa.RSAPublicKey) -> list[str]:
     found = []
     if public_key.key_size < MIN_RSA_BITS:
         found.append(f"an RSA modulus of {public_key.key_size} bits is too short; {MIN_RSA_BITS} are the least")
-    # FIPS 186-5, 5.1: 2^16 < e < 2^256, odd.
-    if numbers.e % 2 == 0:
-        found.append("the RSA public exponent is even")
-    elif not PUBLIC_EXPONENT <= numbers.e < 2**256:
+    # FIPS 186-5, 5.1: 2^16 < e < 2^256, and odd, without which a key does not load.
+    if not PUBLIC_EXPONENT <= numbers.e < 2**256:
         size = f"{numbers.e}" if numbers.e < PUBLIC_EXPONENT else f"{numbers.e.bit_length()} bits long"
         found.append(f"the RSA public exponent is {size}; it must be at least {PUBLIC_EXPONENT} and below 2^256")
     if public_key.key_size <= MAX_CHECKED_RSA_BITS:

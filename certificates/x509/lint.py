@@ -107,13 +107,14 @@ def _is_waived(finding: Finding, own_urls: Collection[str]) -> bool:
     is_alternative_name = ".subjectAltName." in finding.node
     match finding.code:
         case "pkix.invalid_domain_name_syntax":
-            # RFC 5280 leaves wildcards to applications, RFC 9525 defines them, and the template allowed this one; names
-            # of one label are what private networks have, and again the template allowed it.
-            return is_alternative_name and _is_wildcard_or_single_label(finding.value)
+            # RFC 5280 leaves wildcards to applications, RFC 9525 defines them, and the template allowed this one.
+            # Names of one label, or under a top level like zone1, are what private networks have: good by RFC 1034,
+            # 3.5 and RFC 1123, 2.1, while pkilint takes the form of public top levels for the rule.
+            return is_alternative_name and _is_host_name(finding.value.removeprefix("*."))
         case "pkix.invalid_email_address_syntax":
             # The same private networks' mailboxes (alice@mailhost); the rest of the address must look as it should.
             local, _, host = finding.value.rpartition("@")
-            return is_alternative_name and _MAILBOX.fullmatch(local) is not None and _is_single_label(host)
+            return is_alternative_name and _MAILBOX.fullmatch(local) is not None and _is_host_name(host)
         case "pkix.invalid_uri_syntax":
             # pkilint takes only web addresses on public hosts for URIs. This installation may live on localhost; and
             # RFC 5280, 4.2.1.6 allows any absolute URI (spiffe:, urn:) in the subject's names.
@@ -122,18 +123,14 @@ def _is_waived(finding: Finding, own_urls: Collection[str]) -> bool:
 
 
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
+_PUBLIC_FORM: Final = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9-]*\.)+[A-Za-z0-9-]*[A-Za-z]")
 _MAILBOX: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
 
 
-def _is_single_label(name: str) -> bool:
-    return _LABEL.fullmatch(name) is not None
-
-
-def _is_wildcard_or_single_label(name: str) -> bool:
-    labels = name.removeprefix("*.").split(".")
-    is_special = name.startswith("*.") or len(labels) == 1
-    return is_special and len(name) <= 253 and all(_is_single_label(label) for label in labels)
+def _is_host_name(name: str) -> bool:
+    """RFC 1034, 3.5 with RFC 1123, 2.1: labels of letters, digits and hyphens."""
+    return len(name) <= 253 and all(_LABEL.fullmatch(label) for label in name.split("."))
 
 
 def is_absolute_uri(text: str) -> bool:
@@ -170,7 +167,7 @@ def shape_of(plan: IssuancePlan, *, issuer: x509.Certificate | None, urls: Colle
 def _name_shape(name: GeneralName) -> tuple[str, str]:
     match name.type:
         case NameType.DNS_NAME:
-            return name.type, "special" if _is_wildcard_or_single_label(name.value) else ""
+            return name.type, "" if _PUBLIC_FORM.fullmatch(name.value) else "special"
         case NameType.IP_ADDRESS:
             return name.type, str(ipaddress.ip_address(name.value).version)
         case NameType.URI:
