@@ -233,6 +233,8 @@ class ClientSecretForm(ServiceForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "universal_auth" not in self.fields:  # a secret that is only looked at
+            return
         choices = UniversalAuth.objects.filter(identity__in=identities_visible_to(self.requester))
         field: Any = self.fields["universal_auth"]
         field.label = "Identity"

@@ -4,6 +4,7 @@ Every function checks what its requester may do, writes its audit event in the s
 of its own.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -116,12 +117,12 @@ def _insert_project(*, name: str, slug: str | None, description: str) -> Project
         if project is None:
             raise _slug_taken(slug)
         return project
-    base = slugify(name)[:SLUG_MAX_LENGTH].strip("-_").replace("_", "-")
-    if len(base) >= SLUG_MIN_LENGTH and _is_slug(base):
+    base = re.sub("[-_]+", "-", slugify(name))[:SLUG_MAX_LENGTH].strip("-")
+    if len(base) >= SLUG_MIN_LENGTH:
         project = _try_insert(name=name, slug=base, description=description)
         if project is not None:
             return project
-    stem = base[: SLUG_MAX_LENGTH - 7].strip("-") if _is_slug(base) else "project"
+    stem = base[: SLUG_MAX_LENGTH - 7].strip("-") or "project"
     while True:  # 36**6 endings: a second round is already rare
         unique = f"{stem}-{get_random_string(6, _SUFFIX_ALPHABET)}"
         project = _try_insert(name=name, slug=unique, description=description)

@@ -317,7 +317,7 @@ def renew(*, access_token: str, actor: Actor) -> IssuedToken:
             if not renewed:
                 raise Unauthenticated(_UNKNOWN_TOKEN)
             _record_token("renew-identity-access-token", token, actor)
-    max_ttl = int((token.max_expires_at - token.created_at).total_seconds())
+    max_ttl = round((token.max_expires_at - token.created_at).total_seconds())
     return IssuedToken(access_token=access_token, expires_in=token.ttl, max_ttl=max_ttl)
 
 
