@@ -6,16 +6,18 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from certificates.api.serializers import MomentField, WordField
+from certificates.api.serializers import MomentField
 from certificates.models import AuthorityCertificate, CertificateAuthority
 from certificates.models.authority import AuthorityKind, AuthorityStatus
 from certificates.services.authorities import AuthoritySubject, certification_path_of, subject_of
 from certificates.services.authority_rules import FRIENDLY_NAME_LENGTH
 from certificates.x509.names import distinguished_name
 from pki_portal.rest import EnumField, StrictCharField, StrictIntegerField, TimeField, UUIDField, WireSerializer
+from profiles.api.fields import WordField
 from profiles.policy.vocabulary import KeyAlgorithm, parse_key_algorithm
 
 UNLIMITED = -1
@@ -248,10 +250,15 @@ class AuthorityAnswer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     name = serializers.CharField()
     projectId = serializers.UUIDField(source="project_id")
-    type = serializers.ReadOnlyField(default="internal")
+    type = serializers.SerializerMethodField()
     status = serializers.ChoiceField([each.value for each in Status])
     configuration = AuthorityConfigurationAnswer(source="*")
     warnings = serializers.ListField(child=serializers.CharField(), required=False)
+
+    @extend_schema_field({"type": "string", "enum": ["internal"]})
+    def get_type(self, authority: CertificateAuthority) -> str:
+        """Where its key is; so far always here."""
+        return "internal"
 
 
 class AuthoritiesAnswer(serializers.Serializer[Any]):

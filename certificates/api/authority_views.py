@@ -1,7 +1,7 @@
 """CAs over HTTP: each view reads the wire, calls one service and answers; and what they publish, for anybody."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
@@ -465,15 +465,16 @@ class ProjectAuthoritiesView(AuthorityView):
 class AnyAccept(BaseContentNegotiation):
     """There is one form of the document, whatever the client says it accepts."""
 
-    def select_parser(self, request: Request, parsers: Sequence[BaseParser]) -> BaseParser:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
         """The first."""
-        return parsers[0]
+        return next(iter(parsers))
 
-    def select_renderer(  # type: ignore[override]
-        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
         """The first, for refusals."""
-        return renderers[0], renderers[0].media_type or ""
+        first = next(iter(renderers))
+        return first, first.media_type or ""
 
 
 class PublishedView(APIView):

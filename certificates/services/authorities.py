@@ -576,18 +576,18 @@ def authority_csr(*, requester: Requester, authority: CertificateAuthority) -> s
                     )
                 ]
             )
-        return _csr(authority, signer_of_key(_present_key(authority)))
+        return _csr(authority, _present_key(authority))
 
 
-def _csr(authority: CertificateAuthority, signer: Signer) -> str:
-    public_key = signer.public_key()
+def _csr(authority: CertificateAuthority, key: AuthorityKey) -> str:
+    public_key = load_public_key(bytes(key.subject_public_key_info))
     builder = x509.CertificateSigningRequestBuilder(subject_name=subject_of(authority).name())
     for extension in authority_extensions(
         path_length=authority.max_path_length, issuer=None, public_key=public_key, urls=DistributionUrls()
     ):
         builder = builder.add_extension(extension.value, critical=extension.critical)
     algorithm = signing_hash(default_signature_algorithm(public_key))
-    csr = builder.sign(signer.private_key, algorithm)  # type: ignore[arg-type]
+    csr = builder.sign(signer_of_key(key).private_key, algorithm)  # type: ignore[arg-type]
     return csr.public_bytes(Encoding.PEM).decode("ascii").strip()
 
 

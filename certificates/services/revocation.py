@@ -83,18 +83,22 @@ def _published(revocation_list: CertificateRevocationList, now: datetime) -> boo
     if revocation_list.this_update is not None:
         # The clock of another machine may be ahead; a list must not look older than the one it replaces.
         this_update = max(this_update, revocation_list.this_update)
-    changes = {
-        "number": 1 if seen is None else seen + 1,
-        "this_update": this_update,
-        "next_update": this_update + CRL_LIFE,
-    }
+    number = 1 if seen is None else seen + 1
+    next_update = this_update + CRL_LIFE
     crl = build_crl(
         issuer=x509.load_der_x509_certificate(bytes(issuer.der)),
         signer=signer_of_key(key),
+        number=number,
+        this_update=this_update,
+        next_update=next_update,
         entries=_entries(key),
-        **changes,
     )
-    changes["der"] = crl.public_bytes(Encoding.DER)
+    changes = {
+        "number": number,
+        "this_update": this_update,
+        "next_update": next_update,
+        "der": crl.public_bytes(Encoding.DER),
+    }
     unchanged = CertificateRevocationList.objects.filter(pk=revocation_list.pk)
     unchanged = unchanged.filter(number__isnull=True) if seen is None else unchanged.filter(number=seen)
     if not unchanged.update(**changes):
@@ -114,9 +118,10 @@ def _issuer_of(key: AuthorityKey) -> AuthorityCertificate:
 
 def _entries(key: AuthorityKey) -> list[RevokedEntry]:
     revoked = Certificate.objects.filter(authority_certificate__key=key, status=CertificateStatus.REVOKED)
+    rows = revoked.values_list("serial_number", "revoked_at", "revocation_reason")
     return [
         RevokedEntry(serial_number=int(serial_number, 16), revoked_at=revoked_at, reason=RevocationReason(reason))
-        for serial_number, revoked_at, reason in revoked.values_list(
-            "serial_number", "revoked_at", "revocation_reason"
-        ).order_by("revoked_at", "serial_number")
+        for serial_number, revoked_at, reason in rows.order_by("revoked_at", "serial_number")
+        # Never None: the database holds both for what is revoked.
+        if revoked_at is not None and reason is not None
     ]

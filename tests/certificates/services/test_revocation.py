@@ -17,6 +17,7 @@ from certificates.models.certificate import CertificateStatus, RevocationReason
 from certificates.services import revocation
 from certificates.services.authorities import AuthoritySubject, create_intermediate, sign_intermediate
 from certificates.services.revocation import CRL_LIFE, current_crl, publish_crl
+from certificates.x509.crl import RevokedEntry
 from pki_portal.errors import Conflict, NotFound, Unavailable
 from profiles.policy.vocabulary import KeyAlgorithm
 from tests.factories import SYSTEM, make_authority, make_project
@@ -96,7 +97,7 @@ def test_loser_of_a_race_serves_what_the_winner_stored(monkeypatch: pytest.Monke
     now = timezone.now() + DUE + timedelta(minutes=1)
     entries = revocation._entries
 
-    def winner_comes_first(key: AuthorityKey) -> list[revocation.RevokedEntry]:
+    def winner_comes_first(key: AuthorityKey) -> list[RevokedEntry]:
         monkeypatch.setattr(revocation, "_entries", entries)
         current_crl(crl_id=stored.pk, now=now)
         return entries(key)

@@ -1,0 +1,327 @@
+"""Django admin for CAs, through their services; what was signed or published is read-only, and keys are not shown."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from certificates.models import (
+    AuthorityCertificate,
+    AuthorityKey,
+    Certificate,
+    CertificateAuthority,
+    CertificateRequest,
+    CertificateRevocationList,
+)
+from certificates.models.authority import AuthorityKind, AuthorityStatus
+from certificates.services.authorities import (
+    AuthoritySubject,
+    create_intermediate,
+    create_root,
+    delete_authority,
+    update_authority,
+)
+from certificates.x509.keys import key_identifier, load_public_key
+from pki_portal.access.admin import ServiceAdmin
+from pki_portal.access.permissions import Action, projects_allowing
+from pki_portal.access.requester import requester_of
+from profiles.admin import RefusalForm
+from profiles.policy.vocabulary import KeyAlgorithm, SubjectAttribute
+
+ISSUE_LINKS = 20
+_SUBJECT = tuple(attribute.value for attribute in SubjectAttribute)
+_NEW = (
+    "project",
+    "name",
+    "kind",
+    "parent",
+    "friendly_name",
+    *_SUBJECT,
+    "key_algorithm",
+    "not_before",
+    "not_after",
+    "max_path_length",
+)
+_CHANGEABLE = ("name", "status")
+
+
+class AuthorityForm(RefusalForm):
+    """A new CA; of one that exists, its name and whether it is enabled."""
+
+    class Meta:
+        """What is edited."""
+
+        model = CertificateAuthority
+        fields = (*_NEW, "status")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "project" in self.fields:
+            projects = projects_allowing(requester=self.requester, action=Action.CERTIFICATE_AUTHORITIES_CREATE)
+            choices: Any = self.fields
+            choices["project"].queryset = projects
+            choices["parent"].queryset = CertificateAuthority.objects.filter(project__in=projects)
+            self.fields["key_algorithm"] = forms.ChoiceField(
+                choices=[(algorithm.value, algorithm.value) for algorithm in KeyAlgorithm],
+                initial=KeyAlgorithm.EC_SECP384R1,
+            )
+
+    def field_of(self, path: str) -> str:
+        """The fields here have the names that the services use."""
+        return path
+
+    def saved(self) -> CertificateAuthority:
+        """Create, rename, enable or disable."""
+        given = self.cleaned_data
+        if not self.instance._state.adding:
+            return update_authority(
+                requester=self.requester,
+                authority=self.instance,
+                name=given["name"],
+                status=AuthorityStatus(given["status"]),
+            )
+        asked: dict[str, Any] = {
+            "requester": self.requester,
+            "project": given["project"],
+            "name": given["name"],
+            "subject": AuthoritySubject(**{name: given[name] for name in _SUBJECT}),
+            "key_algorithm": KeyAlgorithm(given["key_algorithm"]),
+            "friendly_name": given["friendly_name"],
+            **{name: given[name] for name in ("not_before", "not_after", "max_path_length")},
+        }
+        if given["kind"] == AuthorityKind.ROOT:
+            return create_root(**asked)
+        return create_intermediate(**asked, parent=given["parent"])
+
+
+@admin.register(CertificateAuthority)
+class CertificateAuthorityAdmin(ServiceAdmin):
+    """CAs of the projects whose CAs the requester may read."""
+
+    form = AuthorityForm
+    list_display = ("name", "project", "kind", "status", "parent", "key_algorithm", "not_after")
+    list_filter = ("project", "kind", "status")
+    list_select_related = ("project", "parent")
+    search_fields = ("name", "common_name")
+    actions = ("disable", "enable", "remove")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CertificateAuthority]:
+        """Only what the requester may read."""
+        projects = projects_allowing(requester=requester_of(request), action=Action.CERTIFICATE_AUTHORITIES_READ)
+        return CertificateAuthority.objects.filter(project__in=projects)
+
+    def get_fields(self, request: HttpRequest, obj: CertificateAuthority | None = None) -> Any:
+        """A new CA is given everything but a state."""
+        return _NEW if obj is None else (*_CHANGEABLE, *self.get_readonly_fields(request, obj))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: CertificateAuthority | None = None) -> tuple[str, ...]:
+        """What the certificate says stays."""
+        if obj is None:
+            return ()
+        unchangeable = tuple(name for name in _NEW if name not in _CHANGEABLE)
+        return (*unchangeable, "active_certificate", "id", "created_at", "updated_at")
+
+    @admin.action(description="Disable: no new certificates")
+    def disable(self, request: HttpRequest, authorities: QuerySet[CertificateAuthority]) -> None:
+        """Disable each, or say why not."""
+        self._set_status(request, authorities, AuthorityStatus.DISABLED, "disabled")
+
+    @admin.action(description="Enable")
+    def enable(self, request: HttpRequest, authorities: QuerySet[CertificateAuthority]) -> None:
+        """Enable each, or say why not."""
+        self._set_status(request, authorities, AuthorityStatus.ACTIVE, "enabled")
+
+    def _set_status(
+        self,
+        request: HttpRequest,
+        authorities: QuerySet[CertificateAuthority],
+        status: AuthorityStatus,
+        done: str,
+    ) -> None:
+        requester = requester_of(request)
+        self.apply(
+            request,
+            authorities,
+            lambda row: update_authority(requester=requester, authority=row, status=status),
+            done,
+        )
+
+    @admin.action(description="Delete, where nothing depends on it")
+    def remove(self, request: HttpRequest, authorities: QuerySet[CertificateAuthority]) -> None:
+        """Delete each, or say why not."""
+        requester = requester_of(request)
+        self.apply(
+            request,
+            authorities,
+            lambda row: delete_authority(requester=requester, authority=row),
+            "deleted",
+        )
+
+
+# --- Read-only --------------------------------------------------------------------------------------------------------
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows of projects where the requester may do ``action``; ``fields`` name all that is shown."""
+
+    action: Action
+    project_path = "project"
+    actions = None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Only what the requester may read."""
+        projects = projects_allowing(requester=requester_of(request), action=self.action)
+        return super().get_queryset(request).filter(**{f"{self.project_path}__in": projects})
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Never."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Never."""
+        return False
+
+
+@admin.register(AuthorityKey)
+class AuthorityKeyAdmin(ReadOnlyAdmin):
+    """That there is a key, and which one."""
+
+    action = Action.CERTIFICATE_AUTHORITIES_READ
+    project_path = "authority__project"
+    list_display = ("id", "authority", "created_at")
+    list_select_related = ("authority",)
+    fields = readonly_fields = ("id", "authority", "subject_key_identifier", "created_at")
+
+    @admin.display(description="Subject key identifier")
+    def subject_key_identifier(self, key: AuthorityKey) -> str:
+        """As its certificates say it, in hex."""
+        return key_identifier(load_public_key(bytes(key.subject_public_key_info))).hex()
+
+
+@admin.register(AuthorityCertificate)
+class AuthorityCertificateAdmin(ReadOnlyAdmin):
+    """Versions of CAs' own certificates."""
+
+    action = Action.CERTIFICATE_AUTHORITIES_READ
+    project_path = "authority__project"
+    list_display = ("authority", "version", "serial_number", "not_before", "not_after")
+    list_select_related = ("authority",)
+    search_fields = ("serial_number", "authority__name")
+    fields = (
+        "id",
+        "authority",
+        "version",
+        "serial_number",
+        "issuer_certificate",
+        "path_length",
+        "not_before",
+        "not_after",
+        "created_at",
+    )
+
+
+@admin.register(CertificateRevocationList)
+class CertificateRevocationListAdmin(ReadOnlyAdmin):
+    """Current CRLs."""
+
+    action = Action.CERTIFICATE_AUTHORITIES_READ
+    project_path = "key__authority__project"
+    list_display = ("id", "authority", "number", "this_update", "next_update")
+    list_select_related = ("key__authority",)
+    fields = readonly_fields = ("id", "authority", "number", "this_update", "next_update")
+
+    @admin.display(description="CA")
+    def authority(self, revocation_list: CertificateRevocationList) -> str:
+        """Whose."""
+        return revocation_list.key.authority.name
+
+
+@admin.register(Certificate)
+class CertificateAdmin(ReadOnlyAdmin):
+    """Certificates; issuing is the portal's dialog, to which this page links."""
+
+    action = Action.CERTIFICATES_READ
+    change_list_template = "admin/certificates/certificate/change_list.html"
+    list_display = ("__str__", "project", "status", "serial_number", "authority", "not_after", "created_at")
+    list_filter = ("project", "status", "authority")
+    list_select_related = ("project", "authority")
+    search_fields = ("common_name", "alt_names", "serial_number")
+    fields = (
+        "id",
+        "project",
+        "profile",
+        "request",
+        "authority",
+        "authority_certificate",
+        "status",
+        "serial_number",
+        *_SUBJECT,
+        "alt_names",
+        "key_usages",
+        "extended_key_usages",
+        "key_algorithm",
+        "signature_algorithm",
+        "is_ca",
+        "path_length",
+        "not_before",
+        "not_after",
+        "fingerprint_sha256",
+        "key_source",
+        "metadata",
+        "lint_findings",
+        "renewed_from",
+        "renew_at",
+        "renewal_error",
+        "revoked_at",
+        "revocation_reason",
+        "created_at",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Certificate]:
+        """Without the certificates themselves, which no list shows."""
+        return super().get_queryset(request).defer("der")
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Add the links to the dialogs."""
+        projects = projects_allowing(
+            requester=requester_of(request), action=Action.CERTIFICATE_PROFILES_ISSUE_CERT
+        ).order_by("name")[:ISSUE_LINKS]
+        links = [(project.name, reverse("issue", args=[project.slug])) for project in projects]
+        return super().changelist_view(request, {"issue_links": links, **(extra_context or {})})
+
+
+@admin.register(CertificateRequest)
+class CertificateRequestAdmin(ReadOnlyAdmin):
+    """What was asked, and what came of it."""
+
+    action = Action.CERTIFICATE_REQUESTS_READ
+    list_display = ("__str__", "project", "profile_slug", "method", "status", "requester_name", "created_at")
+    list_filter = ("project", "status", "method")
+    list_select_related = ("project",)
+    search_fields = ("common_name", "profile_slug", "requester_name")
+    fields = (
+        "id",
+        "project",
+        "profile",
+        "profile_slug",
+        "method",
+        "status",
+        "common_name",
+        "asked",
+        "csr",
+        "requester_kind",
+        "requester_id",
+        "requester_name",
+        "error_message",
+        "violations",
+        "warnings",
+        "metadata",
+        "created_at",
+    )
