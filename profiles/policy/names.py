@@ -116,8 +116,6 @@ def _host(text: str) -> str:
     if not text.isascii():
         text = _mapped(text)
     host = text.lower().removesuffix(".")
-    if len(host) > _LONGEST_RAW_NAME:
-        raise InvalidName("the name is too long", "use at most 253 characters")
     if "_" in host:
         raise InvalidName("host names have no underscores", f"use {quoted(host.replace('_', '-'))}")
     name = ".".join(_label(label) for label in host.split("."))
@@ -278,6 +276,14 @@ def matches(pattern: str, value: str, kind: NameType | SubjectAttribute) -> bool
     return kind is not NameType.URI or _uri_parts_match(pattern, value)
 
 
+def matches_any(patterns: tuple[str, ...], value: str, kind: NameType | SubjectAttribute) -> bool:
+    """Whether the value matches one of the patterns: ``matches`` for many names under many patterns."""
+    if kind is NameType.IP_ADDRESS or kind is NameType.URI:
+        return any(matches(pattern, value, kind) for pattern in patterns)
+    folded = _folded(value, kind)
+    return any(_pieces_match(pieces, folded) for pieces in _all_pieces(patterns, kind))
+
+
 def denies(pattern: str, value: str, kind: NameType | SubjectAttribute) -> bool:
     """Whether a value in normal form fits a pattern that denies: as ``matches``, but without a way around.
 
@@ -334,6 +340,11 @@ def _pieces(pattern: str, kind: NameType | SubjectAttribute) -> tuple[str, ...]:
     return tuple(pattern.split("*"))
 
 
+@lru_cache(maxsize=256)
+def _all_pieces(patterns: tuple[str, ...], kind: NameType | SubjectAttribute) -> tuple[tuple[str, ...], ...]:
+    return tuple(_pieces(pattern, kind) for pattern in patterns)
+
+
 def _folded(text: str, kind: NameType | SubjectAttribute) -> str:
     """The form of a value in which two equal values are equal texts."""
     if isinstance(kind, SubjectAttribute):
@@ -384,14 +395,13 @@ def _uri_parts_match(pattern: str, value: str) -> bool:
 
 def _pieces_match(pieces: Sequence[str], text: str) -> bool:
     """Each piece where it first fits: no other choice could do better, so there is nothing to go back to."""
-    first, *others = pieces
-    if not others:
+    first, last = pieces[0], pieces[-1]
+    if len(pieces) == 1:
         return text == first
-    *middle, last = others
-    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
-        return False
     start, end = len(first), len(text) - len(last)
-    for piece in middle:
+    if start > end or not text.startswith(first) or not text.endswith(last):
+        return False
+    for piece in pieces[1:-1]:
         found = text.find(piece, start, end)
         if found < 0:
             return False

@@ -8,7 +8,9 @@ _UNITS = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minute
 
 def shown(text: str, limit: int = 100) -> str:
     """The text with everything unprintable escaped, cut after ``limit`` characters."""
-    cut = "".join(character if character.isprintable() else f"\\u{{{ord(character):x}}}" for character in text[:limit])
+    cut = text[:limit]
+    if not cut.isprintable():
+        cut = "".join(each if each.isprintable() else f"\\u{{{ord(each):x}}}" for each in cut)
     return cut if len(text) <= limit else cut + "…"
 
 
@@ -19,7 +21,7 @@ def quoted(text: str) -> str:
 def listed(texts: Iterable[str], limit: int = 10) -> str:
     """The texts with commas between them; from ``limit`` on only how many more there are."""
     every = list(texts)
-    shown_ones = [shown(text) for text in every[:limit]]
+    shown_ones = [shown(text) or '""' for text in every[:limit]]
     return ", ".join([*shown_ones, f"and {len(every) - limit} more"] if len(every) > limit else shown_ones)
 
 

@@ -223,6 +223,7 @@ def _judge_applicant_key(
             fix="make a new key and a CSR for it",
         )
     offered = rules.key_algorithms if rules.key_algorithms is not None else tuple(KeyAlgorithm)
+    options = listed(offered) or "none"
     if key.algorithm is None:
         # A weakness says more than "unsupported" where the size is the weakness.
         if not key.weaknesses:
@@ -231,8 +232,8 @@ def _judge_applicant_key(
                 Code.UNSUPPORTED_KEY,
                 rule="supported keys",
                 asked=label,
-                allowed=listed(offered),
-                fix=f"make a key of {listed(offered)} and a CSR for it",
+                allowed=options,
+                fix=f"make a key of {options} and a CSR for it",
             )
         return None
     if key.algorithm not in offered:

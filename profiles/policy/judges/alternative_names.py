@@ -92,7 +92,7 @@ def _judge_name(findings: Findings, path: str, rules: TemplateRules, name: Gener
     if patterns.refuse_denied(findings, judged, name.value) or not rule.allowed:
         return
     permitting = patterns.permitted(rule)
-    if not patterns.matches_any(permitting, name.value, kind):
+    if not names.matches_any(permitting, name.value, kind):
         patterns.refuse_mismatch(findings, judged, name.value, "allowed", permitting)
 
 
@@ -109,7 +109,7 @@ def _judge_required(findings: Findings, rules: TemplateRules, granted: tuple[Gen
                 Code.REQUIRED_NOT_MET if values else Code.REQUIRED_MISSING,
                 rule=f"{judged.place} required",
                 asked=f"{judged.label} {listed(values)}" if values else f"no {judged.label}",
-                allowed=shown(pattern),
+                allowed=listed([pattern]),
                 fix=patterns.way_in(judged, (pattern,)),
             )
 

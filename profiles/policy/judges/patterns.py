@@ -4,7 +4,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from os.path import commonprefix
+from itertools import takewhile
 
 from profiles.policy import names
 from profiles.policy.errors import Code
@@ -37,10 +37,6 @@ class Judged:
 
     def asked(self, value: str) -> str:
         return f"{self.label} {quoted(value)}{self.origin}"
-
-
-def matches_any(patterns: tuple[str, ...], value: str, kind: NameType | SubjectAttribute) -> bool:
-    return any(names.matches(pattern, value, kind) for pattern in patterns)
 
 
 def mismatch(patterns: tuple[str, ...]) -> Code:
@@ -109,13 +105,16 @@ def _passing(judged: Judged, patterns: tuple[str, ...], value: str) -> Iterator[
         except names.InvalidName:
             continue
         is_denied = any(names.denies(pattern, normal, judged.kind) for pattern in judged.rule.denied)
-        if matches_any(patterns, normal, judged.kind) and not is_denied:
+        if names.matches_any(patterns, normal, judged.kind) and not is_denied:
             yield normal
 
 
 def _likeness(some: str, other: str) -> int:
     """How many characters two texts share at their beginning and end; cheap, for it is asked once per refused name."""
-    return len(commonprefix([some, other])) + len(commonprefix([some[::-1], other[::-1]]))
+    return sum(
+        sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, another, strict=False)))
+        for one, another in ((some, other), (reversed(some), reversed(other)))
+    )
 
 
 def _candidates(patterns: tuple[str, ...], value: str, kind: NameType | SubjectAttribute) -> Iterator[str]:

@@ -103,7 +103,7 @@ def _judge_value(
         return
     permitting = patterns.permitted(rule)
     # An attribute may stand in a subject more than once: what is neither required nor allowed does not slip in beside.
-    if permitting and not patterns.matches_any(permitting, attribute.value, kind):
+    if permitting and not names.matches_any(permitting, attribute.value, kind):
         which = "required" if rule.required else "allowed"
         patterns.refuse_mismatch(findings, judged, attribute.value, which, rule.required or rule.allowed)
 
@@ -130,7 +130,7 @@ def _judge_presence(
                 fix=patterns.way_in(judged, rule.required),
             )
         elif values and all(
-            patterns.matches_any(rule.allowed, value, kind) and not patterns.matches_any(rule.required, value, kind)
+            names.matches_any(rule.allowed, value, kind) and not names.matches_any(rule.required, value, kind)
             for value in values
         ):
             findings.refuse(

@@ -80,7 +80,8 @@ def judge_extended_key_usages(
     rule = rules.extended_key_usages
     asked = request.extended_key_usages
     if asked is None:
-        usages, source = _defaults(rule, defaults.extended_key_usages)
+        wanted, source = _defaults(rule, defaults.extended_key_usages)
+        usages = _in_order(ExtendedKeyUsage, wanted)
         _note_filled(findings, _EXTENDED, usages, source)
     else:
         known = [as_word(usage, ExtendedKeyUsage) for usage in asked]
@@ -166,7 +167,7 @@ def _permits(rule: UsageRule[Usage], usage: Usage) -> bool:
 def _permitted(rule: UsageRule[Usage]) -> str:
     if rule.allowed or rule.required:
         return listed(dict.fromkeys((*rule.required, *rule.allowed)))
-    return f"any but {listed(rule.denied)}"
+    return f"any but {listed(rule.denied)}" if rule.denied else "none"
 
 
 def _judge_lists(

@@ -81,6 +81,7 @@ def test_normal_form(kind: NameType, value: str, normal: str) -> None:
         (DNS, ".".join(["a" * 60] * 5), "304 characters"),
         (DNS, "a" * 5_000, "5000 characters"),
         (DNS, "ü" * 300, "label is too long"),
+        (DNS, "\ufdfa" * 300, "label is too long|letters, digits"),
         (DNS, "ü" * 63, "internationalised|characters"),
         (DNS, "xn--\u00fc", "internationalised"),
         (DNS, "xn--zz--", "internationalised"),

@@ -1,0 +1,127 @@
+import time
+
+from profiles.policy.judges.alternative_names import MOST_NAMES
+from profiles.policy.vocabulary import NameType
+from tests.profiles.policy.samples import (
+    dns,
+    found,
+    granted,
+    judge,
+    make_request,
+    names,
+    only,
+    refused,
+    rules_of,
+)
+
+
+def test_names_keep_their_order_and_take_their_normal_form() -> None:
+    asked = (
+        dns("B.test.", "bücher.test")
+        + names(NameType.IP_ADDRESS, "2001:DB8:0::1")
+        + names(NameType.EMAIL, "J@Example.COM")
+        + names(NameType.URI, "HTTPS://Example.com/A")
+    )
+    plan = granted(rules_of(), make_request(subject_alternative_names=asked))
+    assert [name.value for name in plan.subject_alternative_names] == [
+        "b.test",
+        "xn--bcher-kva.test",
+        "2001:db8::1",
+        "J@example.com",
+        "https://example.com/A",
+    ]
+
+
+def test_one_name_in_two_spellings_is_merged_with_a_warning() -> None:
+    decision = judge(rules_of(), make_request(subject_alternative_names=dns("a.test", "A.TEST.")))
+    assert decision.granted().subject_alternative_names == dns("a.test")
+    assert 'dns_name SAN "A.TEST." was asked for twice and is written once' in decision.warnings
+
+
+def test_each_bad_name_is_refused_at_its_index() -> None:
+    asked = dns("good.test", "a_b.test", "10.0.0.1") + names(NameType.IP_ADDRESS, "10.0.0.0/8")
+    violations = refused(rules_of(), make_request(subject_alternative_names=asked))
+    assert found(violations) == [
+        ("subject_alternative_names/1", "invalid_value"),
+        ("subject_alternative_names/2", "invalid_value"),
+        ("subject_alternative_names/3", "invalid_value"),
+    ]
+    assert violations[1].fix == 'ask for it as ip_address: "10.0.0.1"'
+
+
+def test_kind_that_no_template_speaks_of_is_refused() -> None:
+    violation = only(refused(rules_of(), make_request(subject_alternative_names=names("otherName", "x"))))
+    assert found([violation]) == [("subject_alternative_names/0", "type_not_supported")]
+    assert violation.allowed == "email, dns_name, uri, ip_address"
+
+
+def test_more_than_a_thousand_names_are_one_violation() -> None:
+    many = dns(*(f"h{number}.test" for number in range(MOST_NAMES + 1)))
+    violation = only(refused(rules_of(), make_request(subject_alternative_names=many)))
+    assert found([violation]) == [("subject_alternative_names", "too_many_names")]
+    assert violation.asked.startswith("1001 ")
+    assert len(granted(rules_of(), make_request(subject_alternative_names=many[1:])).subject_alternative_names) == 1000
+
+
+def test_a_thousand_refusals_under_250_patterns_take_a_moment() -> None:
+    patterns = [f"*.domain{number}.example.com" for number in range(250)]
+    rules = rules_of(sans=[{"type": "dns_name", "allowed": patterns, "denied": ["*.evil.test"]}])
+    many = dns(*(f"host{number}.bücher.evil.org" for number in range(1_000)))
+    started = time.process_time()
+    violations = refused(rules, make_request(subject_alternative_names=many))
+    assert len(violations) == 1_000
+    assert time.process_time() - started < 4
+
+
+def test_networks_allow_and_deny_addresses() -> None:
+    rules = rules_of(
+        sans=[{"type": "ip_address", "allowed": ["10.0.0.0/8", "2001:db8::/32"], "denied": ["10.9.0.0/16"]}]
+    )
+    fine = names(NameType.IP_ADDRESS, "10.1.2.3", "2001:db8:5::1")
+    assert granted(rules, make_request(subject_alternative_names=fine)).subject_alternative_names == fine
+    asked = names(NameType.IP_ADDRESS, "10.9.0.1", "192.168.0.1")
+    violations = refused(rules, make_request(subject_alternative_names=asked))
+    assert found(violations) == [
+        ("subject_alternative_names/0", "value_denied"),
+        ("subject_alternative_names/1", "value_does_not_match"),
+    ]
+    assert 'for example "10.0.0.1"' in violations[1].fix
+
+
+def test_wildcard_name_that_covers_a_denied_one_is_refused() -> None:
+    rules = rules_of(sans=[{"type": "dns_name", "allowed": ["*.acme.com"], "denied": ["admin.acme.com"]}])
+    violation = only(refused(rules, make_request(subject_alternative_names=dns("*.acme.com"))))
+    assert found([violation]) == [("subject_alternative_names/0", "value_denied")]
+    assert violation.fix.endswith('for example "www.acme.com"')
+
+
+def test_suggestions_for_every_kind_pass() -> None:
+    rules = rules_of(
+        sans=[
+            {"type": "ip_address", "allowed": ["192.168.1.*", "10.7.7.7/32"]},
+            {"type": "email", "allowed": ["*@example.com"]},
+            {"type": "uri", "allowed": ["https://*.example.com/*"]},
+        ]
+    )
+    asked = (
+        names(NameType.IP_ADDRESS, "172.16.0.1")
+        + names(NameType.EMAIL, "jane@evil.test")
+        + names(NameType.URI, "https://evil.test/x.example.com/")
+    )
+    violations = refused(rules, make_request(subject_alternative_names=asked))
+    examples = [violation.fix.rpartition('for example "')[2].rstrip('"') for violation in violations]
+    assert examples == ["192.168.1.1", "jane@example.com", "https://www.example.com/www"]
+
+
+def test_required_pattern_unmet_by_the_names_of_its_kind_is_told_with_them() -> None:
+    rules = rules_of(sans=[{"type": "dns_name", "allowed": ["*.test"], "required": ["a.test", "b.test"]}])
+    violation = only(refused(rules, make_request(subject_alternative_names=dns("a.test", "c.test"))))
+    assert found([violation]) == [("subject_alternative_names", "required_not_met")]
+    assert (violation.asked, violation.allowed) == ("dns_name SAN a.test, c.test", "b.test")
+
+
+def test_denied_only_and_required_only_rules_let_other_names_through() -> None:
+    denied = rules_of(sans=[{"type": "dns_name", "denied": ["*.evil.test"]}])
+    assert granted(denied, make_request(subject_alternative_names=dns("good.test")))
+    required = rules_of(sans=[{"type": "dns_name", "required": ["a.test"]}])
+    assert granted(required, make_request(subject_alternative_names=dns("a.test", "other.test")))

@@ -1,0 +1,162 @@
+import pytest
+
+from profiles.policy.errors import sentence
+from profiles.policy.request import AttributeValue
+from profiles.policy.rules import ProfileDefaults, TemplateRules
+from profiles.policy.vocabulary import SubjectAttribute
+from tests.profiles.policy.samples import (
+    ANYTHING,
+    dns,
+    found,
+    granted,
+    make_key,
+    make_request,
+    only,
+    refused,
+    rules_of,
+    subject,
+)
+
+
+def test_subject_is_in_the_order_of_encoding_and_in_normal_form() -> None:
+    asked = subject(
+        locality="Bern", common_name=" Jane ", state="BE", organizational_unit="Ops", organization="Acme", country="ch"
+    )
+    plan = granted(rules_of(), make_request(subject=asked))
+    assert plan.subject == subject(
+        country="CH", organization="Acme", organizational_unit="Ops", state="BE", common_name="Jane", locality="Bern"
+    )
+
+
+def test_several_values_of_one_attribute_keep_their_order_and_are_each_judged() -> None:
+    asked = (*subject(organizational_unit="B"), *subject(organizational_unit="A"), *subject(common_name="x"))
+    assert granted(rules_of(), make_request(subject=asked)).subject == asked
+    rules = rules_of(
+        subject=[
+            {"type": "organizational_unit", "required": ["A"]},
+            {"type": "common_name", "allowed": ["*"]},
+        ]
+    )
+    violation = only(refused(rules, make_request(subject=asked)))
+    assert violation.asked == 'organizational_unit "B"'
+    assert violation.rule == "template subject/organizational_unit required"
+
+
+def test_attribute_without_an_entry_is_refused() -> None:
+    rules = rules_of(subject=[{"type": "common_name", "allowed": ["*"]}])
+    violation = only(refused(rules, make_request(subject=subject(common_name="x", locality="Bern"))))
+    assert found([violation]) == [("subject/locality", "type_not_allowed")]
+    assert violation.allowed == "common_name"
+
+
+def test_without_entries_every_attribute_is_refused() -> None:
+    violations = refused(rules_of(subject=[]), make_request(subject=subject(common_name="x", locality="Bern")))
+    assert found(violations) == [
+        ("subject/common_name", "type_not_allowed"),
+        ("subject/locality", "type_not_allowed"),
+    ]
+    assert violations[0].allowed == "no subject attributes"
+
+
+def test_attribute_that_no_template_speaks_of_is_refused() -> None:
+    asked = (*subject(common_name="x"), AttributeValue("1.2.840.113549.1.9.1", "jane@example.com"))
+    violation = only(refused(rules_of(), make_request(subject=asked, applicant_key=make_key())))
+    assert found([violation]) == [("subject", "type_not_supported")]
+    assert violation.fix == "leave the attribute 1.2.840.113549.1.9.1 out of the subject"
+
+
+def test_attribute_type_may_come_as_its_plain_name() -> None:
+    plan = granted(rules_of(), make_request(subject=(AttributeValue("common_name", "x"),)))
+    assert plan.subject == (AttributeValue(SubjectAttribute.COMMON_NAME, "x"),)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [("", "it is empty"), ("x" * 65, "65 characters"), ("a\x00", "control characters")]
+)
+def test_value_that_no_certificate_carries_is_refused_once(value: str, reason: str) -> None:
+    rules = rules_of(subject=[{"type": "common_name", "required": ["*"]}])
+    violation = only(refused(rules, make_request(subject=subject(common_name=value))))
+    assert found([violation]) == [("subject/common_name", "invalid_value")]
+    assert reason in violation.allowed
+
+
+def test_country_is_two_letters() -> None:
+    violation = only(refused(rules_of(), make_request(subject=subject(country="Switzerland"))))
+    assert sentence(violation) == 'country "Switzerland" is not valid: a country is two letters'
+
+
+@pytest.mark.parametrize("value", ["Evil Corp", "EVIL  corp", "Evil\u200b Corp", "\uff25vil Corp"])
+def test_denied_value_has_no_way_around_by_spelling(value: str) -> None:
+    rules = rules_of(subject=[{"type": "organization", "denied": ["evil corp"]}])
+    assert found(refused(rules, make_request(subject=subject(organization=value)))) == [
+        ("subject/organization", "value_denied")
+    ]
+
+
+def test_denied_only_rule_lets_the_rest_through_value_included() -> None:
+    rules = rules_of(subject=[{"type": "organization", "denied": ["Evil*"]}])
+    plan = granted(rules, make_request(subject=subject(organization="Good Corp")))
+    assert plan.subject == subject(organization="Good Corp")
+    violation = only(refused(rules, make_request(subject=subject(organization="Evil Inc"))))
+    assert violation.fix == 'use another organization, for example "www"'
+
+
+REQUIRED_AND_ALLOWED = [{"type": "common_name", "required": ["*.prod.test", "*.stage.test"], "allowed": ["*.dev.test"]}]
+
+
+@pytest.mark.parametrize("value", ["a.prod.test", "a.stage.test"])
+def test_one_of_the_required_patterns_is_enough(value: str) -> None:
+    assert granted(rules_of(subject=REQUIRED_AND_ALLOWED), make_request(subject=subject(common_name=value)))
+
+
+def test_allowed_value_alone_does_not_meet_what_is_required() -> None:
+    violation = only(
+        refused(rules_of(subject=REQUIRED_AND_ALLOWED), make_request(subject=subject(common_name="a.dev.test")))
+    )
+    assert found([violation]) == [("subject/common_name", "required_not_met")]
+    assert 'for example "a.prod.test"' in violation.fix
+
+
+def test_allowed_value_beside_a_required_one_is_granted() -> None:
+    asked = subject(common_name="a.dev.test") + subject(common_name="a.prod.test")
+    assert granted(rules_of(subject=REQUIRED_AND_ALLOWED), make_request(subject=asked)).subject == asked
+
+
+def test_value_that_is_neither_is_refused_once() -> None:
+    violation = only(
+        refused(rules_of(subject=REQUIRED_AND_ALLOWED), make_request(subject=subject(common_name="evil.test")))
+    )
+    assert found([violation]) == [("subject/common_name", "value_does_not_match")]
+    assert violation.rule == "template subject/common_name required"
+
+
+def test_required_attribute_that_is_absent_is_told_with_an_example() -> None:
+    request = make_request(subject=(), subject_alternative_names=dns("a.test"))
+    violation = only(refused(rules_of(subject=REQUIRED_AND_ALLOWED), request))
+    assert found([violation]) == [("subject/common_name", "required_missing")]
+    assert violation.fix.startswith("add a common_name that fits *.prod.test, *.stage.test, for example ")
+
+
+def test_no_name_at_all_is_refused() -> None:
+    violation = only(refused(rules_of(ANYTHING), make_request(subject=())))
+    assert found([violation]) == [("subject/common_name", "name_missing")]
+    assert violation.fix == "give a common_name or at least one subject alternative name"
+
+
+def test_default_name_is_a_name() -> None:
+    defaults = ProfileDefaults(subject=subject(common_name="device"))
+    assert granted(rules_of(), make_request(subject=()), defaults=defaults).subject == subject(common_name="device")
+
+
+def test_default_that_the_template_refuses_is_told_to_come_from_the_profile() -> None:
+    rules = rules_of(subject=[{"type": "common_name", "allowed": ["*"]}, {"type": "country", "allowed": ["CH"]}])
+    defaults = ProfileDefaults(subject=subject(country="US", locality="Bern"))
+    violations = refused(rules, make_request(), defaults=defaults)
+    assert [violation.asked for violation in violations] == [
+        'country "US" (the profile\'s default)',
+        'locality "Bern" (the profile\'s default)',
+    ]
+
+
+def test_template_that_says_nothing_refuses_any_name() -> None:
+    assert ("subject/common_name", "type_not_allowed") in found(refused(TemplateRules(), make_request()))

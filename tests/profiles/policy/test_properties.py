@@ -1,0 +1,274 @@
+"""What holds for every request under every template, by generated examples."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from profiles.policy import names
+from profiles.policy.decide import decide
+from profiles.policy.errors import VERDICTS, PolicyViolation, ValidityMissing, sentence
+from profiles.policy.judges.usages import fits
+from profiles.policy.plan import IssuancePlan
+from profiles.policy.request import (
+    ApplicantKey,
+    AttributeValue,
+    BasicConstraints,
+    GeneralName,
+    IssuanceRequest,
+    IssuerFacts,
+)
+from profiles.policy.rules import BasicConstraintsRule, ProfileDefaults, TemplateRules, UsageRule, ValueRule
+from profiles.policy.vocabulary import (
+    BasicConstraintsState,
+    ExtendedKeyUsage,
+    KeyAlgorithm,
+    KeyFamily,
+    KeyUsage,
+    NameType,
+    SignatureAlgorithm,
+    SubjectAttribute,
+)
+from tests.profiles.policy.samples import NOW
+
+VALUES = st.sampled_from(
+    [
+        "a.test",
+        "b.a.test",
+        "*.test",
+        "*.a.test",
+        "A.TEST.",
+        "bücher.test",
+        "10.0.0.1",
+        "::ffff:10.0.0.1",
+        "jane@a.test",
+        "https://a.test/x",
+        "urn:x:1",
+        "us",
+        "",
+        "a_b",
+        "a\x00",
+    ]
+) | st.text(alphabet=st.characters(), max_size=12)
+PATTERNS = st.sampled_from(
+    ["*", "*.test", "a.test", "*@a.test", "10.0.0.0/8", "10.*", "https://*", "us", "1/2"]
+) | st.text(max_size=6)
+
+
+def tuples(elements: st.SearchStrategy[Any], size: int = 3) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(elements, max_size=size).map(tuple)
+
+
+def optional(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | strategy
+
+
+VALUE_RULES = st.builds(ValueRule, allowed=tuples(PATTERNS), required=tuples(PATTERNS, 1), denied=tuples(PATTERNS, 1))
+MOMENTS = st.datetimes(
+    timezones=st.sampled_from([None, UTC, timezone(timedelta(hours=14)), timezone(-timedelta(hours=12))])
+) | st.datetimes(
+    min_value=NOW.replace(tzinfo=None) - timedelta(days=300),
+    max_value=NOW.replace(tzinfo=None) + timedelta(days=500),
+    timezones=st.just(UTC),
+)
+LENGTHS = st.timedeltas() | st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=400))
+
+
+def usage_rules(usages: Any) -> st.SearchStrategy[UsageRule[Any]]:
+    words = st.sampled_from(usages)
+    return st.builds(UsageRule, allowed=tuples(words, 9), required=tuples(words, 1), denied=tuples(words, 1))
+
+
+RULES = st.builds(
+    TemplateRules,
+    subject=st.dictionaries(st.sampled_from(SubjectAttribute), VALUE_RULES),
+    subject_alternative_names=st.dictionaries(st.sampled_from(NameType), VALUE_RULES),
+    key_usages=optional(usage_rules(KeyUsage)),
+    extended_key_usages=optional(usage_rules(ExtendedKeyUsage)),
+    key_algorithms=optional(tuples(st.sampled_from(KeyAlgorithm))),
+    signature_algorithms=optional(tuples(st.sampled_from(SignatureAlgorithm))),
+    max_validity=optional(LENGTHS),
+    basic_constraints=st.builds(
+        BasicConstraintsRule, st.sampled_from(BasicConstraintsState), optional(st.integers(-3, 3))
+    ),
+)
+ATTRIBUTES = tuples(st.builds(AttributeValue, st.sampled_from([*SubjectAttribute, "1.2.3", "common_name"]), VALUES), 2)
+REQUESTS = st.builds(
+    IssuanceRequest,
+    subject=ATTRIBUTES,
+    subject_alternative_names=tuples(
+        st.builds(GeneralName, st.sampled_from([*NameType, "directoryName", "dns_name"]), VALUES), 2
+    ),
+    key_usages=optional(tuples(st.sampled_from(KeyUsage))),
+    extended_key_usages=optional(tuples(st.sampled_from([*ExtendedKeyUsage, "1.2.3", "server_auth"]))),
+    key_algorithm=optional(st.sampled_from(KeyAlgorithm)),
+    signature_algorithm=optional(st.sampled_from(SignatureAlgorithm)),
+    ttl=optional(LENGTHS),
+    not_before=st.none() | st.none() | MOMENTS,
+    not_after=st.none() | st.none() | MOMENTS,
+    basic_constraints=optional(st.builds(BasicConstraints, st.booleans(), optional(st.integers(-1, 10**30)))),
+    applicant_key=optional(
+        st.builds(
+            ApplicantKey, st.just(b"DER"), optional(st.sampled_from(KeyAlgorithm)), VALUES, tuples(st.just("weak"), 1)
+        )
+    ),
+    ignored=tuples(st.just("x was ignored"), 1),
+)
+DEFAULTS = st.builds(
+    ProfileDefaults,
+    subject=ATTRIBUTES,
+    key_usages=optional(tuples(st.sampled_from(KeyUsage))),
+    extended_key_usages=optional(tuples(st.sampled_from(ExtendedKeyUsage))),
+    key_algorithm=optional(st.sampled_from(KeyAlgorithm)),
+    signature_algorithm=optional(st.sampled_from(SignatureAlgorithm)),
+    ttl=optional(LENGTHS),
+)
+ISSUERS = optional(
+    st.builds(
+        IssuerFacts,
+        name=st.text(max_size=5),
+        key_family=st.sampled_from(KeyFamily),
+        key_algorithm=st.sampled_from([*KeyAlgorithm, "RSA_8192", "?"]),
+        not_before=MOMENTS,
+        not_after=MOMENTS,
+        path_length=optional(st.integers(-1, 3)),
+        is_active=st.booleans(),
+    )
+)
+EASY_ISSUERS = optional(
+    st.builds(
+        IssuerFacts,
+        name=st.just("CA"),
+        key_family=st.sampled_from(KeyFamily),
+        key_algorithm=st.just("?"),
+        not_before=st.just(datetime(2026, 1, 1, tzinfo=UTC)),
+        not_after=st.just(datetime(2050, 1, 1, tzinfo=UTC)),
+        path_length=optional(st.integers(0, 3)),
+    )
+)
+NOWS = MOMENTS | st.just(NOW)
+
+
+@given(rules=RULES, defaults=DEFAULTS, request_=REQUESTS, issuer=ISSUERS, now=NOWS)
+@settings(max_examples=150)
+def test_decide_is_total(
+    rules: TemplateRules,
+    defaults: ProfileDefaults,
+    request_: IssuanceRequest,
+    issuer: IssuerFacts | None,
+    now: datetime,
+) -> None:
+    decision = decide(rules=rules, defaults=defaults, request=request_, issuer=issuer, now=now)
+    assert (decision.plan is None) == bool(decision.violations)
+    for violation in decision.violations:
+        assert violation.code in VERDICTS
+        assert all((violation.field, violation.rule, violation.asked, violation.allowed, violation.fix))
+        assert sentence(violation).isprintable()
+    try:
+        assert decision.granted() is decision.plan
+    except (PolicyViolation, ValidityMissing) as refusal:
+        assert refusal.violations == decision.violations  # noqa: PT017 - either outcome is right
+
+
+EASY = st.builds(
+    TemplateRules,
+    subject=st.fixed_dictionaries(
+        {kind: st.builds(ValueRule, allowed=st.just(("*",)), denied=tuples(PATTERNS, 1)) for kind in SubjectAttribute}
+    ),
+    subject_alternative_names=st.fixed_dictionaries(
+        {kind: st.builds(ValueRule, allowed=tuples(PATTERNS), denied=tuples(PATTERNS, 1)) for kind in NameType}
+    ),
+    key_usages=st.builds(UsageRule, allowed=st.just(tuple(KeyUsage)), required=tuples(st.sampled_from(KeyUsage), 1)),
+    extended_key_usages=optional(usage_rules(ExtendedKeyUsage)),
+    key_algorithms=optional(st.just(tuple(KeyAlgorithm))),
+    signature_algorithms=optional(st.permutations(list(SignatureAlgorithm)).map(tuple)),
+    max_validity=optional(st.timedeltas(min_value=timedelta(days=1), max_value=timedelta(days=800))),
+    basic_constraints=st.builds(BasicConstraintsRule, st.sampled_from(BasicConstraintsState), st.none()),
+)
+GOOD_NAMES = {
+    NameType.DNS_NAME: ["a.test", "*.test", "bücher.test"],
+    NameType.EMAIL: ["jane@a.test"],
+    NameType.URI: ["https://a.test/x"],
+    NameType.IP_ADDRESS: ["10.0.0.1", "2001:DB8::1"],
+}
+EASY_REQUESTS = st.builds(
+    IssuanceRequest,
+    subject=st.sampled_from([(AttributeValue(SubjectAttribute.COMMON_NAME, "a.test"),), ()]),
+    subject_alternative_names=tuples(
+        st.sampled_from([GeneralName(kind, value) for kind, values in GOOD_NAMES.items() for value in values])
+    ),
+    key_usages=optional(tuples(st.sampled_from(KeyUsage), 2)),
+    extended_key_usages=optional(tuples(st.sampled_from(ExtendedKeyUsage), 2)),
+    key_algorithm=optional(st.sampled_from(KeyAlgorithm)),
+    signature_algorithm=optional(st.sampled_from(SignatureAlgorithm)),
+    ttl=optional(st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=900))),
+    basic_constraints=optional(st.builds(BasicConstraints, st.booleans(), st.none())),
+    applicant_key=optional(st.builds(ApplicantKey, st.just(b"DER"), st.sampled_from(KeyAlgorithm), st.just("key"))),
+)
+
+
+@given(rules=RULES | EASY, request_=EASY_REQUESTS, issuer=EASY_ISSUERS)
+@settings(max_examples=200)
+def test_a_plan_never_holds_what_its_rules_do_not_allow(
+    rules: TemplateRules, request_: IssuanceRequest, issuer: IssuerFacts | None
+) -> None:
+    plan = decide(rules=rules, defaults=ProfileDefaults(), request=request_, issuer=issuer, now=NOW).plan
+    if plan is None:
+        return
+    _assert_names_allowed(plan, rules)
+    _assert_usages_allowed(plan, rules)
+    _assert_algorithms_allowed(plan, rules, issuer)
+    life = plan.not_after - plan.not_before
+    assert timedelta(seconds=1) <= life <= (rules.max_validity or timedelta.max)
+    assert plan.not_before.microsecond == plan.not_after.microsecond == 0
+    assert issuer is None or plan.not_after <= issuer.not_after
+    state = rules.basic_constraints.state
+    assert state is not (
+        BasicConstraintsState.DENIED if plan.basic_constraints.is_ca else BasicConstraintsState.REQUIRED
+    )
+
+
+def _assert_names_allowed(plan: IssuancePlan, rules: TemplateRules) -> None:
+    assert plan.subject or plan.subject_alternative_names
+    assert len(set(plan.subject_alternative_names)) == len(plan.subject_alternative_names)
+    judged: list[tuple[ValueRule, str, Any]] = [
+        (rules.subject[SubjectAttribute(each.type)], each.value, each.type) for each in plan.subject
+    ]
+    judged += [
+        (rules.subject_alternative_names[NameType(each.type)], each.value, each.type)
+        for each in plan.subject_alternative_names
+    ]
+    for rule, value, kind in judged:
+        assert not any(names.matches(pattern, value, kind) for pattern in rule.denied)
+        if rule.allowed:
+            assert any(names.matches(pattern, value, kind) for pattern in (*rule.allowed, *rule.required))
+
+
+def _assert_usages_allowed(plan: IssuancePlan, rules: TemplateRules) -> None:
+    rule: Any
+    usages: tuple[Any, ...]
+    for rule, usages in (
+        (rules.key_usages, plan.key_usages),
+        (rules.extended_key_usages, plan.extended_key_usages),
+    ):
+        if rule is None:
+            implied = {KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN} if plan.basic_constraints.is_ca else set()
+            assert set(usages) <= implied
+            continue
+        assert set(rule.required) <= set(usages)
+        assert not set(rule.denied) & set(usages)
+        if rule.allowed or rule.required:
+            assert set(usages) <= {*rule.allowed, *rule.required}
+    assert all(fits(usage, plan.key_algorithm) for usage in plan.key_usages)
+    assert (KeyUsage.KEY_CERT_SIGN in plan.key_usages) == plan.basic_constraints.is_ca
+
+
+def _assert_algorithms_allowed(plan: IssuancePlan, rules: TemplateRules, issuer: IssuerFacts | None) -> None:
+    if rules.key_algorithms is not None:
+        assert plan.key_algorithm in rules.key_algorithms
+    if rules.signature_algorithms is not None:
+        assert plan.signature_algorithm in rules.signature_algorithms
+    signer = plan.key_algorithm.family if issuer is None else issuer.key_family
+    assert plan.signature_algorithm.family is signer
+    assert plan.is_self_signed == (issuer is None)
