@@ -67,11 +67,21 @@ class Names:
     one: str
     many: str
     operation: str
-    parameter: str = "template_id"
+    list_operation: str
 
 
-TEMPLATE = Names(one="certificateTemplate", many="certificateTemplates", operation="CertificateTemplate")
-POLICY = Names(one="certificatePolicy", many="certificatePolicies", operation="CertificatePolicy")
+TEMPLATE = Names(
+    one="certificateTemplate",
+    many="certificateTemplates",
+    operation="CertificateTemplate",
+    list_operation="listCertificateTemplates",
+)
+POLICY = Names(
+    one="certificatePolicy",
+    many="certificatePolicies",
+    operation="CertificatePolicy",
+    list_operation="listCertificatePolicies",
+)
 
 
 def _id_parameter(name: str) -> OpenApiParameter:
@@ -87,7 +97,7 @@ _SAVED = {
 def _templates_schema(names: Names) -> dict[str, Any]:
     return {
         "get": extend_schema(
-            operation_id=f"list{names.operation}s",
+            operation_id=names.list_operation,
             summary="List the templates of a project, newest first",
             tags=[TEMPLATES_TAG],
             parameters=[ListTemplatesQuery],
@@ -104,7 +114,7 @@ def _templates_schema(names: Names) -> dict[str, Any]:
 
 
 def _template_schema(names: Names) -> dict[str, Any]:
-    parameters = [_id_parameter(names.parameter)]
+    parameters = [_id_parameter("template_id")]
     found = wrapped(f"{names.operation}Answer", names.one, CertificateTemplateSerializer)
     return {
         "get": extend_schema(

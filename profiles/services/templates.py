@@ -262,7 +262,7 @@ def _name_violations(name: object) -> list[Violation]:
 
 
 def _slug(name: str) -> str:
-    return re.sub("-{2,}", "-", slugify(name).replace("_", "-")).strip("-")[:NAME_MAX_LENGTH]
+    return re.sub("-{2,}", "-", slugify(name).replace("_", "-"))[:NAME_MAX_LENGTH].strip("-")
 
 
 def _free_names(template: CertificateTemplate) -> Iterator[str]:
