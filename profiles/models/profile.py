@@ -60,7 +60,8 @@ class CertificateProfile(models.Model):
                 name="profile_has_ca_unless_self_signed",
             ),
             models.CheckConstraint(
-                condition=~models.Q(issuer_type=IssuerType.SELF_SIGNED) | models.Q(enrollment_method=EnrollmentMethod.API),
+                condition=~models.Q(issuer_type=IssuerType.SELF_SIGNED)
+                | models.Q(enrollment_method=EnrollmentMethod.API),
                 name="profile_self_signed_by_api_only",
             ),
         )
