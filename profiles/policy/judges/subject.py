@@ -95,7 +95,7 @@ def _judge_value(
             rule="template subject",
             asked=f"{kind} {quoted(attribute.value)}{origin}",
             allowed=listed(rules) if rules else "no subject attributes",
-            fix=f"leave {kind} out",
+            fix=f"leave {kind} out" if not origin else f"have the profile's {kind} removed, or the template changed",
         )
         return
     judged = _judged(kind, rule, origin)

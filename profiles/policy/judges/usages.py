@@ -65,7 +65,8 @@ def judge_key_usages(
     else:
         usages = _in_order(KeyUsage, request.key_usages)
     is_implied = request.key_usages is None and is_ca and rule is None
-    _judge_lists(findings, _KEY_USAGE, rule, _without(usages, _FOR_CAS) if is_implied else usages)
+    judged = _without(usages, _FOR_CAS) if is_implied else usages
+    _judge_lists(findings, _KEY_USAGE, rule, judged, is_filled=request.key_usages is None)
     if algorithm is not None:
         _judge_fit(findings, rules, request, usages, algorithm)
     _judge_ca_usages(findings, usages, is_ca=is_ca)
@@ -95,7 +96,7 @@ def judge_extended_key_usages(
                 allowed=listed(ExtendedKeyUsage),
                 fix=f"leave {quoted(text)} out",
             )
-    _judge_lists(findings, _EXTENDED, rule, usages)
+    _judge_lists(findings, _EXTENDED, rule, usages, is_filled=asked is None)
     return usages
 
 
@@ -137,6 +138,7 @@ def _filled_key_usages(
     wanted, source = _defaults(rule, defaults.key_usages)
     if is_ca:
         # RFC 5280, 4.2.1.3: a CA's certificate has the extension, and in it keyCertSign.
+        source = f"{source} and a CA needs" if wanted else "a CA needs"
         wanted = (*wanted, KeyUsage.KEY_CERT_SIGN)
         if rule is None or _permits(rule, KeyUsage.CRL_SIGN):
             wanted = (*wanted, KeyUsage.CRL_SIGN)
@@ -171,7 +173,12 @@ def _permitted(rule: UsageRule[Usage]) -> str:
 
 
 def _judge_lists(
-    findings: Findings, kind: _Kind[Usage], rule: UsageRule[Usage] | None, usages: tuple[Usage, ...]
+    findings: Findings,
+    kind: _Kind[Usage],
+    rule: UsageRule[Usage] | None,
+    usages: tuple[Usage, ...],
+    *,
+    is_filled: bool,
 ) -> None:
     required = _required(rule)
     for usage in _without(required, usages):
@@ -185,18 +192,25 @@ def _judge_lists(
         )
     for usage in usages:
         if rule is None or not _permits(rule, usage):
-            _refuse_usage(findings, kind, rule, usage)
+            _refuse_usage(findings, kind, rule, usage, is_filled=is_filled)
 
 
-def _refuse_usage(findings: Findings, kind: _Kind[Usage], rule: UsageRule[Usage] | None, usage: Usage) -> None:
+def _refuse_usage(
+    findings: Findings, kind: _Kind[Usage], rule: UsageRule[Usage] | None, usage: Usage, *, is_filled: bool
+) -> None:
     if rule is None:
         code, place, allowed = Code.TYPE_NOT_ALLOWED, kind.place, f"no {kind.label}s"
     elif usage in rule.denied:
         code, place, allowed = Code.VALUE_DENIED, f"{kind.place} denied", _permitted(rule)
     else:
         code, place, allowed = Code.VALUE_NOT_IN_LIST, f"{kind.place} allowed", _permitted(rule)
-    asked = f"{kind.label} {usage}"
-    findings.refuse(kind.path, code, rule=place, asked=asked, allowed=allowed, fix=f"leave {usage} out")
+    asked, fix = f"{kind.label} {usage}", f"leave {usage} out"
+    if is_filled and usage is KeyUsage.KEY_CERT_SIGN:
+        asked, fix = f"{asked} (every CA has it)", f"have the template allow {usage}, or leave isCA out"
+    elif is_filled:
+        asked += " (the profile's default)"
+        fix = f"ask for {kind.label}s yourself, without {usage}, or have the profile's default changed"
+    findings.refuse(kind.path, code, rule=place, asked=asked, allowed=allowed, fix=fix)
 
 
 def _judge_fit(

@@ -156,6 +156,7 @@ def test_default_that_the_template_refuses_is_told_to_come_from_the_profile() ->
         'country "US" (the profile\'s default)',
         'locality "Bern" (the profile\'s default)',
     ]
+    assert violations[1].fix == "have the profile's locality removed, or the template changed"
 
 
 def test_template_that_says_nothing_refuses_any_name() -> None:

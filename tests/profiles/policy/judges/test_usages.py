@@ -112,9 +112,10 @@ def test_extended_usages_required_are_filled_in_and_named() -> None:
 
 def test_default_that_the_template_does_not_list_is_refused() -> None:
     defaults = ProfileDefaults(extended_key_usages=(ExtendedKeyUsage.CODE_SIGNING,))
-    assert found(refused(rules_of(), make_request(), defaults=defaults)) == [
-        ("extended_key_usages", "value_not_in_list")
-    ]
+    violation = only(refused(rules_of(), make_request(), defaults=defaults))
+    assert found([violation]) == [("extended_key_usages", "value_not_in_list")]
+    assert violation.asked == "extended key usage code_signing (the profile's default)"
+    assert violation.fix.startswith("ask for extended key usages yourself, without code_signing")
 
 
 def test_asking_for_no_usages_is_not_the_same_as_asking_for_nothing() -> None:
@@ -199,7 +200,19 @@ def test_usages_of_a_ca_obey_the_template() -> None:
     allowed = rules_of(basic_constraints={"is_ca": "allowed"}, key_usages={"allowed": ["key_cert_sign"]})
     assert granted(allowed, request, issuer=ROOT_CA).key_usages == (KeyUsage.KEY_CERT_SIGN,)
     denied = rules_of(basic_constraints={"is_ca": "allowed"}, key_usages={"denied": ["key_cert_sign", "crl_sign"]})
-    assert found(refused(denied, request, issuer=ROOT_CA)) == [("key_usages", "value_denied")]
+    violation = only(refused(denied, request, issuer=ROOT_CA))
+    assert found([violation]) == [("key_usages", "value_denied")]
+    assert violation.fix == "have the template allow key_cert_sign, or leave isCA out"
+
+
+def test_usages_filled_in_for_a_ca_are_named_with_their_sources() -> None:
+    request = make_request(basic_constraints=BasicConstraints(is_ca=True))
+    warnings = judge(CA_RULES, request, issuer=ROOT_CA).warnings
+    assert "no key usages were asked for: key_cert_sign, crl_sign as a CA needs" in warnings
+    defaults = ProfileDefaults(key_usages=(KeyUsage.DIGITAL_SIGNATURE,))
+    warnings = judge(CA_RULES, request, issuer=ROOT_CA, defaults=defaults).warnings
+    usages = "digital_signature, key_cert_sign, crl_sign"
+    assert f"no key usages were asked for: {usages} as the profile fills in and a CA needs" in warnings
 
 
 def test_ca_that_may_not_sign_certificates_is_refused() -> None:
