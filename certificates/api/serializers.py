@@ -1,9 +1,9 @@
 """Wire <-> values: the one place of this app's API where camelCase and the wire's spellings exist."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from rest_framework import serializers
@@ -32,6 +32,7 @@ from pki_portal.rest import (
     UUIDField,
     WireSerializer,
 )
+from profiles.api.fields import WordField
 from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName, IssuanceRequest
 from profiles.policy.validity import InvalidDuration, parse_ttl
 from profiles.policy.vocabulary import (
@@ -47,8 +48,6 @@ from profiles.policy.vocabulary import (
     parse_name_type,
     parse_signature_algorithm,
 )
-
-E = TypeVar("E", bound=StrEnum)
 
 # 64 KiB of PEM: a 16384-bit RSA key with a thousand names still fits.
 CSR_LIMIT = 64 * 1024
@@ -99,23 +98,6 @@ _WIRE_EXTENDED_KEY_USAGES: Mapping[str, str] = {
 
 
 # --- Fields -----------------------------------------------------------------------------------------------------------
-
-
-class WordField(EnumField[E]):
-    """A word of the policy in any spelling that ``parse`` reads; described and answered by its values."""
-
-    def __init__(self, enum_cls: type[E], *, parse: Callable[[str], E], **kwargs: Any) -> None:
-        self._parse = parse
-        super().__init__(enum_cls, **kwargs)
-
-    def to_internal_value(self, data: Any) -> E:
-        """Find the member."""
-        if isinstance(data, str):
-            try:
-                return self._parse(data)
-            except ValueError:
-                pass  # the base refuses it, in the form that every enum is refused in
-        return super().to_internal_value(data)
 
 
 class DurationField(StrictCharField):
