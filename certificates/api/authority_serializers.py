@@ -14,7 +14,7 @@ from certificates.api.serializers import MomentField
 from certificates.models import AuthorityCertificate, CertificateAuthority
 from certificates.models.authority import AuthorityKind, AuthorityStatus
 from certificates.services.authorities import AuthoritySubject, certification_path_of, subject_of
-from certificates.services.authority_rules import FRIENDLY_NAME_LENGTH
+from certificates.services.authorities.rules import FRIENDLY_NAME_LENGTH
 from certificates.x509.names import distinguished_name
 from pki_portal.rest import EnumField, StrictCharField, StrictIntegerField, TimeField, UUIDField, WireSerializer
 from profiles.api.fields import WordField

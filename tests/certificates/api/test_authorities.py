@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 from certificates.models import CertificateAuthority, CertificateRevocationList
 from certificates.models.authority import AuthorityStatus
 from certificates.services.authorities import create_intermediate, renew_authority, update_authority
-from certificates.services.authority_rules import AuthoritySubject
+from certificates.services.authorities.rules import AuthoritySubject
 from pki_portal.access.models import Project, Role
 from profiles.policy.vocabulary import KeyAlgorithm
 from tests.assertions import assert_error

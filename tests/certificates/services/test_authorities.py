@@ -364,7 +364,7 @@ def test_taken_name_is_refused() -> None:
 def test_name_taken_by_a_racing_process_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
     project = make_project()
     make_authority(project, name="root")
-    monkeypatch.setattr(authorities, "_creation_violations", lambda *_: iter(()))
+    monkeypatch.setattr("certificates.services.authorities.making._creation_violations", lambda *_: iter(()))
 
     with pytest.raises(Invalid) as refusal:
         make_authority(project, name="root")

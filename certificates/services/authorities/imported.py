@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certificates.services.authority_rules import AuthoritySubject
+from certificates.services.authorities.rules import AuthoritySubject
 from certificates.x509.inspect import CertificateFacts, facts_of
 from certificates.x509.path import verify_path
 from pki_portal.errors import Invalid, Malformed, Violation

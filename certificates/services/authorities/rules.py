@@ -1,4 +1,4 @@
-"""What may stand in a CA's certificate: pure checks, each of which names every reason at once."""
+"""What may stand in a CA's certificate, and what its state allows: each check names every reason at once."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from cryptography import x509
 
 from certificates.models import AuthorityCertificate, CertificateAuthority
-from certificates.models.authority import AuthorityStatus
+from certificates.models.authority import AuthorityKind, AuthorityStatus
 from certificates.x509.names import encode_subject
 from pki_portal.errors import Violation
 from profiles.policy.names import InvalidName, normalise_attribute
@@ -293,3 +293,135 @@ def _path_length_under(issuer: AuthorityCertificate, *, rule: str, max_path_leng
 
 def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
+
+
+def parent_violations(
+    parent: CertificateAuthority,
+    *,
+    subject: x509.Name,
+    validity: Validity,
+    max_path_length: int | None,
+    now: datetime,
+) -> Iterator[Violation]:
+    """Everything that a parent refuses: its own state, and what its certificate leaves no room for."""
+    yield from issuer_violations(parent, now=now)
+    if parent.active_certificate is not None:
+        yield from under_issuer_violations(
+            parent,
+            parent.active_certificate,
+            subject=subject,
+            validity=validity,
+            max_path_length=max_path_length,
+        )
+
+
+def reissue_violations(
+    authority: CertificateAuthority,
+    parent: CertificateAuthority | None,
+    *,
+    validity: Validity,
+    max_path_length: int | None,
+    now: datetime,
+) -> Iterator[Violation]:
+    """What stands against a new certificate for a CA that exists; one query for each CA above the parent."""
+    if authority.status == AuthorityStatus.DISABLED:
+        yield state_violation(authority, "authority_disabled", "is disabled", f"Enable {authority.name} first.")
+    yield from path_length_violations(max_path_length)
+    yield from validity_violations(validity, now=now)
+    if authority.kind == AuthorityKind.ROOT:
+        if parent is not None:
+            yield parent_violation(
+                authority, "root_has_no_parent", parent, "no parent: a root signs itself", "Leave the parent out."
+            )
+        return
+    if parent is None:
+        yield Violation(
+            field="parent",
+            code="parent_missing",
+            rule=f"CA {authority.name}",
+            asked="no parent",
+            allowed="an internal parent CA",
+            fix="Name a parent CA of this project, or have the CSR signed elsewhere and import the certificate.",
+        )
+    elif _is_same_or_below(parent, authority):
+        yield parent_violation(
+            authority, "parent_is_below", parent, f"a CA that is not below {authority.name}", "Choose another parent."
+        )
+    else:
+        yield from parent_violations(
+            parent,
+            subject=subject_of(authority).name(),
+            validity=validity,
+            max_path_length=max_path_length,
+            now=now,
+        )
+
+
+def renewal_violations(
+    authority: CertificateAuthority, parent: CertificateAuthority | None, *, validity: Validity, now: datetime
+) -> Iterator[Violation]:
+    """What stands against a later end: the same, and that it is none."""
+    present = authority.active_certificate
+    if present is None:
+        yield without_certificate(authority)
+        return
+    yield from reissue_violations(authority, parent, validity=validity, max_path_length=present.path_length, now=now)
+    if validity.not_after <= present.not_after:
+        yield Violation(
+            field="not_after",
+            code="not_after_not_later",
+            rule=f"certificate of CA {authority.name}",
+            asked=validity.not_after.isoformat(),
+            allowed=f"later than the present end, {present.not_after.isoformat()}",
+            fix="Choose a later end.",
+        )
+
+
+def _is_same_or_below(candidate: CertificateAuthority, authority: CertificateAuthority) -> bool:
+    """Whether ``candidate`` is ``authority`` or hangs below it; one query for each CA on the way up."""
+    current: CertificateAuthority | None = candidate
+    while current is not None:
+        if current.pk == authority.pk:
+            return True
+        current = current.parent
+    return False
+
+
+def name_taken(name: str) -> Violation:
+    """Another CA of the project has the name."""
+    return Violation(
+        field="name",
+        code="name_taken",
+        rule="names of CAs are unique in a project",
+        asked=name[:200],
+        allowed="a name that no other CA of the project has",
+        fix="Choose another name.",
+    )
+
+
+def without_certificate(authority: CertificateAuthority) -> Violation:
+    """The CA still waits for its first certificate."""
+    return state_violation(
+        authority, "without_certificate", "has no certificate yet", f"Install a certificate for {authority.name} first."
+    )
+
+
+def state_violation(authority: CertificateAuthority, code: str, state: str, fix: str) -> Violation:
+    """The CA itself is of the wrong kind or in the wrong state; ``state`` continues its name."""
+    return Violation(
+        field="authority",
+        code=code,
+        rule=f"CA {authority.name}",
+        asked=f"{authority.name} {state}",
+        allowed="a CA in another state",
+        fix=fix,
+    )
+
+
+def parent_violation(
+    authority: CertificateAuthority, code: str, parent: CertificateAuthority, allowed: str, fix: str
+) -> Violation:
+    """The parent that was named cannot be one for this CA."""
+    return Violation(
+        field="parent", code=code, rule=f"CA {authority.name}", asked=parent.name, allowed=allowed, fix=fix
+    )

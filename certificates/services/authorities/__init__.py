@@ -1,0 +1,45 @@
+"""CAs: their keys, the versions of their certificates, and what is signed for other CAs."""
+
+from certificates.services.authorities.changes import delete_authority, update_authority
+from certificates.services.authorities.elsewhere import (
+    SignedIntermediate,
+    authority_csr,
+    import_authority_certificate,
+    sign_intermediate,
+)
+from certificates.services.authorities.lookup import (
+    authorities_of,
+    authority_certificates_of,
+    certification_path_of,
+    current_certificate_of,
+    find_authority,
+    find_authority_certificate,
+    published_authority_certificate,
+    revocation_lists_of,
+)
+from certificates.services.authorities.making import create_intermediate, create_root
+from certificates.services.authorities.rules import AuthoritySubject, subject_of
+from certificates.services.authorities.versions import issue_authority_certificate, renew_authority
+
+__all__ = [
+    "AuthoritySubject",
+    "SignedIntermediate",
+    "authorities_of",
+    "authority_certificates_of",
+    "authority_csr",
+    "certification_path_of",
+    "create_intermediate",
+    "create_root",
+    "current_certificate_of",
+    "delete_authority",
+    "find_authority",
+    "find_authority_certificate",
+    "import_authority_certificate",
+    "issue_authority_certificate",
+    "published_authority_certificate",
+    "renew_authority",
+    "revocation_lists_of",
+    "sign_intermediate",
+    "subject_of",
+    "update_authority",
+]

@@ -1,0 +1,137 @@
+"""Renaming, disabling, enabling and deleting CAs."""
+
+from collections.abc import Iterator
+
+from django.db import IntegrityError, models, transaction
+
+from certificates.models import (
+    CertificateAuthority,
+)
+from certificates.models.authority import AuthorityStatus
+from certificates.services.authorities.acts import lock, name_taken_told, record_act, recorded, refuse_any
+from certificates.services.authorities.rules import name_taken, name_violations
+from pki_portal.access.permissions import Action, require
+from pki_portal.access.requester import Requester
+from pki_portal.errors import Conflict, Violation
+
+
+def update_authority(
+    *,
+    requester: Requester,
+    authority: CertificateAuthority,
+    name: str | None = None,
+    status: AuthorityStatus | None = None,
+) -> CertificateAuthority:
+    """Rename, disable or enable a CA; None leaves as it is. A disabled CA signs no certificates, but its CRL goes on.
+
+    Raises:
+        PermissionDenied, NotFound: the requester may not edit the CA.
+        Invalid: with every violation.
+    """
+    with recorded("update-ca", requester, authority.project_id, authority):
+        require(requester=requester, action=Action.CERTIFICATE_AUTHORITIES_EDIT, project_id=authority.project_id)
+        with name_taken_told(authority.project, name or ""), transaction.atomic():
+            locked = lock(authority.pk)
+            refuse_any(_update_violations(locked, name=name, status=status))
+            changed = {
+                field: value
+                for field, value in (("name", name), ("status", status))
+                if value is not None and value != getattr(locked, field)
+            }
+            if changed:
+                for field, value in changed.items():
+                    setattr(locked, field, value)
+                locked.save(update_fields=[*changed, "updated_at"])
+                record_act("update-ca", requester, locked, data={field: str(value) for field, value in changed.items()})
+    authority.refresh_from_db()
+    return authority
+
+
+def _update_violations(
+    authority: CertificateAuthority, *, name: str | None, status: AuthorityStatus | None
+) -> Iterator[Violation]:
+    if name is not None and name != authority.name:
+        yield from name_violations(name)
+        if CertificateAuthority.objects.filter(project_id=authority.project_id, name=name).exists():
+            yield name_taken(name)
+    if status is None or status == authority.status:
+        return
+    if status == AuthorityStatus.PENDING_CERTIFICATE:
+        yield _status_violation(authority, status, "active or disabled", "Disable the CA instead.")
+    elif authority.active_certificate_id is None:
+        yield _status_violation(
+            authority, status, "pending-certificate, until it has a certificate", "Install a certificate first."
+        )
+
+
+def _status_violation(authority: CertificateAuthority, asked: str, allowed: str, fix: str) -> Violation:
+    return Violation(
+        field="status",
+        code="status_not_possible",
+        rule=f"CA {authority.name} is {authority.status}",
+        asked=asked,
+        allowed=allowed,
+        fix=fix,
+    )
+
+
+def delete_authority(*, requester: Requester, authority: CertificateAuthority) -> None:
+    """Delete a CA that nothing depends on, with its key, its certificates and its CRL.
+
+    Raises:
+        PermissionDenied, NotFound: the requester may not delete the CA.
+        Invalid: certificates, CAs or profiles depend on it; each kind is a violation.
+        Conflict: something came to depend on it meanwhile.
+    """
+    with recorded("delete-ca", requester, authority.project_id, authority):
+        require(requester=requester, action=Action.CERTIFICATE_AUTHORITIES_DELETE, project_id=authority.project_id)
+        try:
+            with transaction.atomic():
+                locked = lock(authority.pk)
+                refuse_any(_deletion_violations(locked))
+                record_act("delete-ca", requester, locked, data={})
+                _delete(locked)
+        except (IntegrityError, models.ProtectedError) as problem:
+            raise Conflict(f"CA {authority.name} came into use meanwhile and was not deleted.") from problem
+
+
+def _delete(authority: CertificateAuthority) -> None:
+    """In the order that the protecting references need."""
+    authority.active_certificate = None
+    authority.status = AuthorityStatus.PENDING_CERTIFICATE
+    authority.save(update_fields=["active_certificate", "status"])
+    authority.certificates.all().delete()
+    authority.keys.all().delete()
+    authority.delete()
+
+
+def _deletion_violations(authority: CertificateAuthority) -> Iterator[Violation]:
+    # By relation, not by import: profiles name their CA by a string.
+    profiles = sorted(authority.certificate_profiles.values_list("slug", flat=True)[:10])
+    children = sorted(
+        {
+            *authority.children.values_list("name", flat=True)[:10],
+            *CertificateAuthority.objects.filter(certificates__issuer_certificate__authority=authority)
+            .exclude(pk=authority.pk)
+            .values_list("name", flat=True)[:10],
+        }
+    )
+    issued = authority.issued_certificates.count()
+    for code, users, fix in (
+        ("in_use_by_profiles", ", ".join(profiles), "Delete these profiles first."),
+        ("in_use_by_authorities", ", ".join(children), "Delete these CAs first, or renew them under another parent."),
+        (
+            "has_issued_certificates",
+            f"{issued} certificates" if issued else "",
+            "Disable the CA instead: what it signed needs its CRL.",
+        ),
+    ):
+        if users:
+            yield Violation(
+                field="authority",
+                code=code,
+                rule="a CA is deleted only while nothing depends on it",
+                asked=f"delete {authority.name}, used by {users}",
+                allowed="an unused CA",
+                fix=fix,
+            )

@@ -1,0 +1,330 @@
+"""CAs across the border: ours that others certify, and others that ours certify."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from uuid import UUID
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from django.db import transaction
+from django.utils import timezone
+
+from certificates.models import (
+    AuthorityCertificate,
+    AuthorityKey,
+    Certificate,
+    CertificateAuthority,
+    CertificateRequest,
+)
+from certificates.models.authority import AuthorityKind, AuthorityStatus
+from certificates.models.certificate import KeySource
+from certificates.models.request import RequestStatus
+from certificates.services.authorities.acts import lock, record_act, recorded, refuse_any
+from certificates.services.authorities.imported import ImportedPath, match_violations, read_imported_path
+from certificates.services.authorities.lookup import certification_path_of
+from certificates.services.authorities.rules import (
+    AuthoritySubject,
+    Validity,
+    issuer_violations,
+    parent_violation,
+    parent_violations,
+    path_length_violations,
+    state_violation,
+    subject_of,
+    subject_violations,
+    validity_of,
+    validity_violations,
+)
+from certificates.services.authorities.versions import (
+    install,
+    present_key,
+    sign_authority_certificate,
+    store_version,
+    version_facts,
+)
+from certificates.services.columns import columns_of
+from certificates.services.signing import signer_of, signer_of_key
+from certificates.x509.csr import read_csr
+from certificates.x509.extensions import authority_extensions
+from certificates.x509.inspect import serial_number_hex
+from certificates.x509.issuer import AuthorityPlan, DistributionUrls
+from certificates.x509.keys import (
+    default_signature_algorithm,
+    load_public_key,
+    signing_hash,
+)
+from certificates.x509.names import encode_subject
+from pki_portal.access.permissions import Action, require
+from pki_portal.access.requester import Requester
+from pki_portal.errors import NotFound, Violation
+from profiles.enrollment import EnrollmentMethod
+from profiles.policy.request import AttributeValue, IssuanceRequest
+from profiles.policy.vocabulary import KeyAlgorithm, SubjectAttribute
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIntermediate:
+    """A certificate signed for a key that is elsewhere; the path above it in DER, issuing CA first, root last."""
+
+    certificate: Certificate
+    certification_path: tuple[bytes, ...]
+
+
+def authority_csr(*, requester: Requester, authority: CertificateAuthority) -> str:
+    """A CSR (PEM, no final newline) with which another CA can certify this intermediate's key.
+
+    Raises:
+        PermissionDenied, NotFound: the requester may not read the CA.
+        Invalid: it is a root.
+        Unavailable: the key cannot be used.
+    """
+    with recorded("get-ca-csr", requester, authority.project_id, authority):
+        require(requester=requester, action=Action.CERTIFICATE_AUTHORITIES_READ, project_id=authority.project_id)
+        if authority.kind == AuthorityKind.ROOT:
+            refuse_any(
+                [
+                    state_violation(
+                        authority, "root_has_no_csr", "is a root, which signs itself", "Ask an intermediate CA."
+                    )
+                ]
+            )
+        return _csr(authority, present_key(authority))
+
+
+def _csr(authority: CertificateAuthority, key: AuthorityKey) -> str:
+    public_key = load_public_key(bytes(key.subject_public_key_info))
+    builder = x509.CertificateSigningRequestBuilder(subject_name=subject_of(authority).name())
+    for extension in authority_extensions(
+        path_length=authority.max_path_length, issuer=None, public_key=public_key, urls=DistributionUrls()
+    ):
+        builder = builder.add_extension(extension.value, critical=extension.critical)
+    algorithm = signing_hash(default_signature_algorithm(public_key))
+    csr = builder.sign(signer_of_key(key).private_key, algorithm)  # type: ignore[arg-type]
+    return csr.public_bytes(Encoding.PEM).decode("ascii").strip()
+
+
+def import_authority_certificate(
+    *, requester: Requester, authority: CertificateAuthority, certificate: str, certificate_chain: str
+) -> AuthorityCertificate:
+    """Install a certificate that another CA signed for this intermediate.
+
+    ``certificate_chain`` holds its issuers up to the root, in any order, and nothing else.
+
+    Raises:
+        PermissionDenied, NotFound: the requester may not edit the CA.
+        Malformed: the PEM texts cannot be read.
+        Invalid: with every violation.
+        Unavailable: the CA's key cannot be used.
+    """
+    now = timezone.now()
+    with recorded("import-ca-cert", requester, authority.project_id, authority):
+        require(requester=requester, action=Action.CERTIFICATE_AUTHORITIES_EDIT, project_id=authority.project_id)
+        imported = read_imported_path(certificate=certificate, certificate_chain=certificate_chain, now=now)
+        with transaction.atomic():
+            locked = lock(authority.pk)
+            key = present_key(locked)
+            refuse_any(_import_violations(locked, key, imported))
+            issuer = _our_version(locked.project_id, imported)
+            version = store_version(
+                authority=locked,
+                key=key,
+                issuer=issuer,
+                certificate=imported.certificate,
+                external_chain="" if issuer is not None else imported.chain_pem,
+            )
+            install(locked, version, parent=issuer.authority if issuer is not None else None, now=now)
+            record_act("import-ca-cert", requester, locked, data=version_facts(version))
+    authority.refresh_from_db()
+    return version
+
+
+def _import_violations(
+    authority: CertificateAuthority, key: AuthorityKey, imported: ImportedPath
+) -> Iterator[Violation]:
+    if authority.kind == AuthorityKind.ROOT:
+        yield state_violation(
+            authority, "root_imports_nothing", "is a root, which signs itself", "Import into an intermediate CA."
+        )
+        return
+    if authority.status == AuthorityStatus.DISABLED:
+        yield state_violation(authority, "authority_disabled", "is disabled", f"Enable {authority.name} first.")
+    if authority.parent is not None:
+        yield parent_violation(
+            authority,
+            "has_internal_parent",
+            authority.parent,
+            "a CA without an internal parent",
+            f"Renew {authority.name} under its parent instead.",
+        )
+    der = imported.certificate.public_bytes(Encoding.DER)
+    if any(bytes(version.der) == der for version in authority.certificates.all()):
+        yield state_violation(
+            authority, "already_installed", "has this certificate already", "Import another certificate."
+        )
+    yield from match_violations(
+        imported,
+        subject=subject_of(authority),
+        subject_public_key_info=bytes(key.subject_public_key_info),
+        max_path_length=authority.max_path_length,
+    )
+
+
+def _our_version(project_id: UUID, imported: ImportedPath) -> AuthorityCertificate | None:
+    """The issuer's certificate as one of our own rows in the same project, if it is one."""
+    issuer = imported.path[1]
+    der = issuer.public_bytes(Encoding.DER)
+    candidates = AuthorityCertificate.objects.select_related("authority").filter(
+        authority__project_id=project_id, serial_number=serial_number_hex(issuer.serial_number)
+    )
+    return next((candidate for candidate in candidates if bytes(candidate.der) == der), None)
+
+
+def sign_intermediate(
+    *,
+    requester: Requester,
+    authority: CertificateAuthority,
+    csr: str,
+    not_before: datetime | None = None,
+    not_after: datetime,
+    max_path_length: int | None = None,
+) -> SignedIntermediate:
+    """Sign a CA certificate for the key and subject of a CSR; whatever else the CSR asks is not read.
+
+    Raises:
+        PermissionDenied, NotFound: the requester may not do so.
+        Malformed: the CSR cannot be read.
+        Invalid: with every violation.
+        Unavailable: the CA's key cannot be used.
+    """
+    now = timezone.now()
+    validity = validity_of(not_before=not_before, not_after=not_after, default_years=0, now=now)
+    with recorded("sign-intermediate", requester, authority.project_id, authority):
+        require(
+            requester=requester,
+            action=Action.CERTIFICATE_AUTHORITIES_SIGN_INTERMEDIATE,
+            project_id=authority.project_id,
+        )
+        request = read_csr(csr)
+        with transaction.atomic():
+            locked = lock(authority.pk)
+            refuse_any(_csr_violations(locked, request, validity, max_path_length, now))
+            certificate, issuer = _sign_csr(locked, request, validity, max_path_length, requester)
+            record_act(
+                "sign-intermediate",
+                requester,
+                locked,
+                data={"certificateId": str(certificate.pk), "serialNumber": certificate.serial_number},
+            )
+    return SignedIntermediate(certificate=certificate, certification_path=certification_path_of(issuer))
+
+
+def _csr_violations(
+    authority: CertificateAuthority,
+    request: IssuanceRequest,
+    validity: Validity,
+    max_path_length: int | None,
+    now: datetime,
+) -> Iterator[Violation]:
+    yield from path_length_violations(max_path_length)
+    yield from validity_violations(validity, now=now)
+    subject_wrong = list(_csr_subject_violations(request.subject))
+    yield from subject_wrong
+    yield from _csr_key_violations(request)
+    if subject_wrong:
+        yield from issuer_violations(authority, now=now)
+    else:
+        yield from parent_violations(
+            authority,
+            subject=encode_subject(request.subject),
+            validity=validity,
+            max_path_length=max_path_length,
+            now=now,
+        )
+
+
+def _csr_subject_violations(subject: tuple[AttributeValue, ...]) -> Iterator[Violation]:
+    known = {attribute.value: "" for attribute in SubjectAttribute}
+    for attribute in subject:
+        if attribute.type not in known or known[attribute.type]:
+            yield _csr_violation(
+                "subject_attribute_refused",
+                f"{attribute.type}={attribute.value}"[:200],
+                "each of " + ", ".join(known) + " at most once",
+                "Make the CSR without this attribute.",
+            )
+        else:
+            known[attribute.type] = attribute.value
+    for violation in subject_violations(AuthoritySubject(**known)):
+        yield _csr_violation(violation.code, violation.asked, violation.allowed, violation.fix)
+
+
+def _csr_key_violations(request: IssuanceRequest) -> Iterator[Violation]:
+    key = request.applicant_key
+    if key is None:
+        return
+    if key.algorithm is None:
+        yield _csr_violation(
+            "key_not_supported", key.description, ", ".join(KeyAlgorithm), "Make the CSR with one of these keys."
+        )
+    for weakness in key.weaknesses:
+        yield _csr_violation("key_weak", key.description, f"a sound key: {weakness}", "Make a new key and CSR.")
+
+
+def _csr_violation(code: str, asked: str, allowed: str, fix: str) -> Violation:
+    return Violation(field="csr", code=code, rule="CSR of a CA", asked=asked, allowed=allowed, fix=fix)
+
+
+def _sign_csr(
+    authority: CertificateAuthority,
+    request: IssuanceRequest,
+    validity: Validity,
+    max_path_length: int | None,
+    requester: Requester,
+) -> tuple[Certificate, AuthorityCertificate]:
+    """Sign for a judged CSR and store request and certificate, so that it can be found and revoked like any other."""
+    issuer = authority.active_certificate
+    key = request.applicant_key
+    if issuer is None or key is None:
+        raise NotFound(f"{authority.name} has no certificate to sign with.")
+    signer = signer_of(issuer)
+    plan = AuthorityPlan(
+        subject=request.subject,
+        not_before=validity.not_before,
+        not_after=validity.not_after,
+        path_length=max_path_length,
+        signature_algorithm=default_signature_algorithm(signer.public_key()),
+    )
+    signed, findings = sign_authority_certificate(
+        plan=plan, issuer=issuer, public_key=load_public_key(key.subject_public_key_info), signer=signer
+    )
+    columns = columns_of(signed)
+    row = CertificateRequest.objects.create(
+        project_id=authority.project_id,
+        profile=None,
+        profile_slug="",
+        method=EnrollmentMethod.API,
+        status=RequestStatus.ISSUED,
+        common_name=columns["common_name"],
+        asked={
+            "subject": [{"type": attribute.type, "value": attribute.value} for attribute in request.subject],
+            "not_before": validity.not_before.isoformat(),
+            "not_after": validity.not_after.isoformat(),
+            "basic_constraints": {"is_ca": True, "path_length": max_path_length},
+        },
+        csr=request.csr or "",
+        requester_kind=requester.kind,
+        requester_id=requester.id,
+        requester_name=requester.name,
+    )
+    certificate = Certificate.objects.create(
+        project_id=authority.project_id,
+        profile=None,
+        request=row,
+        authority=authority,
+        authority_certificate=issuer,
+        key_source=KeySource.APPLICANT,
+        lint_findings=[asdict(finding) for finding in findings],
+        **columns,
+    )
+    return certificate, issuer

@@ -1,0 +1,242 @@
+"""Certificates of our own CAs: signed here, in one function, and installed as the next version."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from django.db import models, transaction
+from django.utils import timezone
+
+from certificates.keystore.base import Signer
+from certificates.models import (
+    AuthorityCertificate,
+    AuthorityKey,
+    CertificateAuthority,
+)
+from certificates.models.authority import AuthorityStatus
+from certificates.services.authorities.acts import lock_with_parent, record_act, recorded, refuse_any, require_parent_in
+from certificates.services.authorities.rules import (
+    Validity,
+    reissue_violations,
+    renewal_violations,
+    subject_of,
+    validity_of,
+)
+from certificates.services.columns import columns_of
+from certificates.services.revocation import publish_crl
+from certificates.services.signing import signer_of, signer_of_key
+from certificates.services.urls import distribution_urls_of
+from certificates.x509.inspect import serial_number_hex
+from certificates.x509.issuer import AuthorityPlan, DistributionUrls, Issuer
+from certificates.x509.keys import (
+    PublicKey,
+    default_signature_algorithm,
+    load_public_key,
+)
+from certificates.x509.lint import Finding, blocking, lint
+from certificates.x509.tbs import build_authority, draft, new_serial_number, sign
+from certificates.x509.verify import VerificationFailed, verify_authority
+from pki_portal.access.permissions import Action, require
+from pki_portal.access.requester import Requester
+from pki_portal.errors import Violation
+
+
+def issue_authority_certificate(
+    *,
+    requester: Requester,
+    authority: CertificateAuthority,
+    parent: CertificateAuthority | None = None,
+    not_before: datetime | None = None,
+    not_after: datetime,
+    max_path_length: int | None = None,
+) -> AuthorityCertificate:
+    """Give a CA a new certificate for its present key and make it the active one; earlier versions stay listed.
+
+    An intermediate is signed by ``parent``, or by its present parent where that is None; a root by itself.
+
+    Raises:
+        PermissionDenied, NotFound: the requester may not do so, or the parent is in no project of its.
+        Invalid: with every violation.
+        Unavailable: a key cannot be used.
+    """
+    now = timezone.now()
+    validity = validity_of(not_before=not_before, not_after=not_after, default_years=0, now=now)
+    with recorded("issue-ca-cert", requester, authority.project_id, authority):
+        require(
+            requester=requester,
+            action=Action.CERTIFICATE_AUTHORITIES_ISSUE_CA_CERTIFICATE,
+            project_id=authority.project_id,
+        )
+        require_parent_in(authority.project_id, parent)
+        with transaction.atomic():
+            locked, above = lock_with_parent(authority, parent)
+            refuse_any(reissue_violations(locked, above, validity=validity, max_path_length=max_path_length, now=now))
+            certificate = certify(locked, parent=above, validity=validity, max_path_length=max_path_length, now=now)
+            record_act("issue-ca-cert", requester, locked, data=version_facts(certificate))
+    authority.refresh_from_db()
+    return certificate
+
+
+def renew_authority(
+    *, requester: Requester, authority: CertificateAuthority, not_after: datetime
+) -> AuthorityCertificate:
+    """Give a CA a certificate with a later end: same key, same parent, same path length.
+
+    Raises:
+        PermissionDenied, NotFound: the requester may not do so.
+        Invalid: with every violation.
+        Unavailable: a key cannot be used.
+    """
+    now = timezone.now()
+    validity = validity_of(not_before=None, not_after=not_after, default_years=0, now=now)
+    with recorded("renew-ca", requester, authority.project_id, authority):
+        require(
+            requester=requester,
+            action=Action.CERTIFICATE_AUTHORITIES_ISSUE_CA_CERTIFICATE,
+            project_id=authority.project_id,
+        )
+        with transaction.atomic():
+            locked, above = lock_with_parent(authority, None)
+            refuse_any(renewal_violations(locked, above, validity=validity, now=now))
+            path_length = locked.active_certificate.path_length if locked.active_certificate else None
+            certificate = certify(locked, parent=above, validity=validity, max_path_length=path_length, now=now)
+            record_act("renew-ca", requester, locked, data=version_facts(certificate))
+    authority.refresh_from_db()
+    return certificate
+
+
+def certify(
+    authority: CertificateAuthority,
+    *,
+    parent: CertificateAuthority | None,
+    validity: Validity,
+    max_path_length: int | None,
+    now: datetime,
+) -> AuthorityCertificate:
+    """Sign, store and install a CA's next certificate in the caller's transaction; everything has been judged."""
+    key = present_key(authority)
+    issuer = parent.active_certificate if parent is not None else None
+    signer = signer_of(issuer) if issuer is not None else signer_of_key(key)
+    public_key = load_public_key(bytes(key.subject_public_key_info))
+    plan = AuthorityPlan(
+        subject=subject_of(authority).attributes(),
+        not_before=validity.not_before,
+        not_after=validity.not_after,
+        path_length=max_path_length,
+        signature_algorithm=default_signature_algorithm(signer.public_key()),
+    )
+    signed, _ = sign_authority_certificate(plan=plan, issuer=issuer, public_key=public_key, signer=signer)
+    certificate = store_version(authority=authority, key=key, issuer=issuer, certificate=signed)
+    install(authority, certificate, parent=parent, now=now)
+    return certificate
+
+
+def sign_authority_certificate(
+    *, plan: AuthorityPlan, issuer: AuthorityCertificate | None, public_key: PublicKey, signer: Signer
+) -> tuple[x509.Certificate, tuple[Finding, ...]]:
+    """The one place where a CA's certificate is signed, ours or another's; ``issuer`` None for a root.
+
+    The to-be-signed bytes are fixed and linted before the CA's key sees them; what comes back is compared with them
+    byte for byte and with the plan value by value.
+
+    Raises:
+        Invalid: the lint has a blocking finding, or a name cannot be encoded.
+        VerificationFailed, Unavailable: the signer failed or answered something else.
+    """
+    urls = distribution_urls_of(issuer) if issuer is not None else DistributionUrls()
+    above = Issuer(x509.load_der_x509_certificate(bytes(issuer.der))) if issuer is not None else None
+    serial_number = new_serial_number()
+    tbs = build_authority(plan=plan, issuer=above, serial_number=serial_number, public_key=public_key, urls=urls)
+    # The linter knows a root by its self-signature: a root is linted as it is, and thrown away if it has to be.
+    judged = draft(tbs) if issuer is not None else sign(tbs, signer)
+    findings = lint(judged.public_bytes(Encoding.DER))
+    refuse_any(_lint_violations(blocking(findings, own_urls=urls.all)))
+    certificate = sign(tbs, signer) if issuer is not None else judged
+    if certificate.tbs_certificate_bytes != judged.tbs_certificate_bytes:
+        raise VerificationFailed(["to-be-signed bytes"])
+    verify_authority(
+        certificate, plan=plan, issuer=above, serial_number=serial_number, public_key=public_key, urls=urls
+    )
+    return certificate, findings
+
+
+def _lint_violations(findings: Iterable[Finding]) -> Iterator[Violation]:
+    for finding in findings:
+        yield Violation(
+            field="certificate",
+            code=finding.code,
+            rule="lint PKIX",
+            asked=finding.node,
+            allowed="what RFC 5280 allows",
+            fix=f"Change the CA so that this no longer holds: {finding.message or finding.code}",
+        )
+
+
+def store_version(
+    *,
+    authority: CertificateAuthority,
+    key: AuthorityKey,
+    issuer: AuthorityCertificate | None,
+    certificate: x509.Certificate,
+    external_chain: str = "",
+) -> AuthorityCertificate:
+    """Store the next version; its columns are read back from what was signed. The CA is locked by the caller."""
+    last = authority.certificates.aggregate(last=models.Max("version"))["last"] or 0
+    columns = columns_of(certificate)
+    return AuthorityCertificate.objects.create(
+        authority=authority,
+        key=key,
+        issuer_certificate=issuer,
+        version=last + 1,
+        serial_number=serial_number_hex(certificate.serial_number),
+        der=columns["der"],
+        external_chain=external_chain,
+        path_length=columns["path_length"],
+        not_before=columns["not_before"],
+        not_after=columns["not_after"],
+    )
+
+
+def install(
+    authority: CertificateAuthority,
+    certificate: AuthorityCertificate,
+    *,
+    parent: CertificateAuthority | None,
+    now: datetime,
+) -> None:
+    """Make a version the active one, and publish the first CRL where the key has none."""
+    authority.active_certificate = certificate
+    authority.status = AuthorityStatus.ACTIVE
+    authority.parent = parent
+    authority.not_before = certificate.not_before
+    authority.not_after = certificate.not_after
+    authority.max_path_length = certificate.path_length
+    authority.save(
+        update_fields=[
+            "active_certificate",
+            "status",
+            "parent",
+            "not_before",
+            "not_after",
+            "max_path_length",
+            "updated_at",
+        ]
+    )
+    revocation_list = certificate.key.revocation_list
+    if revocation_list.number is None:
+        publish_crl(revocation_list=revocation_list, now=now)
+
+
+def present_key(authority: CertificateAuthority) -> AuthorityKey:
+    """The newest key; a CA has one until re-keying comes."""
+    return AuthorityKey.objects.select_related("revocation_list").filter(authority=authority).latest("created_at")
+
+
+def version_facts(certificate: AuthorityCertificate) -> dict[str, str]:
+    """What the audit keeps of a version."""
+    return {
+        "caCertId": str(certificate.pk),
+        "serialNumber": certificate.serial_number,
+        "notAfter": certificate.not_after.isoformat(),
+    }
