@@ -6,7 +6,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from pki_portal.access import universal_auth
-from pki_portal.access.api.schema import answers
+from pki_portal.access.api.schema import answers, uuid_parameters
 from pki_portal.access.api.serializers import (
     AccessTokenSerializer,
     ClientSecretAnswer,
@@ -103,6 +103,7 @@ class RevokeTokenView(AnonymousView):
         return Response({"message": "The access token is revoked."})
 
 
+@extend_schema(parameters=uuid_parameters("identity_id"))
 class UniversalAuthView(APIView):
     """``/api/v1/auth/universal-auth/identities/{identityId}``."""
 
@@ -156,6 +157,7 @@ def _configuration_answer(row: UniversalAuth, body: UniversalAuthSettingsSeriali
     return Response({"identityUniversalAuth": UniversalAuthSerializer(row).data} | warnings)
 
 
+@extend_schema(parameters=uuid_parameters("identity_id"))
 class ClientSecretsView(APIView):
     """``.../identities/{identityId}/client-secrets``."""
 
@@ -192,6 +194,7 @@ class ClientSecretsView(APIView):
         return Response(answer | warnings_of(body), headers=_NEVER_KEPT)
 
 
+@extend_schema(parameters=uuid_parameters("identity_id", "client_secret_id"))
 class ClientSecretView(APIView):
     """``.../client-secrets/{clientSecretId}``."""
 
@@ -206,6 +209,7 @@ class ClientSecretView(APIView):
         return Response({"clientSecretData": ClientSecretDataSerializer(row).data})
 
 
+@extend_schema(parameters=uuid_parameters("identity_id", "client_secret_id"))
 class RevokeClientSecretView(APIView):
     """``.../client-secrets/{clientSecretId}/revoke``."""
 

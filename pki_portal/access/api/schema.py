@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 # The component that every app's operations share; declared where the most of them are, above this app.
 _ERROR = {"$ref": "#/components/schemas/Error"}
@@ -24,3 +25,8 @@ def answers(success: Any) -> dict[int, Any]:
     """Responses of an operation: 200 with ``success``, and every refusal with its body."""
     refusals = {status: OpenApiResponse(_ERROR, description=meaning) for status, meaning in _REFUSALS.items()}
     return {200: success} | refusals
+
+
+def uuid_parameters(*names: str) -> list[OpenApiParameter]:
+    """Path parameters that are ids."""
+    return [OpenApiParameter(name, OpenApiTypes.UUID, OpenApiParameter.PATH) for name in names]

@@ -42,6 +42,7 @@ class SlugField(StrictCharField):
 # --- Projects ---------------------------------------------------------------------------------------------------------
 
 
+@extend_schema_field({"type": "string", "enum": [PROJECT_TYPE]})
 class ProjectTypeField(StrictCharField):
     """``cert-manager``: the only kind of project here."""
 

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from pki_portal.access import services
-from pki_portal.access.api.schema import answers
+from pki_portal.access.api.schema import answers, uuid_parameters
 from pki_portal.access.api.serializers import (
     AddUserSerializer,
     AuditEventsAnswer,
@@ -95,6 +95,7 @@ class ProjectsView(APIView):
         return Response({"project": ProjectSerializer(project).data} | warnings_of(body))
 
 
+@extend_schema(parameters=uuid_parameters("project_id"))
 class ProjectView(APIView):
     """``/api/v1/projects/{projectId}``."""
 
@@ -136,6 +137,7 @@ class WorkspaceView(ProjectBySlugView):
         return super().get(request, slug)
 
 
+@extend_schema(parameters=uuid_parameters("project_id"))
 class AuditLogView(APIView):
     """``/api/v1/projects/{projectId}/audit-logs``."""
 
@@ -157,6 +159,7 @@ class AuditLogView(APIView):
 # --- Members ----------------------------------------------------------------------------------------------------------
 
 
+@extend_schema(parameters=uuid_parameters("project_id"))
 class UserMembershipsView(APIView):
     """``/api/v1/projects/{projectId}/memberships``."""
 
@@ -190,6 +193,7 @@ class UserMembershipsView(APIView):
         return Response({"membership": UserMembershipSerializer(membership).data} | warnings_of(body))
 
 
+@extend_schema(parameters=uuid_parameters("project_id", "membership_id"))
 class UserMembershipView(APIView):
     """``/api/v1/projects/{projectId}/memberships/{membershipId}``."""
 
@@ -229,6 +233,7 @@ class UserMembershipView(APIView):
         )
 
 
+@extend_schema(parameters=uuid_parameters("project_id"))
 class IdentityMembershipsView(APIView):
     """``/api/v1/projects/{projectId}/identity-memberships``."""
 
@@ -248,6 +253,7 @@ class IdentityMembershipsView(APIView):
         return paginator.get_paginated_response(IdentityMembershipSerializer(rows, many=True).data)
 
 
+@extend_schema(parameters=uuid_parameters("project_id", "identity_id"))
 class IdentityMembershipView(APIView):
     """``/api/v1/projects/{projectId}/identity-memberships/{identityId}``."""
 
@@ -338,6 +344,7 @@ class IdentitiesView(APIView):
         return Response({"identity": IdentitySerializer(identity).data} | warnings_of(body))
 
 
+@extend_schema(parameters=uuid_parameters("identity_id"))
 class IdentityView(APIView):
     """``/api/v1/identities/{identityId}``."""
 

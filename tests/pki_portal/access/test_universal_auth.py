@@ -1,7 +1,9 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 import time_machine
+from django.db import connection
 from django.utils import timezone
 
 from pki_portal.access import universal_auth
@@ -360,3 +362,22 @@ def test_secret_of_another_identity_is_not_found() -> None:
     other, _, _ = make_identity(name="other")
     with pytest.raises(NotFound):
         universal_auth.revoke_client_secret(requester=SYSTEM, identity_id=other.pk, client_secret_id=row.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_logins_at_once_only_as_many_pass_as_the_secret_has_uses() -> None:
+    robot, client_id, _ = make_identity()
+    secret = universal_auth.create_client_secret(requester=SYSTEM, identity_id=robot.pk, num_uses_limit=3).client_secret
+
+    def attempt(number: int) -> bool:
+        try:
+            log_in(client_id, secret, f"192.0.2.{number}")
+        except Unauthenticated:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(attempt, range(1, 9))) == 3
+    assert ClientSecret.objects.get(num_uses_limit=3).num_uses == 3
