@@ -44,7 +44,7 @@ _SETTINGS_FIELDS: Mapping[str, Mapping[str, str]] = {
         "skip_eab_binding": "acme_skip_eab_binding",
     },
 }
-_CHANGEABLE = ("slug", "description", "enrollment_method", "defaults", "key_retention")
+_CHANGEABLE = ("slug", "description", "enrollment_method", "defaults")
 
 
 class RefusalForm(ServiceForm):
@@ -174,7 +174,6 @@ class CertificateProfileForm(RefusalForm):
             "template",
             "enrollment_method",
             "defaults",
-            "key_retention",
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

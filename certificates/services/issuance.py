@@ -18,7 +18,7 @@ from certificates.models.request import RequestStatus
 from certificates.services.authorities import certification_path_of
 from certificates.services.columns import columns_of
 from certificates.services.idempotency import IdempotencyKey, claimed
-from certificates.services.requests import common_name_of, failed_request_kept, store_request
+from certificates.services.requests import Asked, common_name_of, failed_request_kept, store_request
 from certificates.services.signing import signer_of
 from certificates.services.urls import authority_certificate_url, crl_url
 from certificates.x509 import keys
@@ -99,7 +99,7 @@ def issue_certificate(
         Unavailable: the CA's key cannot be used; nothing was signed.
     """
     now = timezone.now()
-    asked = {"profile": profile, "request": request, "requester": requester, "method": method, "metadata": metadata}
+    asked = Asked(profile=profile, request=request, requester=requester, method=method, metadata=metadata)
     event = "issue-certificate-from-profile" if request.applicant_key is None else "sign-certificate-from-profile"
     with recorded_refusals(
         event=event,
@@ -113,7 +113,7 @@ def issue_certificate(
         require(requester=requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=profile.project_id)
         _require_method(profile, method)
         with (
-            failed_request_kept(**asked),
+            failed_request_kept(asked),
             claimed(requester=requester, idempotency=idempotency, now=now) as claim,
         ):
             if isinstance(claim, Certificate):
@@ -126,7 +126,7 @@ def issue_certificate(
             signed = _sign(plan=plan, issuer=issuer)
             # Step 6: one transaction; nothing leaves this function before its commit.
             with transaction.atomic():
-                request_row = store_request(**asked, status=RequestStatus.ISSUED, warnings=decision.warnings)
+                request_row = store_request(asked, status=RequestStatus.ISSUED, warnings=decision.warnings)
                 certificate = _store_certificate(
                     profile=profile, request_row=request_row, issuer=issuer, plan=plan, signed=signed
                 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import transaction
@@ -20,6 +20,17 @@ from profiles.policy.vocabulary import SubjectAttribute
 NAME_WIDTH = 255
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request at one profile: what is asked, by whom, by which method."""
+
+    profile: CertificateProfile
+    request: IssuanceRequest
+    requester: Requester
+    method: EnrollmentMethod
+    metadata: Sequence[Mapping[str, str]]
+
+
 def common_name_of(request: IssuanceRequest) -> str:
     """The first common name asked, cut to what a column holds; empty without one."""
     names = (attribute.value for attribute in request.subject if attribute.type == SubjectAttribute.COMMON_NAME)
@@ -27,45 +38,34 @@ def common_name_of(request: IssuanceRequest) -> str:
 
 
 def store_request(
+    asked: Asked,
     *,
-    profile: CertificateProfile,
-    request: IssuanceRequest,
-    requester: Requester,
-    method: EnrollmentMethod,
-    metadata: Sequence[Mapping[str, str]],
     status: RequestStatus,
     refusal: PortalError | None = None,
     warnings: Sequence[str] = (),
 ) -> CertificateRequest:
     """Store what was asked in the caller's transaction."""
     return CertificateRequest.objects.create(
-        project_id=profile.project_id,
-        profile=profile,
-        profile_slug=profile.slug,
-        method=method,
+        project_id=asked.profile.project_id,
+        profile=asked.profile,
+        profile_slug=asked.profile.slug,
+        method=asked.method,
         status=status,
-        common_name=common_name_of(request),
-        asked=_asked(request),
-        csr=request.csr or "",
-        requester_kind=requester.kind,
-        requester_id=requester.id,
-        requester_name=requester.name,
+        common_name=common_name_of(asked.request),
+        asked=_document(asked.request),
+        csr=asked.request.csr or "",
+        requester_kind=asked.requester.kind,
+        requester_id=asked.requester.id,
+        requester_name=asked.requester.name,
         error_message=refusal.message if refusal else "",
         violations=[asdict(violation) for violation in refusal.violations] if refusal else [],
         warnings=list(warnings),
-        metadata=[dict(entry) for entry in metadata],
+        metadata=[dict(entry) for entry in asked.metadata],
     )
 
 
 @contextmanager
-def failed_request_kept(
-    *,
-    profile: CertificateProfile,
-    request: IssuanceRequest,
-    requester: Requester,
-    method: EnrollmentMethod,
-    metadata: Sequence[Mapping[str, str]],
-) -> Iterator[None]:
+def failed_request_kept(asked: Asked) -> Iterator[None]:
     """If rules refuse it inside the block, store the request as failed, in its own transaction; pass the refusal on.
 
     Stand outside the act's ``transaction.atomic()``. Refusals without violations (permission, a missing part) leave no
@@ -76,19 +76,11 @@ def failed_request_kept(
     except PortalError as refusal:
         if refusal.violations:
             with transaction.atomic():
-                store_request(
-                    profile=profile,
-                    request=request,
-                    requester=requester,
-                    method=method,
-                    metadata=metadata,
-                    status=RequestStatus.FAILED,
-                    refusal=refusal,
-                )
+                store_request(asked, status=RequestStatus.FAILED, refusal=refusal)
         raise
 
 
-def _asked(request: IssuanceRequest) -> dict[str, Any]:
+def _document(request: IssuanceRequest) -> dict[str, Any]:
     """The request as JSON values in inside spelling; the CSR has a column of its own."""
     key = request.applicant_key
     return {

@@ -22,7 +22,7 @@ from pki_portal.rest import (
 )
 from profiles.api.fields import WordField
 from profiles.enrollment import EnrollmentMethod
-from profiles.models import CertificateProfile, KeyRetention
+from profiles.models import CertificateProfile
 from profiles.policy.documents import LONGEST_TEXT, MOST_ENTRIES
 from profiles.policy.vocabulary import (
     BasicConstraintsState,
@@ -292,7 +292,6 @@ class CertificateProfileChangesSerializer(WireSerializer):
     acmeConfig = AcmeConfigSerializer(source="acme", required=False, allow_null=True)
     externalConfigs = serializers.DictField(source="external_settings", required=False, allow_null=True)
     defaults = ProfileDefaultsSerializer(required=False, allow_null=True)
-    keyRetention = EnumField(KeyRetention, source="key_retention", required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Null settings are absent ones, and so are null values within."""
@@ -392,7 +391,6 @@ class CertificateProfileSerializer(serializers.Serializer[Any]):
     acmeConfigId = serializers.UUIDField(source="acme_enrollment.id", allow_null=True)
     externalConfigs = serializers.SerializerMethodField()
     defaults = serializers.SerializerMethodField()
-    keyRetention = EnumField(KeyRetention, source="key_retention")
     createdAt = TimeField(source="created_at")
     updatedAt = TimeField(source="updated_at")
 

@@ -38,17 +38,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("defaults", models.JSONField(blank=True, default=dict)),
-                (
-                    "key_retention",
-                    models.CharField(
-                        choices=[
-                            ("once", "Shown once, never kept"),
-                            ("escrow", "Kept encrypted, readable by permission"),
-                        ],
-                        default="once",
-                        max_length=8,
-                    ),
-                ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("updated_at", models.DateTimeField(auto_now=True)),
                 (

@@ -1,5 +1,5 @@
 from profiles.models.enrollment import AcmeEnrollment, ApiEnrollment, EstEnrollment
-from profiles.models.profile import CertificateProfile, KeyRetention
+from profiles.models.profile import CertificateProfile
 from profiles.models.template import CertificateTemplate
 
 __all__ = [
@@ -8,5 +8,4 @@ __all__ = [
     "CertificateProfile",
     "CertificateTemplate",
     "EstEnrollment",
-    "KeyRetention",
 ]

@@ -11,13 +11,6 @@ from profiles.policy.rules import ProfileDefaults
 from profiles.policy.vocabulary import IssuerType
 
 
-class KeyRetention(models.TextChoices):
-    """What becomes of a private key that the portal made."""
-
-    ONCE = "once", "Shown once, never kept"
-    ESCROW = "escrow", "Kept encrypted, readable by permission"
-
-
 def issuer_types() -> list[tuple[str, str]]:
     return [(IssuerType.CA, "Certificate authority"), (IssuerType.SELF_SIGNED, "Self-signed")]
 
@@ -45,7 +38,6 @@ class CertificateProfile(models.Model):
     enrollment_method = models.CharField(max_length=16, choices=enrollment_methods)
     issuer_type = models.CharField(max_length=16, choices=issuer_types, default=IssuerType.CA)
     defaults = models.JSONField(default=dict, blank=True)
-    key_retention = models.CharField(max_length=8, choices=KeyRetention.choices, default=KeyRetention.ONCE)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -23,7 +23,6 @@ from profiles.models import (
     CertificateProfile,
     CertificateTemplate,
     EstEnrollment,
-    KeyRetention,
 )
 from profiles.policy.errors import DuplicateRule, RuleError
 from profiles.policy.rules import ProfileDefaults
@@ -70,7 +69,7 @@ class AcmeSettings:
 
 
 # What an update may name beside the settings of the enrollment methods; the rest of a profile never changes.
-COLUMNS = frozenset({"slug", "description", "enrollment_method", "issuer_type", "defaults", "key_retention"})
+COLUMNS = frozenset({"slug", "description", "enrollment_method", "issuer_type", "defaults"})
 DEFAULTS = (
     *(attribute.value for attribute in SubjectAttribute),
     *("ttl_days", "ttl", "key_usages", "extended_key_usages", "key_algorithm", "signature_algorithm"),
@@ -149,7 +148,6 @@ def create_profile(
     est: EstSettings | None = None,
     acme: AcmeSettings | None = None,
     defaults: Mapping[str, object] | None = None,
-    key_retention: str = KeyRetention.ONCE,
     external_settings: Mapping[str, object] | None = None,
 ) -> CertificateProfile:
     """Store a profile with the settings of its enrollment method.
@@ -168,7 +166,6 @@ def create_profile(
         "enrollment_method": enrollment_method,
         "issuer_type": issuer_type,
         "defaults": _stored_defaults(defaults),
-        "key_retention": key_retention,
     }
     settings = {
         name: asdict(given) for name, given in (("api", api), ("est", est), ("acme", acme)) if given is not None
@@ -455,7 +452,6 @@ def _column_violations(columns: Mapping[str, object]) -> list[Violation]:
     for name, options in (
         ("enrollment_method", [method.value for method in EnrollmentMethod]),
         ("issuer_type", [kind.value for kind in IssuerType]),
-        ("key_retention", list(KeyRetention.values)),
     ):
         if name in columns and columns[name] not in options:
             allowed = ", ".join(options)

@@ -74,7 +74,7 @@ def template_form(project: Project | None = None, **changes: Any) -> dict[str, A
 
 def profile_form(**changes: Any) -> dict[str, Any]:
     """What the form of an existing profile sends."""
-    form = {"slug": "web", "description": "", "enrollment_method": "api", "defaults": "{}", "key_retention": "once"}
+    form = {"slug": "web", "description": "", "enrollment_method": "api", "defaults": "{}"}
     return form | {"renew_before_days": ""} | changes
 
 

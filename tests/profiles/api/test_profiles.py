@@ -122,7 +122,6 @@ def test_the_sample_of_the_source_page_works_verbatim(robot: APIClient, body: di
         "acmeConfigId": None,
         "externalConfigs": None,
         "defaults": None,
-        "keyRetention": "once",
     }
 
 
@@ -313,12 +312,6 @@ def test_defaults_are_kept_and_answered(robot: APIClient, body: dict[str, Any]) 
     }
 
 
-def test_key_retention_is_kept_and_answered(robot: APIClient, body: dict[str, Any]) -> None:
-    made = robot.post(PROFILES, body | {"keyRetention": "ESCROW"}).json()["certificateProfile"]
-
-    assert made["keyRetention"] == "escrow"
-
-
 def test_unknown_keys_are_ignored_and_named(robot: APIClient, body: dict[str, Any]) -> None:
     response = robot.post(PROFILES, body | {"colour": "red", "apiConfig": {"autoRenew": False, "every": 7}})
 
@@ -366,7 +359,6 @@ def test_unknown_keys_are_ignored_and_named(robot: APIClient, body: dict[str, An
         ({"defaults": {"country": "Elbonia"}}, "/defaults/country"),
         ({"defaults": {"keyUsages": ["fly"]}}, "/defaults/keyUsages/0"),
         ({"defaults": {"keyAlgorithm": "RSA_512"}}, "/defaults/keyAlgorithm"),
-        ({"keyRetention": "for-ever"}, "/keyRetention"),
     ],
 )
 def test_wrong_shapes_are_refused_by_place(

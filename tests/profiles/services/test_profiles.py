@@ -109,7 +109,6 @@ def test_line_73_create_returns_the_profile_with_its_settings(
     stored = CertificateProfile.objects.get(pk=profile.pk)
     assert (stored.slug, stored.enrollment_method, stored.issuer_type) == ("web", "api", "ca")
     assert (stored.certificate_authority, stored.template) == (authority, template)
-    assert stored.key_retention == "once"
     assert profile.api_enrollment == ApiEnrollment.objects.get(profile=stored)
     assert not EstEnrollment.objects.exists()
     assert not AcmeEnrollment.objects.exists()
@@ -248,7 +247,6 @@ def test_a_self_signed_profile_has_no_ca(alice: Requester, asked: dict[str, Any]
         ({"description": "nul\x00"}, ["description"]),
         ({"enrollment_method": "carrier-pigeon"}, ["enrollment_method"]),
         ({"issuer_type": "nobody"}, ["issuer_type"]),
-        ({"key_retention": "for-ever"}, ["key_retention"]),
         ({"api": ApiSettings(renew_before_days=0)}, ["api/renew_before_days"]),
         ({"api": ApiSettings(renew_before_days=31)}, ["api/renew_before_days"]),
         ({"api": ApiSettings(auto_renew="yes")}, ["api/auto_renew"]),  # type: ignore[arg-type]
@@ -391,14 +389,13 @@ def test_line_81_update_changes_fields(alice: Requester, asked: dict[str, Any]) 
         changes={
             "slug": "new",
             "description": "New",
-            "key_retention": "escrow",
             "defaults": {"ttl": "30d"},
             "api": {"auto_renew": True, "renew_before_days": 7},
         },
     )
 
     stored = CertificateProfile.objects.get(pk=profile.pk)
-    assert (stored.slug, stored.description, stored.key_retention) == ("new", "New", "escrow")
+    assert (stored.slug, stored.description) == ("new", "New")
     assert stored.defaults == {"ttl": "30d"}
     assert (stored.api_enrollment.auto_renew, stored.api_enrollment.renew_before_days) == (True, 7)
     assert changed.slug == "new"
