@@ -36,9 +36,11 @@ from certificates.services.authorities import (
     renew_authority,
     sign_intermediate,
     update_authority,
+    versions,
 )
 from certificates.services.urls import authority_certificate_url, crl_url
-from certificates.x509.lint import lint
+from certificates.x509.lint import Finding, Severity, lint
+from certificates.x509.verify import VerificationFailed
 from pki_portal.access.models import Project, Role
 from pki_portal.audit.models import AuditEvent, Outcome
 from pki_portal.errors import Invalid, Malformed, NotFound, PermissionDenied, PortalError
@@ -378,6 +380,29 @@ def test_same_name_in_another_project_is_fine() -> None:
 
     assert first.name == second.name
     assert first.pk != second.pk
+
+
+def test_blocking_lint_finding_stops_the_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    finding = Finding(Severity.ERROR, "pkix.some_rule", "a MUST is broken", "certificate.tbsCertificate")
+    monkeypatch.setattr(versions, "lint", lambda _: (finding,))
+
+    with pytest.raises(Invalid) as refusal:
+        make_authority(make_project())
+
+    assert codes(refusal) == {"pkix.some_rule"}
+    assert not CertificateAuthority.objects.exists()
+
+
+def test_signer_that_signs_something_else_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    project = make_project()
+    root = make_authority(project, max_path_length=1)
+    other = certificate_of(root)
+    monkeypatch.setattr(versions, "sign", lambda *_: other)
+
+    with pytest.raises(VerificationFailed):
+        intermediate(project, root)
+
+    assert not CertificateAuthority.objects.exclude(pk=root.pk).exists()
 
 
 def test_member_may_not_make_a_ca() -> None:
