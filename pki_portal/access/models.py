@@ -138,7 +138,9 @@ class UniversalAuth(models.Model):
     """
 
     LONGEST_TTL: ClassVar[int] = 315_360_000
-    DEFAULT_TTL: ClassVar[int] = 2_592_000
+    # Short, since whoever reads a token may use it; a client renews it, or logs in again, for up to 30 days.
+    DEFAULT_TTL: ClassVar[int] = 7200
+    DEFAULT_MAX_TTL: ClassVar[int] = 2_592_000
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     identity = models.OneToOneField(MachineIdentity, on_delete=models.CASCADE, related_name="universal_auth")
@@ -146,7 +148,7 @@ class UniversalAuth(models.Model):
     client_secret_trusted_ips = models.JSONField(default=any_address)
     access_token_trusted_ips = models.JSONField(default=any_address)
     access_token_ttl = models.PositiveIntegerField(default=DEFAULT_TTL)
-    access_token_max_ttl = models.PositiveIntegerField(default=DEFAULT_TTL)
+    access_token_max_ttl = models.PositiveIntegerField(default=DEFAULT_MAX_TTL)
     access_token_num_uses_limit = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

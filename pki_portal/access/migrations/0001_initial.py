@@ -237,7 +237,7 @@ class Migration(migrations.Migration):
                 ("client_id", models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
                 ("client_secret_trusted_ips", models.JSONField(default=pki_portal.access.models.any_address)),
                 ("access_token_trusted_ips", models.JSONField(default=pki_portal.access.models.any_address)),
-                ("access_token_ttl", models.PositiveIntegerField(default=2592000)),
+                ("access_token_ttl", models.PositiveIntegerField(default=7200)),
                 ("access_token_max_ttl", models.PositiveIntegerField(default=2592000)),
                 ("access_token_num_uses_limit", models.PositiveIntegerField(default=0)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),

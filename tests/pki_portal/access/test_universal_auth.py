@@ -36,7 +36,7 @@ def test_login_gives_a_token_and_counts_the_use() -> None:
     robot, client_id, client_secret = make_identity()
     issued = log_in(client_id, client_secret)
     assert issued.access_token.startswith("pkt_")
-    assert (issued.expires_in, issued.max_ttl) == (2_592_000, 2_592_000)
+    assert (issued.expires_in, issued.max_ttl) == (7200, 2_592_000)
     assert ClientSecret.objects.get().num_uses == 1
     event = AuditEvent.objects.first()
     assert event is not None
@@ -293,7 +293,7 @@ def test_lives_that_do_not_fit_are_refused(settings: Settings, field: str) -> No
         universal_auth.update(requester=SYSTEM, identity_id=robot.pk, settings=settings)
     assert field in [violation.field for violation in caught.value.violations]
     robot.universal_auth.refresh_from_db()
-    assert robot.universal_auth.access_token_ttl == 2_592_000
+    assert robot.universal_auth.access_token_ttl == 7200
 
 
 def test_bad_networks_are_refused() -> None:
