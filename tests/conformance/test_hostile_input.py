@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -214,7 +215,7 @@ def private_key() -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-CSRS = {
+CSRS: dict[str, Callable[[], bytes]] = {
     "truncated": truncated,
     "bad self-signature": flipped,
     "duplicate extensions": doubled_extension,
