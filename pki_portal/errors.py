@@ -1,4 +1,4 @@
-"""What can go wrong, as kinds without any HTTP in them; ``pki_portal.api`` owns the one table that maps them to statuses."""
+"""What can go wrong, as kinds without any HTTP in them; ``pki_portal.api`` has the one table from kinds to statuses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -104,14 +104,18 @@ class Certificate(models.Model):
         constraints = (
             # RFC 5280, 4.1.2.2: the serial number is unique for each issuer.
             models.UniqueConstraint(fields=("authority", "serial_number"), name="certificate_serial_unique_per_issuer"),
-            models.CheckConstraint(condition=models.Q(not_after__gt=models.F("not_before")), name="certificate_validity_forward"),
+            models.CheckConstraint(
+                condition=models.Q(not_after__gt=models.F("not_before")), name="certificate_validity_forward"
+            ),
             models.CheckConstraint(
                 condition=models.Q(authority__isnull=True, authority_certificate__isnull=True)
                 | models.Q(authority__isnull=False, authority_certificate__isnull=False),
                 name="certificate_issuer_whole_or_none",
             ),
             models.CheckConstraint(
-                condition=models.Q(status=CertificateStatus.REVOKED, revoked_at__isnull=False, revocation_reason__isnull=False)
+                condition=models.Q(
+                    status=CertificateStatus.REVOKED, revoked_at__isnull=False, revocation_reason__isnull=False
+                )
                 | models.Q(status=CertificateStatus.ACTIVE, revoked_at__isnull=True, revocation_reason__isnull=True),
                 name="certificate_revoked_with_time_and_reason",
             ),

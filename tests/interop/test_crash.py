@@ -47,7 +47,8 @@ def test_every_answered_certificate_survives_kill_9(portal: Portal) -> None:
     for client in clients:
         client.start()
     for kill in range(1, KILLS + 1):
-        _wait_until(lambda kill=kill: len(answered) >= kill * ISSUANCES // (KILLS + 2) or not _alive(clients))
+        wanted = kill * ISSUANCES // (KILLS + 2)
+        _wait_until(lambda wanted=wanted: len(answered) >= wanted or not _alive(clients))  # type: ignore[misc]
         portal.kill()
         portal.start()
     for client in clients:

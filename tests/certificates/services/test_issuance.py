@@ -202,7 +202,7 @@ def test_another_enrollment_method_is_refused_by_name(profile: CertificateProfil
 
 def test_a_disabled_authority_acts_at_once(profile: CertificateProfile) -> None:
     issue_certificate(profile=profile, request=service_request(), requester=SYSTEM)
-    CertificateAuthority.objects.filter(pk=profile.certificate_authority_id).update(status=AuthorityStatus.DISABLED)
+    CertificateAuthority.objects.filter(certificate_profiles=profile).update(status=AuthorityStatus.DISABLED)
     with pytest.raises(PolicyViolation) as refusal:
         issue_certificate(profile=profile, request=service_request(), requester=SYSTEM)
     assert [violation.code for violation in refusal.value.violations] == ["issuer_not_active"]
@@ -213,7 +213,7 @@ def test_the_end_past_the_authoritys_is_refused_with_the_latest_possible(project
     with pytest.raises(PolicyViolation) as refusal:
         issue_certificate(profile=profile, request=service_request(), requester=SYSTEM)
     (violation,) = refusal.value.violations
-    authority = CertificateAuthority.objects.get(pk=profile.certificate_authority_id)
+    authority = CertificateAuthority.objects.get(certificate_profiles=profile)
     assert authority.not_after is not None
     assert authority.not_after.strftime("%Y-%m-%d") in violation.fix
 
