@@ -20,7 +20,8 @@ def answers(success: Any, *more: int, with_body: bool = False) -> dict[int, Any]
     responses = profile_answers(success, with_body=with_body)
     if success is None:
         del responses[200]
-    return responses | {status: OpenApiResponse(ErrorSerializer, description=_MESSAGES[status]) for status in more}
+    responses |= {status: OpenApiResponse(ErrorSerializer, description=_MESSAGES[status]) for status in more}
+    return dict(sorted(responses.items()))
 
 
 REFERENCE = OpenApiParameter(

@@ -88,9 +88,9 @@ class IssueView(CertificateView):
     """Issue a certificate."""
 
     @extend_schema(
-        operation_id="issue_certificate",
+        operation_id="issueCertificate",
         summary="Issue a certificate, or sign a CSR",
-        tags=["certificates"],
+        tags=["Certificates"],
         parameters=[IDEMPOTENCY_KEY],
         request=IssueCertificateSerializer,
         responses=answers(IssueCertificateAnswerSerializer, 409, with_body=True),
@@ -191,9 +191,9 @@ class CertificateDetailView(CertificateView):
     """One certificate."""
 
     @extend_schema(
-        operation_id="get_certificate",
+        operation_id="getCertificate",
         summary="Read one certificate's data",
-        tags=["certificates"],
+        tags=["Certificates"],
         parameters=[REFERENCE],
         responses=answers(CertificateAnswerSerializer),
     )
@@ -207,9 +207,9 @@ class CertificateBodyView(CertificateView):
     """The certificate itself."""
 
     @extend_schema(
-        operation_id="get_certificate_body",
+        operation_id="getCertificateBody",
         summary="Read a certificate and its chain",
-        tags=["certificates"],
+        tags=["Certificates"],
         parameters=[REFERENCE],
         responses=answers(CertificateBodySerializer),
     )
@@ -229,9 +229,9 @@ class CertificatePrivateKeyView(CertificateView):
     """The private key, if it were kept."""
 
     @extend_schema(
-        operation_id="get_certificate_private_key",
+        operation_id="getCertificatePrivateKey",
         summary="Learn where the private key is",
-        tags=["certificates"],
+        tags=["Certificates"],
         parameters=[REFERENCE],
         responses=answers(None, 410),
     )
@@ -246,9 +246,9 @@ class CertificateBundleView(CertificateView):
     """Certificate, chain and key in one answer."""
 
     @extend_schema(
-        operation_id="get_certificate_bundle",
+        operation_id="getCertificateBundle",
         summary="Read a certificate, its chain and its key",
-        tags=["certificates"],
+        tags=["Certificates"],
         parameters=[REFERENCE],
         responses=answers(CertificateBundleSerializer),
     )
@@ -269,9 +269,9 @@ class ProjectCertificatesView(CertificateView):
     """A project's certificates."""
 
     @extend_schema(
-        operation_id="list_certificates",
+        operation_id="listCertificates",
         summary="List a project's certificates",
-        tags=["certificates"],
+        tags=["Certificates"],
         parameters=[PROJECT_ID, CertificatesQuery, *paging(25)],
         responses=answers(CertificatesAnswerSerializer),
     )
@@ -292,9 +292,9 @@ class CertificateSearchView(CertificateView):
     """Search among a project's certificates."""
 
     @extend_schema(
-        operation_id="search_certificates",
+        operation_id="searchCertificates",
         summary="Search and sort a project's certificates",
-        tags=["certificates"],
+        tags=["Certificates"],
         parameters=[PROJECT_ID],
         request=SearchCertificatesSerializer,
         responses=answers(SearchCertificatesAnswerSerializer, with_body=True),
@@ -326,9 +326,9 @@ class ProfileCertificatesView(CertificateView):
     """A profile's certificates."""
 
     @extend_schema(
-        operation_id="list_certificates_of_profile",
+        operation_id="listCertificatesOfProfile",
         summary="List a profile's certificates",
-        tags=["certificate profiles"],
+        tags=["Certificate profiles"],
         parameters=[PROFILE_ID, ProfileCertificatesQuery, *paging(20)],
         responses=answers(ProfileCertificatesAnswerSerializer),
     )
@@ -350,9 +350,9 @@ class LatestActiveBundleView(CertificateView):
     """What a deployment of a profile should use now."""
 
     @extend_schema(
-        operation_id="get_latest_active_bundle",
+        operation_id="getLatestActiveBundle",
         summary="Read a profile's newest valid certificate",
-        tags=["certificate profiles"],
+        tags=["Certificate profiles"],
         parameters=[PROFILE_ID],
         responses=answers(LatestCertificateBundleSerializer),
     )
@@ -375,9 +375,9 @@ class CertificateRequestsView(CertificateView):
     """A project's certificate requests."""
 
     @extend_schema(
-        operation_id="list_certificate_requests",
+        operation_id="listCertificateRequests",
         summary="List a project's certificate requests",
-        tags=["certificate requests"],
+        tags=["Certificate requests"],
         parameters=[RequestsQuery, *paging(20)],
         responses=answers(CertificateRequestsAnswerSerializer),
     )
@@ -399,9 +399,9 @@ class CertificateRequestView(CertificateView):
     """One certificate request."""
 
     @extend_schema(
-        operation_id="get_certificate_request",
+        operation_id="getCertificateRequest",
         summary="Read what came of a certificate request",
-        tags=["certificate requests"],
+        tags=["Certificate requests"],
         parameters=[REQUEST_ID],
         responses=answers(CertificateRequestSerializer),
     )
