@@ -28,6 +28,7 @@ from certificates.services.columns import columns_of
 from certificates.services.signing import signer_of_key
 from certificates.x509.inspect import facts_of
 from certificates.x509.keys import public_key_info
+from certificates.x509.names import distinguished_name
 from certificates.x509.path import PathError, verify_path
 from pki_portal.errors import PortalError
 
@@ -187,7 +188,20 @@ def _reasons(row: Certificate, paths: dict[Any, Path]) -> Iterator[str]:
         return
     if certificate.not_valid_after_utc > path[0].not_valid_after_utc:
         yield "outlives its issuer"
-    yield from path_reasons((certificate, *path), certificate)
+    if said["is_ca"]:
+        yield from path_reasons((certificate, *path), certificate)
+    else:
+        yield from link_reasons(certificate, path[0])
+
+
+def link_reasons(certificate: x509.Certificate, issuer: x509.Certificate) -> Iterator[str]:
+    """Why an end entity's certificate is not one of its issuer's. The path above that is verified once, as its own."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, *UNREADABLE):
+        yield f"was not issued by {distinguished_name(issuer.subject)}"
+    if certificate.not_valid_before_utc < issuer.not_valid_before_utc:
+        yield "is older than its issuer"
 
 
 def load_path(row: AuthorityCertificate) -> Path:
