@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -32,6 +33,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if database["ENGINE"] == "django.db.backends.sqlite3":
         # A file, as in production: an in-memory one has other locking, and live_server's threads must see it too.
         database.setdefault("TEST", {})["NAME"] = str(state / "test.sqlite3")
+
+
+_RANDOM_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """The name of a case made from a random UUID says "uuid": xdist's workers must collect the same names."""
+    if isinstance(val, str) and _RANDOM_UUID.search(val):
+        return _RANDOM_UUID.sub("uuid", val.encode("unicode_escape").decode())
+    return None
 
 
 @pytest.fixture(scope="session")
