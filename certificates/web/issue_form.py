@@ -155,6 +155,11 @@ class IssueForm(forms.Form):
         return [name for name in usual if name in self.rules.subject_alternative_names]
 
     @property
+    def name_violations(self) -> list[Violation]:
+        """What is wrong with the alternative names as a whole (a required one that is missing)."""
+        return self.violations.get("subject_alternative_names", [])
+
+    @property
     def has_trouble_in_details(self) -> bool:
         """Whether something inside the folded part was refused, so that it must stand open."""
         folded = {*(name.value for name in self.subject_order[1:]), "key_algorithm", "signature_algorithm"}

@@ -27,7 +27,7 @@ def templates(request: HttpRequest, page: Page) -> HttpResponse:
     """Newest first; ``search`` narrows by name and description."""
     search = request.GET.get("search", "").replace("\x00", "").strip()
     found = templates_matching(templates_visible_to(page.requester, page.project), search)
-    found = found.annotate(profile_count=Count("certificate_profiles"))
+    found = found.annotate(profile_count=Count("certificate_profiles")).order_by("-created_at", "id")
     context = {"page_obj": Paginator(found, TEMPLATES_A_PAGE).get_page(request.GET.get("page")), "search": search}
     return show(request, page, "profiles/templates.html", context)
 

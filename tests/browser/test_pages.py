@@ -1,0 +1,150 @@
+"""Every page, as people with and without good eyes, small screens and dark rooms meet it."""
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from certificates.models import Certificate, CertificateRequest
+from profiles.models import CertificateTemplate
+from tests.pages import DESKTOP, PHONE, Scene, make_issued, sign_in
+
+pytestmark = pytest.mark.browser
+
+
+def addresses(scene: Scene) -> list[str]:
+    """One address of every kind of page, with something on it."""
+    certificate = make_issued(scene.profile)
+    template = CertificateTemplate.objects.get()
+    paths = [
+        "",
+        "certificates/",
+        f"certificates/{certificate.pk}/",
+        "certificates/issue/",
+        "requests/",
+        f"requests/{CertificateRequest.objects.get().pk}/",
+        "profiles/",
+        f"profiles/{scene.profile.pk}/",
+        "profiles/create/",
+        f"profiles/{scene.profile.pk}/edit/",
+        "templates/",
+        f"templates/{template.pk}/",
+        "templates/create/?preset=tls-server",
+        f"templates/{template.pk}/edit/",
+        "authorities/",
+        f"authorities/{scene.profile.certificate_authority_id}/",
+        "authorities/create/",
+        "audit-log/",
+    ]
+    shared = ["/projects/", "/accounts/password/change/", "/accounts/password/reset/", "/no/such/page/"]
+    return [scene.address(path) for path in paths] + [scene.origin + path for path in shared]
+
+
+@pytest.mark.parametrize(("scheme", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["light", "dark-phone"])
+def test_every_page_is_accessible_and_fits(
+    open_page: Callable[..., Page], scene: Scene, scheme: str, size: dict[str, int]
+) -> None:
+    # axe is put into the page as a script, which the content security policy forbids to everyone else.
+    page = open_page(bypass_csp=True, color_scheme=scheme, viewport=size)
+    page.goto(f"{scene.origin}/accounts/login/")
+    found = {"login": Axe().run(page).response["violations"]}
+    sign_in(page, scene)
+    for address in addresses(scene):
+        page.goto(address)
+        found[address] = Axe().run(page).response["violations"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], address
+    told = {
+        address: [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in violations]
+        for address, violations in found.items()
+        if violations
+    }
+    assert told == {}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_issue_dialog_is_accessible(open_page: Callable[..., Page], scene: Scene, scheme: str) -> None:
+    page = open_page(bypass_csp=True, color_scheme=scheme)
+    sign_in(page, scene)
+    page.goto(scene.address("certificates/"))
+    page.get_by_role("link", name="Issue certificate").first.click()
+    page.get_by_text("Details").click()
+    page.get_by_label("Common name").fill("bad name")
+    assert Axe().run(page).response["violations"] == []
+    page.get_by_role("dialog").get_by_role("button", name="Issue").click()
+    expect(page.get_by_role("alert").filter(has_text="Not issued")).to_be_visible()
+    assert Axe().run(page).response["violations"] == []
+    page.get_by_label("Common name").fill("good.acme.com")
+    page.get_by_role("dialog").get_by_role("button", name="Issue").click()
+    expect(page.locator("#private-key")).to_be_visible()
+    assert Axe().run(page).response["violations"] == []
+
+
+def test_no_page_breaks_the_content_security_policy_or_leaves_the_portal(signed_in: Page, scene: Scene) -> None:
+    page = signed_in
+    visited = [page.goto(address) for address in addresses(scene)]
+    assert [answer.status for answer in visited if answer is not None and answer.status >= 400] == [404]
+    # The watch asserts the rest when the test ends.
+
+
+def test_the_theme_is_chosen_and_kept(open_page: Callable[..., Page], scene: Scene) -> None:
+    page = open_page(color_scheme="light")
+    sign_in(page, scene)
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "light")
+    page.get_by_text("Signed in as alice", exact=True).click()
+    page.get_by_role("button", name="Dark").click()
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+    page.goto(scene.address("profiles/"))
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+
+
+def test_the_menu_opens_on_a_phone(open_page: Callable[..., Page], scene: Scene) -> None:
+    page = open_page(viewport=PHONE)
+    sign_in(page, scene)
+    expect(page.get_by_role("link", name="Profiles")).to_be_hidden()
+    page.get_by_role("button", name="Menu").click()
+    page.get_by_role("link", name="Profiles").click()
+    expect(page.get_by_role("heading", name="Profiles")).to_be_visible()
+
+
+def test_the_table_narrows_while_one_types(signed_in: Page, scene: Scene) -> None:
+    page = signed_in
+    for name in ("alpha.acme.com", "beta.acme.com"):
+        make_issued(scene.profile, name)
+    page.goto(scene.address("certificates/"))
+    page.get_by_label("Search certificates").fill("alpha")
+    expect(page.get_by_role("link", name="beta.acme.com")).to_have_count(0)
+    expect(page.get_by_role("link", name="alpha.acme.com")).to_be_visible()
+    page.get_by_label("Status").select_option("revoked")
+    expect(page.get_by_text("No certificate fits")).to_be_visible()
+    assert Certificate.objects.count() == 2
+
+
+def test_an_operator_goes_from_nothing_to_a_certificate(signed_in: Page, scene: Scene) -> None:
+    page = signed_in
+    page.goto(scene.address("authorities/create/"))
+    page.get_by_label("Name", exact=True).fill("new-root")
+    page.get_by_label("Common name").fill("Acme New Root")
+    page.get_by_role("button", name="Create CA").click()
+    expect(page.get_by_role("heading", name="new-root")).to_be_visible()
+
+    page.goto(scene.address("templates/create/"))
+    page.get_by_role("link", name="TLS server").click()
+    page.get_by_label("Pattern").first.fill("*.acme.com")
+    page.get_by_role("button", name="Create template").click()
+    expect(page.get_by_role("heading", name="tls-server")).to_be_visible()
+
+    page.goto(scene.address("profiles/create/"))
+    page.get_by_label("Name", exact=True).fill("web")
+    page.get_by_label("Issuing CA").select_option(label="new-root")
+    page.get_by_label("Template").select_option(label="tls-server")
+    expect(page.get_by_label("Enable Auto-Renewal By Default")).to_be_checked()
+    page.get_by_role("button", name="Create profile").click()
+    expect(page.get_by_role("heading", name="web", exact=True)).to_be_visible()
+
+    page.get_by_role("link", name="Issue certificate").click()
+    page.get_by_label("Common name").fill("www.acme.com")
+    page.get_by_role("dialog").get_by_role("button", name="Issue").click()
+    expect(page.locator("#private-key")).to_be_visible()
+    assert Certificate.objects.get().profile is not None
+    assert Certificate.objects.get().renew_before_days == 7

@@ -1,0 +1,123 @@
+"""The table of certificates and the page of one."""
+
+from datetime import timedelta
+from http import HTTPStatus
+
+import pytest
+from cryptography import x509
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from certificates.models import Certificate
+from certificates.models.certificate import CertificateStatus, RevocationReason
+from profiles.models import CertificateProfile
+from tests.factories import PASSWORD, make_project, make_user
+from tests.pages import make_issued
+from tests.scenery import make_issuing_profile
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def profile() -> CertificateProfile:
+    return make_issuing_profile(make_project(slug="acme"))
+
+
+@pytest.fixture
+def alice(profile: CertificateProfile) -> Client:
+    client = Client()
+    make_user("alice", project=profile.project)
+    client.login(username="alice", password=PASSWORD)
+    return client
+
+
+def table(alice: Client, **query: str) -> str:
+    response = alice.get(reverse("certificates", args=["acme"]), query)
+    assert response.status_code == HTTPStatus.OK
+    return response.content.decode()
+
+
+def test_the_table_tells_the_states_apart(alice: Client, profile: CertificateProfile) -> None:
+    make_issued(profile, "active.acme.com", life=timedelta(days=90))
+    make_issued(profile, "ending.acme.com", life=timedelta(days=20))
+    revoked = make_issued(profile, "revoked.acme.com")
+    now = timezone.now()
+    Certificate.objects.filter(pk=revoked.pk).update(
+        status=CertificateStatus.REVOKED, revoked_at=now, revocation_reason=RevocationReason.SUPERSEDED
+    )
+    expired = make_issued(profile, "expired.acme.com")
+    Certificate.objects.filter(pk=expired.pk).update(
+        not_before=now - timedelta(days=2), not_after=now - timedelta(days=1)
+    )
+    everything = table(alice)
+    for label in ("Active", "Expiring soon", "Revoked", "Expired"):
+        assert f">{label}</span>" in everything, label
+    assert "revoked.acme.com" in table(alice, status="revoked")
+    assert "active.acme.com" not in table(alice, status="revoked")
+    assert "expired.acme.com" in table(alice, status="expired")
+    assert "ending.acme.com" in table(alice, status="active")
+
+
+@pytest.mark.parametrize("search", ["alpha", "ALPHA.acme", "serial", "id"])
+def test_search_finds_by_name_serial_number_and_id(alice: Client, profile: CertificateProfile, search: str) -> None:
+    wanted = make_issued(profile, "alpha.acme.com")
+    make_issued(profile, "beta.acme.com")
+    text = {"serial": wanted.serial_number, "id": str(wanted.pk)}.get(search, search)
+    found = table(alice, search=text)
+    assert "alpha.acme.com" in found
+    assert "beta.acme.com" not in found
+
+
+@pytest.mark.parametrize("query", [{"search": "\x00"}, {"status": "nonsense"}, {"profile": "x"}, {"page": "999"}])
+def test_nonsense_in_the_query_is_no_fault(alice: Client, profile: CertificateProfile, query: dict[str, str]) -> None:
+    make_issued(profile)
+    assert "service.acme.com" in table(alice, **query)
+
+
+def test_the_profile_filter(alice: Client, profile: CertificateProfile) -> None:
+    make_issued(profile)
+    other = make_issuing_profile(profile.project, slug="other")
+    assert "service.acme.com" in table(alice, profile=str(profile.pk))
+    assert "No certificate fits" in table(alice, profile=str(other.pk))
+
+
+def test_twenty_five_a_page(alice: Client, profile: CertificateProfile) -> None:
+    for number in range(26):
+        make_issued(profile, f"host-{number}.acme.com")
+    assert table(alice).count("<tr>") == 26
+    assert table(alice, page="2").count("<tr>") == 2
+
+
+def test_htmx_gets_the_table_alone(alice: Client, profile: CertificateProfile) -> None:
+    make_issued(profile)
+    response = alice.get(
+        reverse("certificates", args=["acme"]), headers={"HX-Request": "true", "HX-Target": "certificates"}
+    )
+    assert response.content.strip().startswith(b'<div id="certificates">')
+
+
+def test_the_page_of_a_certificate_shows_facts_and_no_key(alice: Client, profile: CertificateProfile) -> None:
+    certificate = make_issued(profile)
+    page = alice.get(reverse("certificate", args=["acme", certificate.pk])).content.decode()
+    assert "BEGIN CERTIFICATE" in page
+    assert "PRIVATE KEY" not in page
+    assert certificate.fingerprint_sha256[:2] in page
+    assert "server-root" in page
+
+
+@pytest.mark.parametrize(("part", "count"), [("certificate", 1), ("chain", 1), ("fullchain", 1)])
+def test_downloads_hold_the_right_certificates(
+    alice: Client, profile: CertificateProfile, part: str, count: int
+) -> None:
+    certificate = make_issued(profile)
+    response = alice.get(reverse("certificate-download", args=["acme", certificate.pk, part]))
+    members = x509.load_pem_x509_certificates(response.content)
+    assert len(members) == count
+    assert ("server root" in members[0].subject.rfc4514_string()) == (part == "chain")
+
+
+def test_there_is_no_download_of_a_key(alice: Client, profile: CertificateProfile) -> None:
+    certificate = make_issued(profile)
+    response = alice.get(reverse("certificate-download", args=["acme", certificate.pk, "private-key"]))
+    assert response.status_code == HTTPStatus.NOT_FOUND
