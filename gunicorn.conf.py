@@ -15,6 +15,8 @@ graceful_timeout = 30
 keepalive = 5
 max_requests = 5000
 max_requests_jitter = 500
+# The API's description allows a hundred ids in one query; the default of 4094 bytes would cut that short.
+limit_request_line = 8190
 # Keys and database connections must not be shared through fork.
 preload_app = False
 # A shared-memory heartbeat file does not stall with the disk.
