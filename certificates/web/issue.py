@@ -39,7 +39,7 @@ def issue(request: HttpRequest, page: Page) -> HttpResponse:
     profiles = list(
         profiles_visible_to(page.requester, page.project)
         .filter(enrollment_method=EnrollmentMethod.API)
-        .order_by("slug")
+        .order_by("created_at", "slug")
     )
     chosen = _chosen(request.POST.get("profile") or request.GET.get("profile"), profiles)
     if chosen is None:

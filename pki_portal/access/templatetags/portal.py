@@ -77,7 +77,12 @@ def words(name: str) -> str:
         "EC_secp521r1": "ECDSA P-521",
         "ED25519": "Ed25519",
     }
-    return fixed.get(name) or name.replace("RSA_", "RSA ").replace("_", " ")[:1].upper() + name.replace("_", " ")[1:]
+    if name in fixed:
+        return fixed[name]
+    plain = name.replace("_", " ")
+    if name.islower():
+        plain = plain.replace("-", " ")
+    return plain[:1].upper() + plain[1:]
 
 
 @register.simple_tag
