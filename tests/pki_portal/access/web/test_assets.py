@@ -13,7 +13,8 @@ SOURCES = [*TEMPLATES, *(ROOT / "pki_portal").rglob("*.py"), *(ROOT / "certifica
 
 
 def test_vendored_files_are_those_of_the_list() -> None:
-    listed = dict(reversed(line.split()) for line in (VENDOR / "SHA256SUMS").read_text().splitlines())
+    lines = [line.split() for line in (VENDOR / "SHA256SUMS").read_text().splitlines()]
+    listed = {name: digest for digest, name in lines}
     found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in VENDOR.iterdir()}
     assert found.pop("SHA256SUMS")
     assert found == listed
