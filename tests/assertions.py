@@ -13,7 +13,9 @@ class JsonResponse(Protocol):
 
 
 def assert_error(response: JsonResponse, *, status: int, error: str, field: str | None = None) -> dict[str, Any]:
-    """The answer is the one error body, of this status and name; ``field`` is the JSON pointer of one of its violations."""
+    """The answer is the one error body, of this status and name; ``field`` is the JSON pointer of one of its
+    violations.
+    """
     body: dict[str, Any] = response.json()
     assert (response.status_code, body["error"]) == (status, error), body
     assert body["statusCode"] == status

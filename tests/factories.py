@@ -48,7 +48,9 @@ def make_identity(
     name: str = "robot",
     can_create_projects: bool = False,
 ) -> tuple[MachineIdentity, str, str]:
-    """A machine identity with universal auth, its client id and one secret; with ``role`` in ``project`` if one is given."""
+    """A machine identity with universal auth, its client id and one secret; with ``role`` in ``project`` if one is
+    given.
+    """
     identity = create_identity(requester=SYSTEM, name=name, can_create_projects=can_create_projects)
     if project is not None:
         Membership.objects.create(project=project, identity=identity, role=Role(role))

@@ -21,7 +21,6 @@ from pki_portal.rest import (
     parse_uuid,
 )
 
-
 # Fixed: parameters name tests, and every worker must collect the same names.
 AN_ID = "0f4a1c5e-7d2b-4e1a-9c3d-5b6a7f8e9d01"
 
