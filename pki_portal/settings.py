@@ -31,7 +31,7 @@ env = environ.FileAwareEnv(
     SITE_URL=(str, ""),
     # postgres://user:password@host:5432/name. Default: SQLite in the state folder.
     DATABASE_URL=(str, ""),
-    # Folder of all state: database, master key, journal, SECRET_KEY. Default: var/ beside manage.py.
+    # Folder of all state: database, master key, SECRET_KEY. Default: var/ beside manage.py.
     PKI_PORTAL_VAR=(str, ""),
     # Django's signing key. Default: made once and kept in the state folder.
     SECRET_KEY=(str, ""),
