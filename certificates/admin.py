@@ -103,7 +103,7 @@ class CertificateAuthorityAdmin(ServiceAdmin):
 
     form = AuthorityForm
     list_display = ("name", "project", "kind", "status", "parent", "key_algorithm", "not_after")
-    list_filter = ("project", "kind", "status")
+    list_filter = (("project", admin.RelatedOnlyFieldListFilter), "kind", "status")
     list_select_related = ("project", "parent")
     search_fields = ("name", "common_name")
     actions = ("disable", "enable", "remove")
@@ -250,7 +250,11 @@ class CertificateAdmin(ReadOnlyAdmin):
     action = Action.CERTIFICATES_READ
     change_list_template = "admin/certificates/certificate/change_list.html"
     list_display = ("__str__", "project", "status", "serial_number", "authority", "not_after", "created_at")
-    list_filter = ("project", "status", "authority")
+    list_filter = (
+        ("project", admin.RelatedOnlyFieldListFilter),
+        "status",
+        ("authority", admin.RelatedOnlyFieldListFilter),
+    )
     list_select_related = ("project", "authority")
     search_fields = ("common_name", "alt_names", "serial_number")
     fields = (
@@ -303,7 +307,7 @@ class CertificateRequestAdmin(ReadOnlyAdmin):
 
     action = Action.CERTIFICATE_REQUESTS_READ
     list_display = ("__str__", "project", "profile_slug", "method", "status", "requester_name", "created_at")
-    list_filter = ("project", "status", "method")
+    list_filter = (("project", admin.RelatedOnlyFieldListFilter), "status", "method")
     list_select_related = ("project",)
     search_fields = ("common_name", "profile_slug", "requester_name")
     fields = (

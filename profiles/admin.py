@@ -112,7 +112,7 @@ class CertificateTemplateAdmin(ServiceAdmin):
 
     form = CertificateTemplateForm
     list_display = ("name", "project", "description", "created_at")
-    list_filter = ("project",)
+    list_filter = (("project", admin.RelatedOnlyFieldListFilter),)
     list_select_related = ("project",)
     search_fields = ("name", "description")
     actions = ("remove",)
@@ -239,7 +239,7 @@ class CertificateProfileAdmin(ServiceAdmin):
 
     form = CertificateProfileForm
     list_display = ("slug", "project", "enrollment_method", "issuer_type", "certificate_authority", "template")
-    list_filter = ("project", "enrollment_method", "issuer_type")
+    list_filter = (("project", admin.RelatedOnlyFieldListFilter), "enrollment_method", "issuer_type")
     list_select_related = ("project", "certificate_authority", "template")
     search_fields = ("slug", "description")
     actions = ("remove",)

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from allauth.account.admin import EmailAddress
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -12,14 +13,17 @@ from django.template.response import TemplateResponse
 
 from pki_portal.access import services, universal_auth
 from pki_portal.access.models import ClientSecret, MachineIdentity, Membership, Project, Role, UniversalAuth, User
-from pki_portal.access.permissions import projects_visible_to
-from pki_portal.access.querysets import identities_visible_to
+from pki_portal.access.permissions import Action, projects_allowing, projects_visible_to
+from pki_portal.access.querysets import all_events_visible_to, identities_visible_to, memberships_visible_to
 from pki_portal.access.requester import Requester, requester_of
+from pki_portal.audit.models import AuditEvent
 from pki_portal.audit.services import record
 from pki_portal.errors import PortalError
 
 # Roles come from memberships: Django's groups would be a second, unread kind of permission.
 admin.site.unregister(Group)
+# Nothing reads these addresses, and their list would name everybody.
+admin.site.unregister(EmailAddress)
 
 
 class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -111,7 +115,15 @@ class ProjectAdmin(ServiceAdmin):
 
 
 class MembershipForm(ServiceForm):
-    """A role for one user or one machine identity."""
+    """A role for one user or one machine identity. A user is named, not chosen: the list would name everybody."""
+
+    user = forms.ModelChoiceField(
+        queryset=User.objects.filter(is_active=True),
+        to_field_name="username",
+        required=False,
+        label="Username",
+        widget=forms.TextInput,
+    )
 
     class Meta:
         """What is edited."""
@@ -122,7 +134,9 @@ class MembershipForm(ServiceForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "project" in self.fields:
-            self.fields["project"].queryset = projects_visible_to(self.requester)  # type: ignore[attr-defined]
+            self.fields["project"].queryset = projects_allowing(  # type: ignore[attr-defined]
+                requester=self.requester, action=Action.MEMBERS_EDIT
+            )
             self.fields["identity"].queryset = identities_visible_to(self.requester)  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
@@ -156,13 +170,13 @@ class MembershipAdmin(ServiceAdmin):
 
     form = MembershipForm
     list_display = ("project", "user", "identity", "role")
-    list_filter = ("role", "project")
+    list_filter = ("role", ("project", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("project", "user", "identity")
     actions = ("remove",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
-        """Only of projects that the requester may read."""
-        return Membership.objects.filter(project__in=projects_visible_to(requester_of(request)))
+        """Only of projects whose members the requester may read."""
+        return memberships_visible_to(requester_of(request))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> tuple[str, ...]:
         """A membership changes its role, never its member."""
@@ -368,6 +382,34 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     @staticmethod
     def _is_administrator(request: HttpRequest) -> bool:
         return request.user.is_active and isinstance(request.user, User) and request.user.is_superuser
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What happened, to be read only. It stands here since the audit knows nobody's rights."""
+
+    list_display = ("id", "occurred_at", "event", "outcome", "actor_kind", "actor_name", "address", "subject_type")
+    list_filter = ("outcome", "actor_kind", "event")
+    search_fields = ("actor_name", "subject_id", "request_id", "address")
+    date_hierarchy = "occurred_at"
+    show_full_result_count = False
+    actions = None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
+        """Only of projects whose log the requester may read."""
+        return all_events_visible_to(requester_of(request))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: AuditEvent | None = None) -> bool:
+        """Never."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
 
 
 def _once(request: HttpRequest, site: admin.AdminSite, *, title: str, entries: dict[str, str]) -> HttpResponse:

@@ -50,6 +50,23 @@ def events_visible_to(*, requester: Requester, project: Project) -> QuerySet[Aud
     return AuditEvent.objects.filter(project_id=project.pk)
 
 
+def all_events_visible_to(requester: Requester) -> QuerySet[AuditEvent]:
+    """The audit events of every project whose log the requester may read; for administrators also those of none."""
+    if requester.is_unlimited:
+        return AuditEvent.objects.all()
+    projects = projects_allowing(requester=requester, action=Action.AUDIT_LOG_READ)
+    return AuditEvent.objects.filter(project_id__in=projects.order_by().values("pk"))
+
+
+def memberships_visible_to(requester: Requester) -> QuerySet[Membership]:
+    """The people and the machine identities of every project in which the requester may read them."""
+    members = projects_allowing(requester=requester, action=Action.MEMBERS_READ)
+    identities = projects_allowing(requester=requester, action=Action.IDENTITIES_READ)
+    return Membership.objects.filter(
+        Q(user__isnull=False, project__in=members) | Q(identity__isnull=False, project__in=identities)
+    )
+
+
 def user_memberships(*, requester: Requester, project_id: UUID) -> QuerySet[Membership]:
     """The people of a project with their roles. Raises NotFound, PermissionDenied. One query before the rows."""
     require(requester=requester, action=Action.MEMBERS_READ, project_id=project_id)

@@ -73,7 +73,7 @@ def test_member_is_added_changed_and_removed(administrator: Client) -> None:
     project = make_project()
     make_user(project=project)
     bob = make_user("bob")
-    given = {"project": project.pk, "user": bob.pk, "identity": "", "role": "member"}
+    given = {"project": project.pk, "user": "bob", "identity": "", "role": "member"}
     assert administrator.post(f"{ADMIN}/membership/add/", given).status_code == 302
     membership = bob.memberships.get()
     url = f"{ADMIN}/membership/{membership.pk}/change/"
@@ -101,7 +101,7 @@ def test_membership_is_of_a_user_or_an_identity(administrator: Client, both: boo
     project = make_project()
     robot, _, _ = make_identity()
     user = make_user("bob")
-    given = {"project": project.pk, "role": "member"} | ({"user": user.pk, "identity": robot.pk} if both else {})
+    given = {"project": project.pk, "role": "member"} | ({"user": user.username, "identity": robot.pk} if both else {})
     response = administrator.post(f"{ADMIN}/membership/add/", given)
     assert "not both" in response.content.decode()
     assert not Membership.objects.exists()
