@@ -173,6 +173,9 @@ class UniversalAuth(models.Model):
 class ClientSecret(models.Model):
     """One secret of an identity: its hash and the few characters that people recognise it by."""
 
+    LONGEST_TTL = 315_360_000
+    MOST_USES = 2**31 - 1
+
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     universal_auth = models.ForeignKey(UniversalAuth, on_delete=models.CASCADE, related_name="client_secrets")
     description = models.CharField(max_length=255, blank=True)

@@ -192,11 +192,16 @@ def add_user(*, requester: Requester, project_id: UUID, username: str, role: Rol
 
 
 def add_identity(*, requester: Requester, project_id: UUID, identity_id: UUID, role: Role) -> Membership:
-    """Give a machine identity a first role in a project. Raises NotFound, PermissionDenied, Invalid if it has one."""
+    """Give a machine identity a first role in a project. Raises NotFound, PermissionDenied, Invalid if it has one.
+
+    Needs control of the identity besides: whoever brings it into a project of theirs takes part in that control, and
+    would otherwise take it from the admins who had it.
+    """
     event = "create-identity-project-membership"
     with _recorded(requester, event, project_id, "identity", str(identity_id), role=role.value):
         require(requester=requester, action=Action.IDENTITIES_EDIT, project_id=project_id)
         identity = get_identity(requester=requester, identity_id=identity_id)
+        require_identity_control(requester=requester, identity=identity)
         return _add(requester, event, project_id, role, identity=identity)
 
 
@@ -361,7 +366,8 @@ def require_identity_control(*, requester: Requester, identity: MachineIdentity)
     queries.
 
     A secret gives everything that the identity may do, so control needs an admin of *every* project that the identity
-    is a member of, and the right to create projects where it has that; of an identity in no project the creator has it.
+    is a member of, and the right to create projects where it has that; of an identity in no project the creator has it,
+    never the identity itself.
     """
     if requester.is_unlimited:
         return
@@ -377,6 +383,17 @@ def require_identity_control(*, requester: Requester, identity: MachineIdentity)
         raise PermissionDenied(f"Only an admin of every project that {identity.name} is in may change it.")
 
 
+def require_identity_revocation(*, requester: Requester, identity: MachineIdentity) -> None:
+    """Return if ``requester`` may end the identity's secrets and tokens, else raise PermissionDenied. At most three
+    queries.
+
+    Less than control: an admin of *any* of its projects can stop at once what acts there.
+    """
+    allowed = projects_allowing(requester=requester, action=Action.IDENTITIES_EDIT)
+    if not identity.memberships.filter(project__in=allowed).exists():
+        require_identity_control(requester=requester, identity=identity)
+
+
 def _require_identity_creation(requester: Requester, *, can_create_projects: bool) -> None:
     if requester.is_unlimited:
         return
@@ -390,30 +407,36 @@ def _require_identity_creation(requester: Requester, *, can_create_projects: boo
 def _is_creator(requester: Requester, identity: MachineIdentity) -> bool:
     if requester.kind == "user":
         return identity.created_by_user_id == requester.user_id
-    return identity.created_by_identity_id == requester.identity_id or identity.pk == requester.identity_id
+    return identity.created_by_identity_id == requester.identity_id
 
 
 # --- Letting people in ------------------------------------------------------------------------------------------------
 
 
-def make_set_password_link(user: User) -> str:
+def make_set_password_link(*, requester: Requester, user: User) -> str:
     """Make an absolute address, good once and for 24 hours, at which ``user`` sets a password. The caller hands it over
     and forgets it.
+
+    Whoever has it has the account: raises PermissionDenied unless an administrator or a command asks.
     """
-    token = new_link_token()
-    now = timezone.now()
-    with transaction.atomic():
-        link = SetPasswordLink.objects.create(
-            user=user, token_hash=hash_of(token), expires_at=now + SET_PASSWORD_LINK_LIFE
-        )
-        record(
-            event="create-set-password-link",
-            actor=Actor(kind="system", id="", name="set-password link", address=None, request_id=""),
-            project_id=None,
-            subject_type="user",
-            subject_id=str(user.pk),
-            data={"username": user.get_username(), "linkId": str(link.pk)},
-        )
+    event = "create-set-password-link"
+    with _recorded(requester, event, None, "user", str(user.pk), username=user.get_username()):
+        if not requester.is_unlimited:
+            raise PermissionDenied("Only an administrator makes links to set a password.")
+        token = new_link_token()
+        now = timezone.now()
+        with transaction.atomic():
+            link = SetPasswordLink.objects.create(
+                user=user, token_hash=hash_of(token), expires_at=now + SET_PASSWORD_LINK_LIFE
+            )
+            record(
+                event=event,
+                actor=requester.actor,
+                project_id=None,
+                subject_type="user",
+                subject_id=str(user.pk),
+                data={"username": user.get_username(), "linkId": str(link.pk)},
+            )
     return f"{settings.SITE_URL}/accounts/set-password/{token}/"
 
 

@@ -15,7 +15,7 @@ from pki_portal.access import login_throttle
 from pki_portal.access.addresses import is_trusted, networks_of
 from pki_portal.access.models import AccessToken, ClientSecret, MachineIdentity, UniversalAuth, any_address
 from pki_portal.access.requester import Requester
-from pki_portal.access.services import get_identity, require_identity_control
+from pki_portal.access.services import get_identity, require_identity_control, require_identity_revocation
 from pki_portal.access.tokens import hash_of, is_access_token, new_access_token, new_client_secret, visible_prefix_of
 from pki_portal.audit.services import JSON, Actor, record, recorded_refusals
 from pki_portal.errors import Forbidden, Invalid, NotFound, TokenRejected, Unauthenticated, Violation
@@ -172,11 +172,12 @@ def create_client_secret(
     *, requester: Requester, identity_id: UUID, description: str = "", num_uses_limit: int = 0, ttl: int = 0
 ) -> IssuedSecret:
     """Make a secret; ``ttl`` in seconds, 0 for no end, ``num_uses_limit`` in logins, 0 for none. Raises NotFound,
-    PermissionDenied.
+    PermissionDenied, Invalid for a ttl or a limit that is out of range.
     """
     event = "create-identity-universal-auth-client-secret"
     with recorded_refusals(event=event, actor=requester.actor, **_about(identity_id)):
         _controlled(requester, identity_id)
+        _check_secret_limits(ttl=ttl, num_uses_limit=num_uses_limit)
         universal_auth = _of(identity_id)
         client_secret = new_client_secret()
         now = timezone.now()
@@ -194,6 +195,26 @@ def create_client_secret(
     return IssuedSecret(row=row, client_secret=client_secret)
 
 
+def _check_secret_limits(*, ttl: int, num_uses_limit: int) -> None:
+    violations = [
+        Violation(
+            field=field,
+            code="out_of_range",
+            rule=f"the {meaning} of a client secret",
+            asked=str(asked),
+            allowed=f"0 (no limit) to {longest}",
+            fix=f"Ask for 0 to {longest}.",
+        )
+        for field, meaning, asked, longest in (
+            ("ttl", "life", ttl, ClientSecret.LONGEST_TTL),
+            ("num_uses_limit", "number of uses", num_uses_limit, ClientSecret.MOST_USES),
+        )
+        if not 0 <= asked <= longest
+    ]
+    if violations:
+        raise Invalid("These limits of a client secret do not fit.", violations=violations)
+
+
 def get_client_secret(*, requester: Requester, identity_id: UUID, client_secret_id: UUID) -> ClientSecret:
     """Find one secret's record. Raises NotFound."""
     universal_auth = get(requester=requester, identity_id=identity_id)
@@ -204,10 +225,13 @@ def get_client_secret(*, requester: Requester, identity_id: UUID, client_secret_
 
 
 def revoke_client_secret(*, requester: Requester, identity_id: UUID, client_secret_id: UUID) -> ClientSecret:
-    """End a secret and the tokens that it gave. Raises NotFound, PermissionDenied, Invalid if it is revoked already."""
+    """End a secret and the tokens that it gave; an admin of any of the identity's projects may. Raises NotFound,
+    PermissionDenied, Invalid if it is revoked already.
+    """
     event = "revoke-identity-universal-auth-client-secret"
     with recorded_refusals(event=event, actor=requester.actor, **_about(identity_id)):
-        _controlled(requester, identity_id)
+        identity = get_identity(requester=requester, identity_id=identity_id)
+        require_identity_revocation(requester=requester, identity=identity)
         row = get_client_secret(requester=requester, identity_id=identity_id, client_secret_id=client_secret_id)
         now = timezone.now()
         with transaction.atomic():

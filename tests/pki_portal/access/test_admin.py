@@ -162,6 +162,8 @@ def test_set_password_link_is_shown_in_the_answer_only(administrator: Client) ->
     assert found
     assert found[1] not in str(dict(administrator.session))
     assert Client().get(found[1]).status_code == 302
+    event = AuditEvent.objects.get(event="create-set-password-link")
+    assert (event.actor_kind, event.actor_name, event.subject_id) == ("user", "root", str(bob.pk))
 
 
 def test_staff_that_is_no_administrator_does_not_reach_people(client: Client) -> None:
@@ -172,3 +174,17 @@ def test_staff_that_is_no_administrator_does_not_reach_people(client: Client) ->
     assert client.get(f"{ADMIN}/user/").status_code == 403
     assert client.get(f"{ADMIN}/user/{staff.pk}/change/").status_code == 403
     assert client.get(f"{ADMIN}/user/add/").status_code == 403
+
+
+@pytest.mark.parametrize("limit", ["ttl", "num_uses_limit"])
+@pytest.mark.parametrize("beyond", [10**12, 10**18])
+def test_a_limit_of_a_secret_that_no_database_holds_is_an_error_of_the_form(
+    administrator: Client, limit: str, beyond: int
+) -> None:
+    robot, _, _ = make_identity()
+    before = ClientSecret.objects.count()
+    given = {"universal_auth": str(robot.universal_auth.pk), "description": "", "num_uses_limit": "0", "ttl": "0"}
+    answer = administrator.post(f"{ADMIN}/clientsecret/add/", given | {limit: str(beyond)})
+    assert answer.status_code == 200
+    assert "errorlist" in answer.content.decode()
+    assert ClientSecret.objects.count() == before

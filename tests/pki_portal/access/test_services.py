@@ -295,6 +295,32 @@ def test_control_of_an_identity_that_creates_projects_needs_that_right() -> None
     require_identity_control(requester=requester_for(robot), identity=robot)
 
 
+def test_identity_without_a_project_does_not_control_itself() -> None:
+    robot, _, _ = make_identity()
+    with pytest.raises(PermissionDenied, match="Only its creator"):
+        require_identity_control(requester=requester_for(robot), identity=robot)
+
+
+def test_viewer_cannot_take_an_identity_into_a_project_of_its_own() -> None:
+    theirs, own = make_project(), make_project()
+    robot, _, _ = make_identity(theirs)
+    charlie_user = make_user("charlie", project=theirs, role=Role.VIEWER)
+    Membership.objects.create(project=own, user=charlie_user, role=Role.ADMIN)
+    with pytest.raises(PermissionDenied, match="every project"):
+        add_identity(requester=requester_for(charlie_user), project_id=own.pk, identity_id=robot.pk, role=Role.VIEWER)
+    assert [membership.project for membership in robot.memberships.all()] == [theirs]
+    refused = last_event()
+    assert (refused.event, refused.outcome) == ("create-identity-project-membership", Outcome.REFUSED)
+    require_identity_control(requester=requester_for(make_user("alice", project=theirs)), identity=robot)
+
+
+def test_administrator_adds_any_identity_to_any_project() -> None:
+    robot, _, _ = make_identity(make_project())
+    root = requester_for(make_user("root", is_superuser=True))
+    project = make_project()
+    assert add_identity(requester=root, project_id=project.pk, identity_id=robot.pk, role=Role.MEMBER)
+
+
 def test_update_identity_renames_and_keeps_its_right() -> None:
     project = make_project()
     robot, _, _ = make_identity(project)

@@ -7,7 +7,7 @@ from django.db import connection
 from django.utils import timezone
 
 from pki_portal.access import universal_auth
-from pki_portal.access.models import AccessToken, ClientSecret, LoginFailure, Role
+from pki_portal.access.models import AccessToken, ClientSecret, LoginFailure, Membership, Role
 from pki_portal.access.universal_auth import IssuedToken, Settings
 from pki_portal.audit.models import AuditEvent, Outcome
 from pki_portal.errors import (
@@ -381,3 +381,38 @@ def test_of_many_logins_at_once_only_as_many_pass_as_the_secret_has_uses() -> No
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(attempt, range(1, 9))) == 3
     assert ClientSecret.objects.get(num_uses_limit=3).num_uses == 3
+
+
+def test_admin_of_any_project_of_an_identity_revokes_its_secret() -> None:
+    mine, theirs = make_project(), make_project()
+    alice = requester_for(make_user("alice", project=mine))
+    bob = requester_for(make_user("bob", project=mine, role=Role.OPERATOR))
+    robot, client_id, client_secret = make_identity(mine)
+    Membership.objects.create(project=theirs, identity=robot, role=Role.MEMBER)
+    secret = ClientSecret.objects.get()
+    with pytest.raises(PermissionDenied):
+        universal_auth.create_client_secret(requester=alice, identity_id=robot.pk)
+    with pytest.raises(PermissionDenied):
+        universal_auth.revoke_client_secret(requester=bob, identity_id=robot.pk, client_secret_id=secret.pk)
+    universal_auth.revoke_client_secret(requester=alice, identity_id=robot.pk, client_secret_id=secret.pk)
+    with pytest.raises(Unauthenticated):
+        log_in(client_id, client_secret)
+
+
+def test_identity_without_a_project_makes_itself_no_secret_and_no_longer_life() -> None:
+    robot, _, _ = make_identity()
+    with pytest.raises(PermissionDenied):
+        universal_auth.create_client_secret(requester=requester_for(robot), identity_id=robot.pk)
+    with pytest.raises(PermissionDenied):
+        universal_auth.update(
+            requester=requester_for(robot), identity_id=robot.pk, settings=Settings(access_token_ttl=315_360_000)
+        )
+
+
+@pytest.mark.parametrize("beyond", [-1, 10**12, 10**18, 10**30])
+@pytest.mark.parametrize("limit", ["ttl", "num_uses_limit"])
+def test_limits_of_a_secret_have_bounds(limit: str, beyond: int) -> None:
+    robot, _, _ = make_identity()
+    with pytest.raises(Invalid) as refusal:
+        universal_auth.create_client_secret(requester=SYSTEM, identity_id=robot.pk, **{limit: beyond})  # type: ignore[arg-type]
+    assert [(violation.field, violation.asked) for violation in refusal.value.violations] == [(limit, str(beyond))]
