@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from rest_framework.utils import html
 
 from pki_portal.errors import Malformed, TooLarge, Violation
+from pki_portal.storable import is_storable
 
 BODY_LIMIT = 1024 * 1024
 NESTING_LIMIT = 32
@@ -28,7 +29,6 @@ IGNORED_KEYS_LIMIT = 100
 INTEGER_LIMIT = 2**31 - 1
 
 _UNSTORABLE_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _QUERY_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
@@ -134,7 +134,7 @@ def _check_characters(value: object) -> None:
         current = waiting.pop()
         if isinstance(current, dict):
             waiting.extend(current)
-        if isinstance(current, str) and _UNSTORABLE.search(current):
+        if isinstance(current, str) and not is_storable(current):
             raise _bad_json("it holds a NUL character or half of a surrogate pair")
         waiting.extend(_members(current))
 

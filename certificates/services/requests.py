@@ -9,8 +9,12 @@ from django.db import transaction
 
 from certificates.models import CertificateRequest
 from certificates.models.request import RequestStatus
+from certificates.x509.csr import read_csr
+from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
+from pki_portal.audit.services import recorded_refusals
 from pki_portal.errors import PortalError
+from pki_portal.storable import storable, storable_json
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import CertificateProfile
 from profiles.policy.request import IssuanceRequest
@@ -18,6 +22,7 @@ from profiles.policy.vocabulary import SubjectAttribute
 
 # Columns are this wide; a refused request may have asked for more.
 NAME_WIDTH = 255
+SIGN_EVENT = "sign-certificate-from-profile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,25 @@ class Asked:
     requester: Requester
     method: EnrollmentMethod
     metadata: Sequence[Mapping[str, str]]
+
+
+def read_applicant_csr(*, profile: CertificateProfile, requester: Requester, csr: str | bytes) -> IssuanceRequest:
+    """What a CSR (PEM or DER) asks of ``profile``; a refusal is audited, as the refused sign that it is.
+
+    Raises:
+        PermissionDenied, NotFound: the requester may not issue from this profile.
+        CsrMalformed, CsrError: it cannot be read, or is refused before any rule is asked.
+    """
+    with recorded_refusals(
+        event=SIGN_EVENT,
+        actor=requester.actor,
+        project_id=profile.project_id,
+        subject_type="certificate-profile",
+        subject_id=str(profile.id),
+        data={"profileName": profile.slug},
+    ):
+        require(requester=requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=profile.project_id)
+        return read_csr(csr)
 
 
 def common_name_of(request: IssuanceRequest) -> str:
@@ -44,23 +68,23 @@ def store_request(
     refusal: PortalError | None = None,
     warnings: Sequence[str] = (),
 ) -> CertificateRequest:
-    """Store what was asked in the caller's transaction."""
+    """Store what was asked in the caller's transaction, with U+FFFD for what no database takes (a NUL in a CSR)."""
     return CertificateRequest.objects.create(
         project_id=asked.profile.project_id,
         profile=asked.profile,
         profile_slug=asked.profile.slug,
         method=asked.method,
         status=status,
-        common_name=common_name_of(asked.request),
-        asked=_document(asked.request),
-        csr=asked.request.csr or "",
+        common_name=storable(common_name_of(asked.request)),
+        asked=storable_json(_document(asked.request)),
+        csr=storable(asked.request.csr or ""),
         requester_kind=asked.requester.kind,
         requester_id=asked.requester.id,
         requester_name=asked.requester.name,
-        error_message=refusal.message if refusal else "",
-        violations=[asdict(violation) for violation in refusal.violations] if refusal else [],
-        warnings=list(warnings),
-        metadata=[dict(entry) for entry in asked.metadata],
+        error_message=storable(refusal.message) if refusal else "",
+        violations=storable_json([asdict(violation) for violation in refusal.violations] if refusal else []),
+        warnings=storable_json(list(warnings)),
+        metadata=storable_json(asked.metadata),
     )
 
 

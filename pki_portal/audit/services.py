@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from pki_portal.audit.models import AuditEvent, Outcome
 from pki_portal.errors import PortalError, Violation
+from pki_portal.storable import storable, storable_json
 
 JSON: TypeAlias = "str | int | float | bool | Mapping[str, JSON] | list[JSON] | tuple[JSON, ...] | None"
 
@@ -121,26 +122,11 @@ def _write(
         outcome=outcome,
         actor_kind=actor.kind,
         actor_id=actor.id,
-        actor_name=_storable(actor.name)[:255],
+        actor_name=storable(actor.name)[:255],
         address=actor.address,
         request_id=actor.request_id,
         project_id=project_id,
         subject_type=subject_type,
-        subject_id=_storable(subject_id)[:255],
-        data=_storable_json(data),
+        subject_id=storable(subject_id)[:255],
+        data=storable_json(data),
     )
-
-
-def _storable(text: str) -> str:
-    """Text that every database takes: PostgreSQL refuses NUL, and a lone surrogate has no UTF-8 form."""
-    return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
-
-
-def _storable_json(value: JSON) -> JSON:
-    if isinstance(value, str):
-        return _storable(value)
-    if isinstance(value, Mapping):
-        return {_storable(key): _storable_json(member) for key, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [_storable_json(member) for member in value]
-    return value

@@ -1,6 +1,5 @@
 """What templates and profiles share when a value is about to be stored: plain checks, and changes as audit data."""
 
-import re
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -8,10 +7,9 @@ from django.db.models import Model
 
 from pki_portal.audit.services import JSON
 from pki_portal.errors import Violation
+from pki_portal.storable import is_storable
 
 DESCRIPTION_MAX_LENGTH = 1000
-# PostgreSQL stores no NUL, and half of a surrogate pair has no UTF-8 form.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 M = TypeVar("M", bound=Model)
 
@@ -24,7 +22,7 @@ def text_violations(*, field: str, value: object, max_length: int, min_length: i
                 field=field, code="invalid_type", asked=type(value).__name__, allowed="text", fix="Give text."
             )
         ]
-    if _UNSTORABLE.search(value):
+    if not is_storable(value):
         return [
             shape_violation(
                 field=field,

@@ -246,6 +246,24 @@ def test_bad_csrs_are_refused_at_csr(pki: Pki, robot: Client) -> None:
         assert "PRIVATE KEY-----" not in json.dumps(told)
 
 
+@pytest.mark.parametrize(
+    ("common_name", "dns_name"),
+    [("a\x00.acme.com", "a.acme.com"), ("a.acme.com", "a\x00.acme.com"), ("a\x00", "\x00")],
+    ids=["subject", "alternative name", "both"],
+)
+def test_nul_in_the_names_of_a_csr_is_refused_and_kept(
+    pki: Pki, robot: Client, common_name: str, dns_name: str
+) -> None:
+    csr = make_csr(common_name=common_name, dns_names=(dns_name,))
+
+    refuse(robot, json.dumps({"profileId": str(pki.profile.pk), "csr": csr, "attributes": {"ttl": "1d"}}).encode())
+
+    kept = CertificateRequest.objects.get()
+    assert kept.status == "failed"
+    assert "\x00" not in kept.common_name + json.dumps([kept.asked, kept.violations])
+    assert kept.asked["subject"][0]["value"] == common_name.replace("\x00", "\ufffd")
+
+
 def test_many_names_in_a_csr_are_refused_by_number(pki: Pki, robot: Client) -> None:
     csr = make_csr(dns_names=tuple(f"a{number}.acme.com" for number in range(1001)))
 
