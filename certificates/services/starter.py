@@ -150,7 +150,7 @@ def _administrator(requester: Requester) -> tuple[str, str | None]:
         subject_id=str(user.pk),
         data={"username": user.username, "isSuperuser": True},
     )
-    return user.username, make_set_password_link(user)
+    return user.username, make_set_password_link(requester=requester, user=user)
 
 
 def _free_username() -> str:

@@ -361,7 +361,10 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     @admin.action(description="Make a one-time link to set the password")
     def make_set_password_link(self, request: HttpRequest, users: QuerySet[User]) -> HttpResponse:
         """Show a link for each account in this answer only."""
-        entries = {user.get_username(): services.make_set_password_link(user) for user in users}
+        requester = requester_of(request)
+        entries = {
+            user.get_username(): services.make_set_password_link(requester=requester, user=user) for user in users
+        }
         return _once(request, self.admin_site, title="Links to set the password", entries=entries)
 
     def _record(self, request: HttpRequest, event: str, user: User) -> None:

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from certificates.models import Certificate
 from pki_portal.access.services import make_set_password_link
+from tests.factories import SYSTEM
 from tests.pages import Scene, sign_in
 from tests.scenery import make_issuing_profile
 from tests.wire import make_csr
@@ -38,7 +39,7 @@ def spki(key: object) -> bytes:
 def test_the_set_password_link_leads_to_a_certificate_whose_downloaded_key_matches(
     open_page: Callable[..., Page], scene: Scene, tmp_path: Path
 ) -> None:
-    link = make_set_password_link(scene.alice)
+    link = make_set_password_link(requester=SYSTEM, user=scene.alice)
     page = open_page(accept_downloads=True)
     page.goto(scene.origin + link[link.index("/accounts/") :])
     page.get_by_label("New password").fill("a long and quiet river")

@@ -10,7 +10,8 @@ from django.utils import timezone
 from pki_portal.access.models import SetPasswordLink, User
 from pki_portal.access.services import make_set_password_link
 from pki_portal.audit.models import AuditEvent
-from tests.factories import PASSWORD, make_user
+from pki_portal.errors import PermissionDenied
+from tests.factories import PASSWORD, SYSTEM, make_project, make_user, requester_for
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +29,7 @@ def submit(client: Client, password: str = NEW, repeated: str | None = None) -> 
 
 def test_link_sets_the_password_and_logs_in(client: Client) -> None:
     alice = make_user()
-    opened = client.get(path_of(make_set_password_link(alice)))
+    opened = client.get(path_of(make_set_password_link(requester=SYSTEM, user=alice)))
     assert (opened.status_code, opened["Location"]) == (302, FORM)
     page = client.get(FORM)
     assert page.status_code == 200
@@ -44,7 +45,7 @@ def test_link_sets_the_password_and_logs_in(client: Client) -> None:
 
 
 def test_link_is_absolute_and_its_token_is_stored_nowhere() -> None:
-    link = make_set_password_link(make_user())
+    link = make_set_password_link(requester=SYSTEM, user=make_user())
     assert link.startswith("http://pki.test/accounts/set-password/")
     token = path_of(link).rstrip("/").rsplit("/", 1)[1]
     assert len(token) == 43
@@ -52,8 +53,24 @@ def test_link_is_absolute_and_its_token_is_stored_nowhere() -> None:
     assert not any(token in str(event.data) for event in AuditEvent.objects.all())
 
 
+def test_link_is_recorded_with_whoever_made_it() -> None:
+    root = requester_for(make_user("root", is_superuser=True))
+    make_set_password_link(requester=root, user=make_user())
+    event = AuditEvent.objects.get(event="create-set-password-link")
+    assert (event.actor_kind, event.actor_id, event.actor_name) == ("user", root.id, "root")
+
+
+def test_only_an_administrator_makes_a_link() -> None:
+    bob = make_user("bob", project=make_project())
+    with pytest.raises(PermissionDenied):
+        make_set_password_link(requester=requester_for(bob), user=make_user())
+    assert not SetPasswordLink.objects.exists()
+    event = AuditEvent.objects.get(event="create-set-password-link")
+    assert (event.outcome, event.actor_name) == ("refused", "bob")
+
+
 def test_token_leaves_the_address_at_once_and_is_not_in_the_session(client: Client) -> None:
-    path = path_of(make_set_password_link(make_user()))
+    path = path_of(make_set_password_link(requester=SYSTEM, user=make_user()))
     opened = client.get(path)
     token = path.rstrip("/").rsplit("/", 1)[1]
     assert opened["Referrer-Policy"] == "no-referrer"
@@ -63,7 +80,7 @@ def test_token_leaves_the_address_at_once_and_is_not_in_the_session(client: Clie
 
 
 def test_looking_does_not_use_the_link_up(client: Client) -> None:
-    path = path_of(make_set_password_link(make_user()))
+    path = path_of(make_set_password_link(requester=SYSTEM, user=make_user()))
     for _ in range(3):
         assert Client().get(path).status_code == 302
     client.get(path)
@@ -72,7 +89,7 @@ def test_looking_does_not_use_the_link_up(client: Client) -> None:
 
 def test_link_works_once(client: Client) -> None:
     alice = make_user()
-    path = path_of(make_set_password_link(alice))
+    path = path_of(make_set_password_link(requester=SYSTEM, user=alice))
     client.get(path)
     submit(client)
     assert client.get(path).status_code == 410
@@ -81,7 +98,7 @@ def test_link_works_once(client: Client) -> None:
 
 def test_link_opened_twice_works_for_the_first_only(client: Client) -> None:
     alice = make_user()
-    path = path_of(make_set_password_link(alice))
+    path = path_of(make_set_password_link(requester=SYSTEM, user=alice))
     second = Client()
     client.get(path)
     second.get(path)
@@ -93,28 +110,28 @@ def test_link_opened_twice_works_for_the_first_only(client: Client) -> None:
 
 def test_other_links_of_the_person_end_too(client: Client) -> None:
     alice = make_user()
-    other = path_of(make_set_password_link(alice))
-    client.get(path_of(make_set_password_link(alice)))
+    other = path_of(make_set_password_link(requester=SYSTEM, user=alice))
+    client.get(path_of(make_set_password_link(requester=SYSTEM, user=alice)))
     submit(client)
     assert Client().get(other).status_code == 410
 
 
 def test_link_of_another_person_stays(client: Client) -> None:
-    bobs = path_of(make_set_password_link(make_user("bob")))
-    client.get(path_of(make_set_password_link(make_user())))
+    bobs = path_of(make_set_password_link(requester=SYSTEM, user=make_user("bob")))
+    client.get(path_of(make_set_password_link(requester=SYSTEM, user=make_user())))
     submit(client)
     assert Client().get(bobs).status_code == 302
 
 
 @pytest.mark.parametrize("hours", [0, 23])
 def test_link_lives_a_day(client: Client, hours: int) -> None:
-    path = path_of(make_set_password_link(make_user()))
+    path = path_of(make_set_password_link(requester=SYSTEM, user=make_user()))
     with time_machine.travel(timezone.now() + timedelta(hours=hours), tick=False):
         assert client.get(path).status_code == 302
 
 
 def test_link_ends_after_a_day_also_when_it_was_opened_before(client: Client) -> None:
-    path = path_of(make_set_password_link(make_user()))
+    path = path_of(make_set_password_link(requester=SYSTEM, user=make_user()))
     client.get(path)
     link = SetPasswordLink.objects.get()
     link.expires_at = timezone.now()
@@ -135,7 +152,7 @@ def test_form_without_a_link_is_gone(client: Client) -> None:
 
 def test_deactivated_person_has_no_link(client: Client) -> None:
     alice = make_user()
-    path = path_of(make_set_password_link(alice))
+    path = path_of(make_set_password_link(requester=SYSTEM, user=alice))
     User.objects.update(is_active=False)
     assert client.get(path).status_code == 410
 
@@ -152,7 +169,7 @@ def test_deactivated_person_has_no_link(client: Client) -> None:
 )
 def test_bad_password_is_refused_and_the_link_stays_open(client: Client, password: str, repeated: str) -> None:
     alice = make_user()
-    client.get(path_of(make_set_password_link(alice)))
+    client.get(path_of(make_set_password_link(requester=SYSTEM, user=alice)))
     answer = submit(client, password, repeated)
     assert answer.status_code == 200
     assert b"aria-invalid" in answer.content
@@ -162,14 +179,14 @@ def test_bad_password_is_refused_and_the_link_stays_open(client: Client, passwor
 
 
 def test_wrong_methods_are_405(client: Client) -> None:
-    path = path_of(make_set_password_link(make_user()))
+    path = path_of(make_set_password_link(requester=SYSTEM, user=make_user()))
     assert client.post(path).status_code == 405
     assert client.put(FORM).status_code == 405
 
 
 def test_form_needs_the_csrf_token() -> None:
     strict = Client(enforce_csrf_checks=True)
-    strict.get(path_of(make_set_password_link(make_user())))
+    strict.get(path_of(make_set_password_link(requester=SYSTEM, user=make_user())))
     assert submit(strict).status_code == 403
 
 
@@ -177,6 +194,6 @@ def test_session_of_somebody_else_does_not_survive(client: Client) -> None:
     bob = make_user("bob")
     alice = make_user()
     client.force_login(bob)
-    client.get(path_of(make_set_password_link(alice)))
+    client.get(path_of(make_set_password_link(requester=SYSTEM, user=alice)))
     submit(client)
     assert client.session["_auth_user_id"] == str(alice.pk)
