@@ -16,7 +16,7 @@ from django.core.exceptions import (
     TooManyFilesSent,
 )
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions
@@ -62,6 +62,9 @@ _KIND_OF_EXCEPTION: tuple[tuple[type[Exception], str, str], ...] = (
     (BadRequest, "invalid", "The request cannot be read."),
     (OperationalError, "unavailable", "The database does not answer; nothing was done. Try again."),
     (InterfaceError, "unavailable", "The database does not answer; nothing was done. Try again."),
+    # A race or a width that no service foresaw: the database's text stays inside and is logged.
+    (IntegrityError, "conflict", "Another act stands in the way; nothing was done. Look again, then try again."),
+    (DataError, "invalid", "A value is one that the database cannot hold; nothing was done."),
 )
 # These keep their own status: they are about HTTP, so no kind of ours stands for them.
 _HTTP_REFUSALS = (exceptions.MethodNotAllowed, exceptions.UnsupportedMediaType, exceptions.NotAcceptable)
@@ -86,6 +89,7 @@ _POINTER_OF_FIELD: dict[str, str] = {
     "not_before": f"{_ATTRIBUTES}/notBefore",
     "not_after": f"{_ATTRIBUTES}/notAfter",
     "profile": "/profileId",
+    "issuer": "/profileId",
 }
 _CAMEL = re.compile(r"_([a-z0-9])")
 
@@ -186,7 +190,7 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response:
     """REST framework exception handler: every exception becomes the one error body; none leaves as a traceback."""
     request = context.get("request")
     body, status, headers = _answer_of(exc, request)
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR or isinstance(exc, IntegrityError | DataError):
         logger.error("unforeseen exception, told as %s", body["reqId"], exc_info=exc)
     if isinstance(exc, exceptions.MethodNotAllowed) and request is not None:
         headers["Allow"] = ", ".join(context["view"].allowed_methods)

@@ -7,10 +7,13 @@ from pki_portal.errors import Violation
 
 
 def lint_violations(findings: Iterable[Finding], *, change: str) -> list[Violation]:
-    """A violation for each finding; ``change`` names what its reader can change (``the CA``), for the fix."""
+    """A violation for each finding; ``change`` names what its reader can change (``the CA``), for the fix.
+
+    What is wrong is the certificate as a whole, so no field of the request is named.
+    """
     return [
         Violation(
-            field="certificate",
+            field="",
             code=finding.code,
             rule="lint PKIX",
             asked=finding.node,

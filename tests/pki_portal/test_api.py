@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.db import OperationalError
+from django.db import DataError, IntegrityError, OperationalError
 from django.http import Http404, HttpRequest
 from django.test import Client, RequestFactory
 from rest_framework import exceptions, serializers
@@ -55,6 +55,8 @@ def handled(exc: Exception) -> Any:
         (RequestDataTooBig(), 413, "PayloadTooLarge"),
         (SuspiciousOperation(), 400, "BadRequest"),
         (OperationalError("secret dsn"), 503, "ServiceUnavailable"),
+        (IntegrityError("secret row"), 409, "Conflict"),
+        (DataError("secret row"), 400, "BadRequest"),
     ],
 )
 def test_every_kind_has_its_status_and_name(exc: Exception, status: int, error: str) -> None:
@@ -73,6 +75,16 @@ def test_an_unforeseen_exception_is_logged_and_its_text_stays_inside(caplog: pyt
     assert response.status_code == 500
     assert "hunter2" not in json.dumps(response.data)
     assert response.data["reqId"] in caplog.text
+
+
+@pytest.mark.parametrize("exc", [IntegrityError("row hunter2"), DataError("row hunter2")])
+def test_what_the_database_refuses_is_logged_and_its_text_stays_inside(
+    exc: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = handled(exc)
+    assert "hunter2" not in json.dumps(response.data)
+    assert response.data["reqId"] in caplog.text
+    assert "hunter2" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -133,6 +145,10 @@ def test_malformed_tells_issues_in_the_reference_form() -> None:
         ("basic_constraints/path_length", "/attributes/basicConstraints/pathLength"),
         ("ttl", "/attributes/ttl"),
         ("csr", "/csr"),
+        ("profile", "/profileId"),
+        ("issuer", "/profileId"),
+        ("issuer_type", "/issuerType"),
+        ("certificate", "/certificate"),
         ("subject/0/type", "/subject/0/type"),
         ("validity/max", "/validity/max"),
         ("api_config/renew_before_days", "/apiConfig/renewBeforeDays"),

@@ -155,7 +155,7 @@ def refusal_text(refusal: PortalError) -> str:
     if not refusal.violations:
         return refusal.message
     paragraphs = [
-        f"  {violation.field}: asked {violation.asked or 'nothing'}; allowed: {violation.allowed}\n"
+        f"  {violation.field or 'the certificate'}: asked {violation.asked or 'nothing'}; allowed: {violation.allowed}\n"
         f"    fix: {violation.fix}  [{violation.code}; {violation.rule}]"
         for violation in refusal.violations
     ]
