@@ -1,4 +1,5 @@
-// The Issue form: reads a dropped or chosen CSR file into its text area.
+// The Issue form: reads a dropped or chosen CSR file into its text area, and keeps what was typed while the fields
+// of another profile come.
 (() => {
   "use strict";
   const LARGEST_CSR = 65536; // characters; the server refuses more
@@ -23,6 +24,21 @@
     const lines = base64.match(/.{1,64}/g).join("\n");
     return `-----BEGIN CERTIFICATE REQUEST-----\n${lines}\n-----END CERTIFICATE REQUEST-----\n`;
   }
+
+  // The server answers with what was typed when it was asked; a CSR is not sent for that, and people type on.
+  let typed = new Map();
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target.id !== "issue-fields") return;
+    const fields = event.detail.target.querySelectorAll("input[type=text][id], textarea[id]");
+    typed = new Map([...fields].filter((field) => field.value !== field.defaultValue).map((field) => [field.id, field.value]));
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    for (const [id, value] of typed) {
+      const field = document.getElementById(id);
+      if (field) field.value = value;
+    }
+    typed.clear();
+  });
 
   for (const kind of ["dragenter", "dragover"]) {
     document.addEventListener(kind, (event) => {

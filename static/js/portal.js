@@ -47,9 +47,9 @@
   });
   dialog?.addEventListener("close", () => dialogContent.replaceChildren());
 
-  // A refusal (4xx) of a form is a page to show, not an error to swallow.
+  // 422 is a form with its violations: something to show, not an error to swallow.
   document.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.detail.xhr.status >= 400 && event.detail.xhr.status < 500) {
+    if (event.detail.xhr.status === 422) {
       event.detail.shouldSwap = true;
       event.detail.isError = false;
     }
@@ -60,12 +60,17 @@
   }
   function tellTrouble(text) {
     const slot = document.querySelector("dialog[open] [data-trouble]") || document.querySelector("[data-trouble]");
-    if (!slot) return;
+    if (!slot) return announce(text);
     slot.hidden = false;
     slot.querySelector("[data-trouble-text]").textContent = text;
   }
   document.addEventListener("htmx:sendError", () => tellTrouble("The server could not be reached. Nothing is lost: try again."));
-  document.addEventListener("htmx:responseError", () => tellTrouble("The server could not answer. Try again in a moment."));
+  document.addEventListener("htmx:responseError", (event) => {
+    const { requestConfig, xhr } = event.detail;
+    if (requestConfig.verb === "get") return location.assign(requestConfig.path); // that page tells why by itself
+    if (xhr.status < 500) return tellTrouble("This is not allowed, or the page is too old: reload it and try again.");
+    tellTrouble("The server could not answer. Try again in a moment.");
+  });
 
   // ------------------------------------------------------------------ copy and download
   document.addEventListener("click", async (event) => {

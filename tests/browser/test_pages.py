@@ -148,3 +148,18 @@ def test_an_operator_goes_from_nothing_to_a_certificate(signed_in: Page, scene: 
     expect(page.locator("#private-key")).to_be_visible()
     assert Certificate.objects.get().profile is not None
     assert Certificate.objects.get().renew_before_days == 7
+
+
+def test_a_refusal_outside_the_form_is_told_in_words(signed_in: Page, scene: Scene) -> None:
+    page = signed_in
+    page.goto(scene.address("certificates/"))
+    page.get_by_role("link", name="Issue certificate").first.click()
+    page.get_by_label("Common name").fill("late.acme.com")
+    scene.alice.memberships.update(role="viewer")
+    page.get_by_role("dialog").get_by_role("button", name="Issue").click()
+    expect(page.get_by_role("alert").filter(has_text="This is not allowed")).to_be_visible()
+    expect(page.get_by_label("Common name")).to_have_value("late.acme.com")
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Issue certificate").first.click()
+    expect(page.get_by_role("heading", name="Not allowed")).to_be_visible()
+    assert Certificate.objects.count() == 0
