@@ -1,12 +1,13 @@
 """The one road to a certificate."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from certificates.keystore.base import Signer
@@ -15,12 +16,13 @@ from certificates.models import AuthorityCertificate, Certificate, CertificateAu
 from certificates.models.authority import AuthorityStatus
 from certificates.models.certificate import KeySource
 from certificates.models.request import RequestStatus
-from certificates.services.authorities import certification_path_of
 from certificates.services.columns import columns_of
 from certificates.services.idempotency import IdempotencyKey, claimed
-from certificates.services.requests import Asked, common_name_of, failed_request_kept, store_request
+from certificates.services.lint import lint_violations
+from certificates.services.requests import SIGN_EVENT, Asked, common_name_of, failed_request_kept, store_request
+from certificates.services.retrieval import certification_path_pem
 from certificates.services.signing import signer_of
-from certificates.services.urls import authority_certificate_url, crl_url
+from certificates.services.urls import distribution_urls_of
 from certificates.x509 import keys
 from certificates.x509.lint import Finding, blocking, lint_shape, shape_of
 from certificates.x509.tbs import DistributionUrls, Issuer, build, draft, new_serial_number, sign
@@ -28,7 +30,7 @@ from certificates.x509.verify import VerificationFailed, verify_issued
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
 from pki_portal.audit.services import record, recorded_refusals
-from pki_portal.errors import Forbidden, Invalid, Violation
+from pki_portal.errors import Conflict, Forbidden, Invalid, NotFound, Violation
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import ApiEnrollment, CertificateProfile
 from profiles.policy.decide import decide
@@ -36,6 +38,8 @@ from profiles.policy.plan import Decision, IssuancePlan
 from profiles.policy.renewal import RenewalSchedule, schedule_renewal
 from profiles.policy.request import IssuanceRequest, IssuerFacts
 from profiles.policy.vocabulary import key_family
+
+ISSUE_EVENT = "issue-certificate-from-profile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +99,13 @@ def issue_certificate(
         PermissionDenied, NotFound: the requester may not issue from this profile.
         Forbidden: the profile enrolls by another method.
         PolicyViolation, ValidityMissing, Invalid: refused, with every violation.
-        Conflict: the Idempotency-Key stands for something else, or its first request is still under way.
+        Conflict: the Idempotency-Key stands for something else, or its first request is still under way; or the CA was
+            disabled or got another certificate while this one was made.
         Unavailable: the CA's key cannot be used; nothing was signed.
     """
     now = timezone.now()
     asked = Asked(profile=profile, request=request, requester=requester, method=method, metadata=metadata)
-    event = "issue-certificate-from-profile" if request.applicant_key is None else "sign-certificate-from-profile"
+    event = ISSUE_EVENT if request.applicant_key is None else SIGN_EVENT
     with recorded_refusals(
         event=event,
         actor=requester.actor,
@@ -125,7 +130,8 @@ def issue_certificate(
             # Step 5: build, lint, sign, verify.
             signed = _sign(plan=plan, issuer=issuer)
             # Step 6: one transaction; nothing leaves this function before its commit.
-            with transaction.atomic():
+            with _profile_kept(profile), transaction.atomic():
+                _require_unchanged(profile, issuer)
                 request_row = store_request(asked, status=RequestStatus.ISSUED, warnings=decision.warnings)
                 certificate = _store_certificate(
                     profile=profile, request_row=request_row, issuer=issuer, plan=plan, signed=signed
@@ -155,22 +161,6 @@ def issue_certificate(
     )
 
 
-def certification_path_pem(certificate: Certificate) -> tuple[str, ...]:
-    """PEM (no final newline) of the path above a certificate as it was when issued: issuing CA first, root last.
-
-    A self-signed certificate is its own path.
-    """
-    if certificate.authority_certificate is None:
-        path: tuple[bytes, ...] = (bytes(certificate.der),)
-    else:
-        path = certification_path_of(certificate.authority_certificate)
-    return tuple(_pem(der) for der in path)
-
-
-def _pem(der: bytes) -> str:
-    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode("ascii").strip()
-
-
 def _require_method(profile: CertificateProfile, method: EnrollmentMethod) -> None:
     if profile.enrollment_method != method:
         raise Forbidden(
@@ -192,9 +182,13 @@ def _issuer_of(profile: CertificateProfile) -> _Issuer | None:
     """The CA of a profile, None for a self-signed one; reads the CA anew, so that a disabled one acts at once."""
     if profile.certificate_authority_id is None:
         return None
-    authority = CertificateAuthority.objects.select_related("active_certificate__key__revocation_list").get(
-        pk=profile.certificate_authority_id
+    authority = (
+        CertificateAuthority.objects.select_related("active_certificate__key__revocation_list")
+        .filter(pk=profile.certificate_authority_id)
+        .first()
     )
+    if authority is None:
+        raise _profile_gone(profile)
     row = authority.active_certificate
     if row is None:
         raise Invalid(
@@ -220,11 +214,7 @@ def _issuer_of(profile: CertificateProfile) -> _Issuer | None:
         path_length=row.path_length,
         is_active=authority.status == AuthorityStatus.ACTIVE,
     )
-    urls = DistributionUrls(
-        crl=(crl_url(row.key.revocation_list.id),),
-        ca_issuers=(authority_certificate_url(authority.id, row.id),),
-    )
-    return _Issuer(facts=facts, authority=authority, row=row, certificate=certificate, urls=urls)
+    return _Issuer(facts=facts, authority=authority, row=row, certificate=certificate, urls=distribution_urls_of(row))
 
 
 def _decide(
@@ -265,11 +255,12 @@ def _sign(*, plan: IssuancePlan, issuer: _Issuer | None) -> _Signed:
     serial_number = new_serial_number()
     tbs = build(plan=plan, issuer=tbs_issuer, serial_number=serial_number, public_key=public_key, urls=urls)
     judged = draft(tbs)
-    own_urls = (*urls.crl, *urls.ca_issuers)
     findings = lint_shape(
-        shape_of(plan, issuer=issuer_certificate, urls=own_urls), lambda: judged.public_bytes(Encoding.DER)
+        shape_of(plan, issuer=issuer_certificate, urls=urls.all),
+        lambda: judged.public_bytes(Encoding.DER),
+        own_urls=urls.all,
     )
-    _refuse_lint(blocking(findings, own_urls=own_urls))
+    _refuse_lint(blocking(findings, own_urls=urls.all))
     certificate = sign(tbs, signer)
     if certificate.tbs_certificate_bytes != judged.tbs_certificate_bytes:
         raise VerificationFailed(["TBSCertificate"])
@@ -283,17 +274,54 @@ def _refuse_lint(findings: Sequence[Finding]) -> None:
     if findings:
         raise Invalid(
             "The certificate would break RFC 5280: " + "; ".join(finding.message for finding in findings),
+            violations=lint_violations(findings, change="the request or the template"),
+        )
+
+
+@contextmanager
+def _profile_kept(profile: CertificateProfile) -> Iterator[None]:
+    """Tell the database's refusal to link to a profile deleted meanwhile as NotFound; stand outside the transaction.
+
+    No lock on the profile: issues from one profile must not wait for each other.
+    """
+    try:
+        yield
+    except IntegrityError:
+        if not CertificateProfile.objects.filter(pk=profile.pk).exists():
+            raise _profile_gone(profile) from None
+        raise
+
+
+def _profile_gone(profile: CertificateProfile) -> NotFound:
+    return NotFound(f"Certificate profile {profile.slug} was deleted while the certificate was made; none was issued.")
+
+
+def _require_unchanged(profile: CertificateProfile, issuer: _Issuer | None) -> None:
+    """Return if what was judged still stands as the caller's transaction begins, else raise NotFound or Conflict."""
+    if not CertificateProfile.objects.filter(pk=profile.pk).exists():
+        raise _profile_gone(profile)
+    if issuer is None:
+        return
+    same = CertificateAuthority.objects.filter(
+        pk=issuer.authority.pk,
+        active_certificate=issuer.row,
+        status=AuthorityStatus.ACTIVE,
+    )
+    if not same.exists():
+        name = issuer.facts.name
+        raise Conflict(
+            f"CA {name} was disabled or got another certificate while this one was made; none was issued. Ask again.",
             violations=[
                 Violation(
-                    field="certificate",
-                    code=finding.code,
-                    rule="lint PKIX",
-                    asked=finding.node,
-                    allowed="what RFC 5280 allows",
-                    fix=f"Change the request or the template so that this no longer holds: {finding.message}",
+                    field="issuer",
+                    code="issuer_changed",
+                    rule=f"CA {name}",
+                    asked=f"a certificate from {name}",
+                    allowed="a CA that stays as it is while it signs",
+                    fix="Send the request again; it is judged by the CA as it stands then.",
                 )
-                for finding in findings
             ],
+            retry_after=1,
         )
 
 

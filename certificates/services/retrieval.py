@@ -5,13 +5,12 @@ from typing import NoReturn
 from uuid import UUID
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from certificates.models import Certificate, CertificateRequest
 from certificates.models.certificate import KeySource
 from certificates.querysets import StatusFilter, id_in, normal_serial_number, with_links, with_status
-from certificates.services.issuance import certification_path_pem
-from certificates.x509.inspect import is_self_issued
+from certificates.services.authorities import certification_path_of
+from certificates.x509.inspect import is_self_issued, pem_of
 from pki_portal.access.permissions import Action, has_permission, projects_visible_to, require
 from pki_portal.access.requester import Requester
 from pki_portal.audit.services import recorded_refusals
@@ -129,7 +128,17 @@ def refuse_private_key(*, requester: Requester, certificate: Certificate) -> NoR
 
 def certificate_pem(certificate: Certificate) -> str:
     """The certificate in PEM, without a final newline."""
-    return _pem(bytes(certificate.der))
+    return pem_of(bytes(certificate.der))
+
+
+def certification_path_pem(certificate: Certificate) -> tuple[str, ...]:
+    """PEM (no final newline) of the path above a certificate as it was when issued: issuing CA first, root last.
+
+    A self-signed certificate is its own path.
+    """
+    if certificate.authority_certificate is None:
+        return (certificate_pem(certificate),)
+    return tuple(pem_of(der) for der in certification_path_of(certificate.authority_certificate))
 
 
 def chain_pem(certificate: Certificate, *, without_roots: bool = False) -> str:
@@ -145,7 +154,3 @@ def join_path(certificate: Certificate, path: tuple[str, ...], *, without_roots:
     if without_roots and certificate.authority_id is not None:
         path = tuple(member for member in path if not is_self_issued(x509.load_pem_x509_certificate(member.encode())))
     return "\n".join(path)
-
-
-def _pem(der: bytes) -> str:
-    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode("ascii").strip()

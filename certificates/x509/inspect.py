@@ -110,6 +110,11 @@ def facts_of(certificate: x509.Certificate) -> CertificateFacts:
     )
 
 
+def pem_of(der: bytes) -> str:
+    """A certificate's DER in PEM (RFC 7468), without a final newline. Raises ValueError where it is no certificate."""
+    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode("ascii").strip()
+
+
 def is_self_issued(certificate: x509.Certificate) -> bool:
     """RFC 5280, 3.2: subject and issuer are the same name (as roots have it)."""
     return certificate.subject == certificate.issuer

@@ -147,7 +147,7 @@ def is_absolute_uri(text: str) -> bool:
 def shape_of(plan: IssuancePlan, *, issuer: x509.Certificate | None, urls: Collection[str]) -> Hashable:
     """What decides the linter's verdict besides single values, which the policy's grammars judge one by one.
 
-    The caller adds the version of the profile.
+    The template has no part in it: what it grants is in the plan.
     """
     return (
         tuple(attribute.type for attribute in plan.subject),

@@ -3,21 +3,30 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from datetime import timedelta
+from threading import Barrier, Thread
 from typing import Any
 
 import pytest
 from django.db import connections
 from django.test import Client
+from django.utils import timezone
 
-from certificates.models import Certificate, CertificateRequest
+from certificates.models import AuthorityCertificate, Certificate, CertificateAuthority, CertificateRequest
+from certificates.models.authority import AuthorityStatus
+from certificates.services import issuance
+from certificates.services.authorities import issue_authority_certificate, update_authority
 from pki_portal.audit.models import AuditEvent
-from tests.factories import make_identity, make_token
+from profiles.models import CertificateProfile
+from profiles.services import delete_profile
+from tests.assertions import assert_error
+from tests.factories import SYSTEM, make_identity, make_token
 from tests.wire import CERTIFICATES, Pki, issue_body, make_pki
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 THREADS = 4
+END = timezone.now() + timedelta(days=365)
 
 
 def at_once(act: Callable[[int], Any], count: int = THREADS) -> list[Any]:
@@ -87,3 +96,76 @@ def test_one_idempotency_key_with_two_bodies_makes_one_certificate(pki: Pki, tok
 
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * (THREADS - 1)
     assert Certificate.objects.count() == 1
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], object]) -> None:
+    """Let ``act`` happen right before the issuance calls its function ``name``."""
+    real = getattr(issuance, name)
+
+    def acting(*args: Any, **kwargs: Any) -> Any:
+        act()
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(issuance, name, acting)
+
+
+def test_a_profile_deleted_while_its_certificate_is_signed_issues_nothing(
+    pki: Pki, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(monkeypatch, "_sign", lambda: delete_profile(requester=SYSTEM, profile=pki.profile))
+
+    assert_error(post(token, issue_body(pki.profile)), status=404, error="NotFound")
+
+    assert Certificate.objects.count() == CertificateRequest.objects.count() == 0
+    assert AuditEvent.objects.filter(event="issue-certificate-from-profile", outcome="refused").count() == 1
+
+
+def test_a_profile_deleted_while_its_certificate_is_stored_is_no_fault_of_ours(
+    pki: Pki, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def delete() -> None:
+        try:
+            delete_profile(requester=SYSTEM, profile=CertificateProfile.objects.get(pk=pki.profile.pk))
+        finally:
+            connections.close_all()
+
+    deleting = Thread(target=delete)
+
+    def begin() -> None:
+        deleting.start()
+        # PostgreSQL deletes beside us; SQLite's one writer waits until we have committed.
+        deleting.join(timeout=1)
+
+    meanwhile(monkeypatch, "store_request", begin)
+
+    answer = post(token, issue_body(pki.profile))
+    deleting.join(timeout=30)
+
+    assert not CertificateProfile.objects.exists()
+    if answer.status_code == 200:
+        assert Certificate.objects.get().profile is None
+    else:
+        assert_error(answer, status=404, error="NotFound")
+        assert Certificate.objects.count() == CertificateRequest.objects.count() == 0
+
+
+def disable(authority: CertificateAuthority) -> object:
+    return update_authority(requester=SYSTEM, authority=authority, status=AuthorityStatus.DISABLED)
+
+
+def renew(authority: CertificateAuthority) -> AuthorityCertificate:
+    return issue_authority_certificate(requester=SYSTEM, authority=authority, not_after=END, max_path_length=0)
+
+
+@pytest.mark.parametrize("change", [disable, renew])
+def test_a_ca_changed_while_it_signs_issues_nothing(
+    pki: Pki, token: str, monkeypatch: pytest.MonkeyPatch, change: Callable[[CertificateAuthority], object]
+) -> None:
+    meanwhile(monkeypatch, "_sign", lambda: change(CertificateAuthority.objects.get(pk=pki.issuing.pk)))
+
+    body = assert_error(post(token, issue_body(pki.profile)), status=409, error="Conflict", field="/profileId")
+
+    assert "again" in body["details"][0]["fix"]
+    assert Certificate.objects.count() == 0
+    assert CertificateRequest.objects.get().status == "failed"
+    assert AuditEvent.objects.filter(event="issue-certificate-from-profile", outcome="refused").count() == 1
