@@ -21,9 +21,11 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.exceptions import ErrorDetail
+from rest_framework.request import Request
 from rest_framework.response import Response
 
-from pki_portal.errors import PortalError, Unavailable, Violation
+from pki_portal.access.refusals import record_at_the_door
+from pki_portal.errors import Malformed, PermissionDenied, PortalError, Unauthenticated, Unavailable, Violation
 from pki_portal.rest import pointer_token
 
 logger = logging.getLogger(__name__)
@@ -192,9 +194,36 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response:
     body, status, headers = _answer_of(exc, request)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR or isinstance(exc, IntegrityError | DataError):
         logger.error("unforeseen exception, told as %s", body["reqId"], exc_info=exc)
+    elif request is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        _record(exc, request, body)
     if isinstance(exc, exceptions.MethodNotAllowed) and request is not None:
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
     return Response(body, status=status, headers=headers)
+
+
+def _record(exc: Exception, request: Request, body: dict[str, Any]) -> None:
+    """Leave an audit event of a refusal that no service has recorded; of a wrong form, without what was typed."""
+    refusal: PortalError
+    if isinstance(exc, PortalError):
+        refusal = exc
+    elif isinstance(exc, exceptions.ValidationError):
+        violations = [
+            Violation(detail["pointer"], detail["code"], detail["rule"], "", detail["allowed"], detail["fix"])
+            for detail in body["details"]
+        ]
+        refusal = Malformed("The body has not the right form.", violations=violations)
+    elif isinstance(exc, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
+        refusal = Unauthenticated(body["message"])
+    elif isinstance(exc, exceptions.PermissionDenied):
+        refusal = PermissionDenied(body["message"])
+    elif isinstance(exc, exceptions.ParseError):
+        refusal = Malformed("The body cannot be read.")
+    else:
+        return
+    try:
+        record_at_the_door(request, refusal)
+    except DatabaseError:
+        logger.exception("a refusal could not be recorded: %s", refusal.message)
 
 
 # --- Issues in the form of the reference's validator ------------------------------------------------------------------

@@ -76,6 +76,26 @@ def check_allowed_hosts(**_: Any) -> Iterable[CheckMessage]:
         )
 
 
+@register(Tags.security)
+def check_proxy_in_front(**_: Any) -> Iterable[CheckMessage]:
+    """A worker reads one request at a time: whoever sends slowly stops it, unless a proxy collects requests first."""
+    if settings.TRUSTED_PROXIES < 0:
+        yield Error(
+            f"TRUSTED_PROXIES is {settings.TRUSTED_PROXIES}.",
+            hint="Set it to the number of proxies in front of the portal; 0 for none.",
+            id="pki_portal.E007",
+        )
+    elif settings.HOST not in LOOPBACK and settings.TRUSTED_PROXIES == 0:
+        yield checks.Warning(
+            f"The portal listens on {settings.HOST or 'every address'} and no proxy stands in front of it.",
+            hint=(
+                "A few clients that send slowly can stop it. Put a buffering proxy such as nginx in front, listen for it"
+                " alone, and set TRUSTED_PROXIES=1; or listen on HOST=127.0.0.1."
+            ),
+            id="pki_portal.W002",
+        )
+
+
 @register(Tags.compatibility)
 def check_database_engine(**_: Any) -> Iterable[CheckMessage]:
     """Only the databases that the suite runs on."""

@@ -22,9 +22,13 @@ class Violation:
 
 
 class PortalError(Exception):
-    """A refusal or a fault that is told to whoever asked; the text never holds a secret."""
+    """A refusal or a fault that is told to whoever asked; the text never holds a secret.
+
+    ``is_recorded`` tells whether the audit has it, so that no door on its way out records it again.
+    """
 
     kind: ClassVar[str] = "error"
+    is_recorded: bool = False
 
     def __init__(self, message: str, *, violations: Sequence[Violation] = ()) -> None:
         super().__init__(message)

@@ -31,6 +31,19 @@ class RequestIdMiddleware:
         return response
 
 
+class ApiNeverStoredMiddleware:
+    """Tells caches to keep no answer of the API: all are someone's own, and some hold secrets."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if request.path_info.startswith("/api/"):
+            response.setdefault("Cache-Control", "no-store")
+        return response
+
+
 class RequestIdFilter(logging.Filter):
     """Gives every log record the id of the request it belongs to, or ``-``."""
 

@@ -35,6 +35,9 @@ env = environ.FileAwareEnv(
     PKI_PORTAL_VAR=(str, ""),
     # Django's signing key. Default: made once and kept in the state folder.
     SECRET_KEY=(str, ""),
+    # How many proxies stand in front, each adding to X-Forwarded-For; 0: the peer's address counts and the header is not
+    # read. Too high a number lets clients make up their address.
+    TRUSTED_PROXIES=(int, 0),
     # Host names answered, by commas. Default: the host of SITE_URL, HOST and the names of this machine's loopback.
     ALLOWED_HOSTS=(list, []),
     # Tracebacks in the browser; never where others can reach the server.
@@ -68,6 +71,7 @@ def _stored_secret_key() -> str:
 
 SECRET_KEY: Any = env("SECRET_KEY") or lazy(_stored_secret_key, str)()  # lazy: read or made at the first signature
 DEBUG: bool = env("DEBUG")
+TRUSTED_PROXIES: int = env("TRUSTED_PROXIES")
 ALLOWED_HOSTS: list[str] = env("ALLOWED_HOSTS") or sorted(
     {_site.hostname or "localhost", _reachable_host, "localhost", "127.0.0.1", "[::1]"}
 )
@@ -98,6 +102,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "pki_portal.middleware.RequestIdMiddleware",
+    "pki_portal.middleware.ApiNeverStoredMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -180,6 +185,7 @@ ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_ADAPTER = "pki_portal.access.accounts.AccountAdapter"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = _site.scheme
 # There is no mail server: links are handed over by an administrator.
 EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"

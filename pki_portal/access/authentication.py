@@ -11,8 +11,10 @@ from rest_framework.request import Request
 
 from pki_portal.access.addresses import is_trusted
 from pki_portal.access.models import AccessToken
+from pki_portal.access.refusals import bounded_refusals
 from pki_portal.access.requester import Requester, client_address_of, request_id_of
 from pki_portal.access.tokens import hash_of, is_access_token
+from pki_portal.audit.services import Actor
 from pki_portal.errors import Forbidden, TokenRejected, Unauthenticated
 
 _KEYWORD = "bearer"
@@ -67,7 +69,13 @@ class BearerAuthentication(BaseAuthentication):
             raise Unauthenticated(_UNKNOWN)
         address = client_address_of(request)
         if not is_trusted(address, token.trusted_ips):
-            raise Forbidden(f"The access token may not be used from {address}.")
+            with bounded_refusals(
+                event="use-identity-access-token",
+                actor=Actor("identity", str(token.identity_id), token.identity_name, address, request_id_of(request)),
+                subject_type="identity",
+                subject_id=str(token.identity_id),
+            ):
+                raise Forbidden(f"The access token may not be used from {address}.")
         if token.num_uses_limit:
             _count_use(token)
         request.requester = Requester(  # type: ignore[attr-defined]

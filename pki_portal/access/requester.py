@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpRequest
 from rest_framework.request import Request
 
@@ -109,7 +110,13 @@ def request_id_of(request: HttpRequest | Request) -> str:
 
 
 def client_address_of(request: HttpRequest | Request) -> str | None:
-    """The peer's IP address; None where there is none (a Unix socket). What a client writes into a header counts for
-    nothing.
+    """The client's IP address; None where there is none (a Unix socket).
+
+    Behind ``TRUSTED_PROXIES`` proxies it is the entry of X-Forwarded-For that the outermost of them wrote; what stands
+    left of it a client can have made up. Without as many entries the request came past the proxies: the peer counts.
     """
+    proxies = settings.TRUSTED_PROXIES
+    forwarded = str(request.META.get("HTTP_X_FORWARDED_FOR", "")).split(",")
+    if 0 < proxies <= len(forwarded) and forwarded != [""]:
+        return address_of(forwarded[-proxies].strip())
     return address_of(str(request.META.get("REMOTE_ADDR", "")))

@@ -14,8 +14,10 @@ from django.utils import timezone
 from pki_portal.access import login_throttle
 from pki_portal.access.addresses import is_trusted, networks_of
 from pki_portal.access.models import AccessToken, ClientSecret, MachineIdentity, UniversalAuth, any_address
+from pki_portal.access.refusals import bounded_refusals
 from pki_portal.access.requester import Requester
 from pki_portal.access.services import get_identity, require_identity_control, require_identity_revocation
+from pki_portal.access.texts import SECRET_DESCRIPTION_MAX_LENGTH, check_description
 from pki_portal.access.tokens import hash_of, is_access_token, new_access_token, new_client_secret, visible_prefix_of
 from pki_portal.audit.services import JSON, Actor, record, recorded_refusals
 from pki_portal.errors import Forbidden, Invalid, NotFound, TokenRejected, Unauthenticated, Violation
@@ -178,6 +180,7 @@ def create_client_secret(
     with recorded_refusals(event=event, actor=requester.actor, **_about(identity_id)):
         _controlled(requester, identity_id)
         _check_secret_limits(ttl=ttl, num_uses_limit=num_uses_limit)
+        check_description(description, longest=SECRET_DESCRIPTION_MAX_LENGTH)
         universal_auth = _of(identity_id)
         client_secret = new_client_secret()
         now = timezone.now()
@@ -325,7 +328,7 @@ def renew(*, access_token: str, actor: Actor) -> IssuedToken:
     Unauthenticated too where the new end would lie past the longest life of all renewals together.
     """
     now = timezone.now()
-    token = _presented_token(access_token, actor, now)
+    token = _presented_token("renew-identity-access-token", access_token, actor, now)
     with recorded_refusals(
         event="renew-identity-access-token", actor=_actor_of(token, actor), **_about(token.universal_auth.identity_id)
     ):
@@ -348,25 +351,30 @@ def renew(*, access_token: str, actor: Actor) -> IssuedToken:
 def revoke(*, access_token: str, actor: Actor) -> None:
     """End a token at once; whoever holds it may. Raises Unauthenticated, TokenRejected, Forbidden."""
     now = timezone.now()
-    token = _presented_token(access_token, actor, now)
+    token = _presented_token("revoke-identity-access-token", access_token, actor, now)
     with transaction.atomic():
         if not AccessToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now):
             raise Unauthenticated(_UNKNOWN_TOKEN)
         _record_token("revoke-identity-access-token", token, actor)
 
 
-def _presented_token(access_token: str, actor: Actor, now: datetime) -> AccessToken:
-    if not is_access_token(access_token):
-        raise TokenRejected("The access token is not one of this portal.")
+def _presented_token(event: str, access_token: str, actor: Actor, now: datetime) -> AccessToken:
+    """The token's row; a refusal is recorded as ``event``, of the identity whose token it was if that can be told."""
     token = (
-        AccessToken.objects.select_related("universal_auth__identity")
-        .filter(token_hash=hash_of(access_token), revoked_at=None, expires_at__gt=now)
-        .first()
+        AccessToken.objects.select_related("universal_auth__identity").filter(token_hash=hash_of(access_token)).first()
     )
-    if token is None:
-        raise Unauthenticated(_UNKNOWN_TOKEN)
-    if not is_trusted(actor.address, token.universal_auth.access_token_trusted_ips):
-        raise Forbidden(f"The access token may not be used from {actor.address}.")
+    with bounded_refusals(
+        event=event,
+        actor=actor if token is None else _actor_of(token, actor),
+        subject_type="identity",
+        subject_id="" if token is None else str(token.universal_auth.identity_id),
+    ):
+        if not is_access_token(access_token):
+            raise TokenRejected("The access token is not one of this portal.")
+        if token is None or token.revoked_at is not None or token.expires_at <= now:
+            raise Unauthenticated(_UNKNOWN_TOKEN)
+        if not is_trusted(actor.address, token.universal_auth.access_token_trusted_ips):
+            raise Forbidden(f"The access token may not be used from {actor.address}.")
     return token
 
 

@@ -73,17 +73,42 @@ def recorded_refusals(
     try:
         yield
     except PortalError as refusal:
-        with transaction.atomic():
-            _write(
-                event=event,
-                outcome=Outcome.REFUSED,
-                actor=actor,
-                project_id=project_id,
-                subject_type=subject_type,
-                subject_id=subject_id,
-                data={**(data or {}), **_refusal_as_data(refusal)},
-            )
+        record_refusal(
+            refusal,
+            event=event,
+            actor=actor,
+            project_id=project_id,
+            subject_type=subject_type,
+            subject_id=subject_id,
+            data=data,
+        )
         raise
+
+
+def record_refusal(
+    refusal: PortalError,
+    *,
+    event: str,
+    actor: Actor,
+    project_id: UUID | None,
+    subject_type: str,
+    subject_id: str,
+    data: Mapping[str, JSON] | None = None,
+) -> None:
+    """Write a refused ``event`` in a transaction of its own, unless this refusal has been recorded already."""
+    if refusal.is_recorded:
+        return
+    with transaction.atomic():
+        _write(
+            event=event,
+            outcome=Outcome.REFUSED,
+            actor=actor,
+            project_id=project_id,
+            subject_type=subject_type,
+            subject_id=subject_id,
+            data={**(data or {}), **_refusal_as_data(refusal)},
+        )
+    refusal.is_recorded = True
 
 
 def _refusal_as_data(refusal: PortalError) -> dict[str, JSON]:

@@ -10,14 +10,17 @@ from django.core.exceptions import PermissionDenied as ForbiddenPage
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_cache_control
+from django.views.decorators.http import require_http_methods
 
 from pki_portal.access.models import Project, Role
 from pki_portal.access.permissions import ACTIONS_OF_ROLE, Action, memberships_of, projects_visible_to, require
+from pki_portal.access.refusals import record_at_the_door
 from pki_portal.access.requester import Requester, requester_of
 from pki_portal.errors import Forbidden, NotFound, PermissionDenied, PortalError, Unauthenticated
 
 # A portal with more projects than this is walked by the list of all projects.
 SWITCHER_LENGTH = 12
+PAGE_METHODS = ["GET", "HEAD", "POST"]
 P = ParamSpec("P")
 
 
@@ -81,6 +84,7 @@ def project_page(
     """Make a view of ``(request, page, ...)`` into one of ``(request, slug, ...)`` for those who may do ``action``."""
 
     def decorate(view: Callable[Concatenate[HttpRequest, Page, P], HttpResponse]) -> View:
+        @require_http_methods(PAGE_METHODS)
         @wraps(view)
         def answer(request: HttpRequest, slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             def of_project() -> HttpResponse:
@@ -101,6 +105,7 @@ def project_page(
 def signed_in_page(view: Callable[Concatenate[HttpRequest, Requester, P], HttpResponse]) -> View:
     """Make a view of ``(request, requester, ...)`` into one for whoever is signed in, outside of every project."""
 
+    @require_http_methods(PAGE_METHODS)
     @wraps(view)
     def answer(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         return as_page(request, lambda: view(request, requester_of(request), *args, **kwargs))
@@ -111,7 +116,7 @@ def signed_in_page(view: Callable[Concatenate[HttpRequest, Requester, P], HttpRe
 def as_page(request: HttpRequest, view: Callable[[], HttpResponse]) -> HttpResponse:
     """The view's answer, or its refusal as a page; no answer is kept by a cache, for all of them are someone's own."""
     try:
-        response = view()
+        response = _recorded(request, view)
     except Unauthenticated:
         response = _to_login(request)
     except NotFound as error:
@@ -122,6 +127,14 @@ def as_page(request: HttpRequest, view: Callable[[], HttpResponse]) -> HttpRespo
         response = render(request, "refused.html", {"message": error.message}, status=400)
     patch_cache_control(response, private=True, no_store=True)
     return response
+
+
+def _recorded(request: HttpRequest, view: Callable[[], HttpResponse]) -> HttpResponse:
+    try:
+        return view()
+    except PortalError as refusal:
+        record_at_the_door(request, refusal)
+        raise
 
 
 def _to_login(request: HttpRequest) -> HttpResponse:
