@@ -89,8 +89,8 @@ def check_proxy_in_front(**_: Any) -> Iterable[CheckMessage]:
         yield checks.Warning(
             f"The portal listens on {settings.HOST or 'every address'} and no proxy stands in front of it.",
             hint=(
-                "A few clients that send slowly can stop it. Put a buffering proxy such as nginx in front, listen for it"
-                " alone, and set TRUSTED_PROXIES=1; or listen on HOST=127.0.0.1."
+                "A few clients that send slowly can stop it. Put a buffering proxy such as nginx in front, listen for"
+                " it alone, and set TRUSTED_PROXIES=1; or listen on HOST=127.0.0.1."
             ),
             id="pki_portal.W002",
         )
