@@ -8,6 +8,7 @@ from django.core.management import execute_from_command_line
 
 
 def main() -> None:
+    os.umask(0o077)  # the database and whatever else is made holds what only this user may read
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pki_portal.settings")
     execute_from_command_line(sys.argv)
 
