@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certificates.services.authorities.rules import AuthoritySubject
 from certificates.x509.inspect import CertificateFacts, facts_of
 from certificates.x509.path import verify_path
+from certificates.x509.tbs import SERIAL_NUMBER_BITS
 from pki_portal.errors import Invalid, Malformed, Violation
+from profiles.policy.judges.constraints import LONGEST_PATH
 from profiles.policy.vocabulary import KeyUsage
 
 MAX_PEM_LENGTH = 256 * 1024
@@ -127,9 +129,13 @@ def match_violations(
     subject_public_key_info: bytes,
     max_path_length: int | None,
 ) -> Iterator[Violation]:
-    """Whether the certificate is one for this CA: its name, its key, its path length, and the rights of a CA."""
+    """Whether the certificate is one for this CA: its name, its key, its path length, and the rights of a CA.
+
+    Names are compared as encoded (RFC 5280, 7.1, permits that): order, case and spaces count, as they do for those who
+    build paths by comparing bytes.
+    """
     facts = imported.facts
-    if {(a.type, a.value) for a in facts.subject} != {(a.type, a.value) for a in subject.attributes()}:
+    if imported.certificate.subject != subject.name():
         yield _mismatch(
             "subject_differs", facts.subject_name, f"the name of this CA, {subject.name().rfc4514_string()}"
         )
@@ -140,10 +146,39 @@ def match_violations(
     elif max_path_length is not None and facts.path_length != max_path_length:
         asked = "no limit" if facts.path_length is None else str(facts.path_length)
         yield _mismatch("path_length_differs", f"path length: {asked}", f"path length: {max_path_length}")
+    yield from _bound_violations(imported.path)
     # RFC 5280, 4.2.1.3: where the extension is there, both bits are needed; without it everything is allowed.
     missing = {KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN} - set(facts.key_usages) if facts.key_usages else set()
     if missing:
         yield _mismatch("key_usage_missing", ", ".join(facts.key_usages), f"also {', '.join(sorted(missing))}")
+
+
+def _bound_violations(path: tuple[x509.Certificate, ...]) -> Iterator[Violation]:
+    """Numbers that every program, and every database, can hold; each certificate of the path is looked at."""
+    for certificate in path:
+        field = "certificate" if certificate is path[0] else "certificate_chain"
+        whose = certificate.subject.rfc4514_string()[:200]
+        if not 0 < certificate.serial_number < 2**SERIAL_NUMBER_BITS:
+            yield Violation(
+                field=field,
+                code="serial_number_out_of_range",
+                rule="RFC 5280, 4.1.2.2",
+                asked=f"a serial number of {certificate.serial_number.bit_length() // 8 + 1} octets"
+                if certificate.serial_number > 0
+                else f"the serial number {str(certificate.serial_number)[:50]}",
+                allowed="a positive serial number of at most 20 octets",
+                fix=f"Have the certificate of {whose} issued with such a serial number.",
+            )
+        path_length = facts_of(certificate).path_length
+        if path_length is not None and path_length > LONGEST_PATH:
+            yield Violation(
+                field=field,
+                code="path_length_out_of_range",
+                rule="limit of path lengths",
+                asked=f"a path length of {path_length}" if path_length < 10**6 else "a huge path length",
+                allowed=f"at most {LONGEST_PATH}, or no limit",
+                fix=f"Have the certificate of {whose} issued with a shorter path length, or with none.",
+            )
 
 
 def _mismatch(code: str, asked: str, allowed: str) -> Violation:

@@ -11,6 +11,7 @@ from certificates.models import AuthorityCertificate, CertificateAuthority
 from certificates.models.authority import AuthorityKind, AuthorityStatus
 from certificates.x509.names import encode_subject
 from pki_portal.errors import Violation
+from profiles.policy.judges.constraints import LONGEST_PATH
 from profiles.policy.names import InvalidName, normalise_attribute
 from profiles.policy.request import AttributeValue
 from profiles.policy.vocabulary import SubjectAttribute
@@ -21,8 +22,6 @@ INTERMEDIATE_LIFE_YEARS = 5
 EARLIEST = datetime(1950, 1, 1, tzinfo=UTC)
 NAME_LENGTH = 64
 FRIENDLY_NAME_LENGTH = 255
-# RFC 5280 sets no bound; no path is ever this long, and the columns hold more.
-PATH_LENGTH_LIMIT = 255
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -151,13 +150,13 @@ def subject_violations(subject: AuthoritySubject) -> Iterator[Violation]:
 
 def path_length_violations(max_path_length: int | None) -> Iterator[Violation]:
     """RFC 5280, 4.2.1.9: not negative; None means no limit."""
-    if max_path_length is not None and not 0 <= max_path_length <= PATH_LENGTH_LIMIT:
+    if max_path_length is not None and not 0 <= max_path_length <= LONGEST_PATH:
         yield Violation(
             field="max_path_length",
             code="path_length_out_of_range",
             rule="RFC 5280, 4.2.1.9",
             asked=str(max_path_length),
-            allowed=f"0 to {PATH_LENGTH_LIMIT}, or no limit (-1 in the API)",
+            allowed=f"0 to {LONGEST_PATH}, or no limit (-1 in the API)",
             fix="Ask for 0 where the CA issues no other CAs.",
         )
 

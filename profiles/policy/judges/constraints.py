@@ -12,7 +12,7 @@ _PATH = "basic_constraints"
 _PATH_LENGTH = "basic_constraints/path_length"
 _TEMPLATE = "template basic_constraints"
 # No path is that long; the bound keeps absurd integers out of the encoding.
-_LONGEST_PATH = 255
+LONGEST_PATH = 255
 
 
 def judge_basic_constraints(
@@ -74,7 +74,7 @@ def _judge_path_length(
     limits = {
         f"{_TEMPLATE}/max_path_length": rule.max_path_length,
         "path length of the CA": ceiling,
-        "limit of path lengths": _LONGEST_PATH,
+        "limit of path lengths": LONGEST_PATH,
     }
     known = {place: limit for place, limit in limits.items() if limit is not None}
     longest = min(known.values())
