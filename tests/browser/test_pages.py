@@ -41,6 +41,7 @@ def addresses(scene: Scene) -> list[str]:
     return [scene.address(path) for path in paths] + [scene.origin + path for path in shared]
 
 
+@pytest.mark.timeout(300)  # some twenty pages, each judged by axe
 @pytest.mark.parametrize(("scheme", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["light", "dark-phone"])
 def test_every_page_is_accessible_and_fits(
     open_page: Callable[..., Page], scene: Scene, scheme: str, size: dict[str, int]
@@ -163,3 +164,18 @@ def test_a_refusal_outside_the_form_is_told_in_words(signed_in: Page, scene: Sce
     page.get_by_role("link", name="Issue certificate").first.click()
     expect(page.get_by_role("heading", name="Not allowed")).to_be_visible()
     assert Certificate.objects.count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_admin_is_accessible_in_the_portals_colours(
+    open_page: Callable[..., Page], scene: Scene, scheme: str
+) -> None:
+    scene.alice.is_superuser = scene.alice.is_staff = True
+    scene.alice.save(update_fields=["is_superuser", "is_staff"])
+    make_issued(scene.profile)
+    page = open_page(bypass_csp=True, color_scheme=scheme)
+    sign_in(page, scene)
+    for path in ("", "access/project/", "certificates/certificate/", "profiles/certificateprofile/"):
+        page.goto(f"{scene.origin}/admin/{path}")
+        expect(page.get_by_role("link", name="PKI Portal administration")).to_be_visible()
+        assert Axe().run(page).response["violations"] == [], path
