@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -47,7 +46,7 @@ from certificates.api.authority_serializers import (
     path_length_in,
     subject_in,
 )
-from certificates.api.schema import PROJECT_ID, answers, paging
+from certificates.api.schema import PROJECT_ID, paging
 from certificates.models import CertificateAuthority
 from certificates.models.authority import AuthorityStatus
 from certificates.services.authorities import (
@@ -71,10 +70,11 @@ from certificates.services.authorities import (
 from certificates.services.revocation import current_crl
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action
-from pki_portal.access.querysets import get_project
+from pki_portal.access.querysets import find_project
 from pki_portal.access.requester import Requester, requester_of
-from pki_portal.errors import Malformed, NotFound, PortalError
-from pki_portal.rest import WireSerializer, parse_uuid
+from pki_portal.rest import parse_uuid, read, warned
+from pki_portal.rest.schema import answers
+from pki_portal.rest.views import WireView
 
 TAG = "Certificate authorities"
 PUBLISHED_TAG = "Published"
@@ -105,22 +105,15 @@ _WIRE_NAMES: Mapping[str, str] = {
 }
 
 
-class AuthorityView(APIView):
-    """Base of the views here: refusals name the fields of the body that was sent."""
+class AuthorityView(WireView):
+    """Base of the views here."""
 
     # Where the body of POST holds what the services judge.
     inside: ClassVar[str] = ""
     not_inside: ClassVar[frozenset[str]] = frozenset()
 
-    def handle_exception(self, exc: Exception) -> Response:
-        """Respell the fields of a refusal before it is told."""
-        if isinstance(exc, PortalError):
-            exc.violations = tuple(
-                replace(violation, field=self._on_the_wire(violation.field)) for violation in exc.violations
-            )
-        return super().handle_exception(exc)
-
-    def _on_the_wire(self, field: str) -> str:
+    def on_the_wire(self, field: str) -> str:
+        """Where the body has it."""
         name = _WIRE_NAMES.get(field, field)
         return f"{self.inside}/{name}" if self.inside and name and name not in self.not_inside else name
 
@@ -131,19 +124,6 @@ class AuthorityView(APIView):
     def requester(self) -> Requester:
         """Who asks."""
         return requester_of(self.request)
-
-
-def read(serializer: WireSerializer) -> dict[str, Any]:
-    """The values that the serializer reads. Raises the REST framework's ValidationError."""
-    serializer.is_valid(raise_exception=True)
-    values: dict[str, Any] = serializer.validated_data
-    return values
-
-
-def warned(answer: Mapping[str, Any], serializer: WireSerializer) -> dict[str, Any]:
-    """The answer, and beside it what nothing read."""
-    ignored = [f"{pointer} is not read here and was ignored." for pointer in serializer.ignored_keys]
-    return {**answer, "warnings": ignored} if ignored else dict(answer)
 
 
 def authority_answer(authority: CertificateAuthority) -> dict[str, Any]:
@@ -185,15 +165,12 @@ class InternalAuthoritiesView(AuthorityView):
         """
         body = CreateAuthoritySerializer(data=request.data)
         values = read(body)
-        authority = self._create(self._project(values["projectId"]), values["name"], values["configuration"])
+        authority = self._create(
+            find_project(requester=self.requester(), reference=values["projectId"]),
+            values["name"],
+            values["configuration"],
+        )
         return Response(warned(authority_answer(authority), body))
-
-    def _project(self, reference: str) -> Project:
-        try:
-            project_id = parse_uuid(reference, field="project_id")
-        except Malformed:
-            raise NotFound(f"Project {reference[:100]} was not found.") from None
-        return get_project(requester=self.requester(), project_id=project_id)
 
     def _create(self, project: Project, name: str, configuration: dict[str, Any]) -> CertificateAuthority:
         asked: dict[str, Any] = {

@@ -1,28 +1,7 @@
-"""What the API description says of refusals, parameters and paging beside the serializers."""
-
-from collections.abc import Mapping
-from typing import Any
+"""Parameters and paging in the API description, beside the serializers."""
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
-
-from profiles.api.schema import ErrorSerializer
-from profiles.api.schema import answers as profile_answers
-
-_MESSAGES: Mapping[int, str] = {
-    409: "The Idempotency-Key stands for another body, or its first request is still under way.",
-    410: "It was there and is gone for good.",
-}
-
-
-def answers(success: Any, *more: int, with_body: bool = False) -> dict[int, Any]:
-    """Responses of an operation: 200 with ``success`` unless that is None, the usual refusals, and ``more``."""
-    responses = profile_answers(success, with_body=with_body)
-    if success is None:
-        del responses[200]
-    responses |= {status: OpenApiResponse(ErrorSerializer, description=_MESSAGES[status]) for status in more}
-    return dict(sorted(responses.items()))
-
+from drf_spectacular.utils import OpenApiParameter
 
 REFERENCE = OpenApiParameter(
     "reference", OpenApiTypes.STR, OpenApiParameter.PATH, description="Id or serial number of the certificate."

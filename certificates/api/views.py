@@ -17,7 +17,6 @@ from certificates.api.schema import (
     PROJECT_ID,
     REFERENCE,
     REQUEST_ID,
-    answers,
     paging,
 )
 from certificates.api.serializers import (
@@ -67,8 +66,7 @@ from pki_portal.access.querysets import get_project, get_project_by_slug
 from pki_portal.access.requester import Requester, requester_of
 from pki_portal.audit.services import recorded_refusals
 from pki_portal.rest import WirePaginator, malformed, parse_uuid
-from profiles.models import CertificateProfile
-from profiles.policy.request import IssuanceRequest
+from pki_portal.rest.schema import answers
 from profiles.services import find_profile
 
 # No spaces and no controls: two keys that look the same are the same.
@@ -315,9 +313,7 @@ class CertificateSearchView(CertificateView):
             {
                 "certificates": CertificateSerializer(rows, many=True).data,
                 "totalCount": total_count,
-                "warnings": [
-                    f"{pointer} was ignored: nothing reads a value of this name" for pointer in body.ignored_keys
-                ],
+                "warnings": body.ignored_warnings,
             }
         )
 

@@ -8,7 +8,8 @@ from pki_portal.access.models import MachineIdentity, Membership, Project
 from pki_portal.access.permissions import Action, projects_allowing, projects_visible_to, require
 from pki_portal.access.requester import Requester
 from pki_portal.audit.models import AuditEvent
-from pki_portal.errors import NotFound
+from pki_portal.errors import Malformed, NotFound
+from pki_portal.rest import parse_uuid
 
 
 def identities_visible_to(requester: Requester) -> QuerySet[MachineIdentity]:
@@ -32,6 +33,17 @@ def get_project(*, requester: Requester, project_id: UUID) -> Project:
     """The project, if the requester may read it. Raises NotFound, PermissionDenied. Two queries."""
     require(requester=requester, action=Action.PROJECTS_READ, project_id=project_id)
     return Project.objects.get(pk=project_id)
+
+
+def find_project(*, requester: Requester, reference: str) -> Project:
+    """The project that a client names by what should be its id; what is none finds none. Raises NotFound,
+    PermissionDenied.
+    """
+    try:
+        project_id = parse_uuid(reference, field="project_id")
+    except Malformed:
+        raise NotFound(f"Project {reference[:100]} was not found.") from None
+    return get_project(requester=requester, project_id=project_id)
 
 
 def get_project_by_slug(*, requester: Requester, slug: str) -> Project:

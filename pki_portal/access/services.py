@@ -35,6 +35,7 @@ from pki_portal.access.permissions import (
 )
 from pki_portal.access.querysets import identities_visible_to
 from pki_portal.access.requester import Requester
+from pki_portal.access.texts import check_description, check_name
 from pki_portal.access.tokens import hash_of, new_link_token
 from pki_portal.audit.services import JSON, Actor, record, recorded_refusals
 from pki_portal.errors import Forbidden, Gone, Invalid, NotFound, PermissionDenied, Violation
@@ -54,6 +55,8 @@ def create_project(*, requester: Requester, name: str, slug: str | None = None, 
     """
     with _recorded(requester, "create-project", None, "project", "", name=name):
         require_project_creation(requester=requester)
+        check_name(name)
+        check_description(description)
         with transaction.atomic():
             project = _insert_project(name=name, slug=slug, description=description)
             if requester.kind != "system":
@@ -82,8 +85,12 @@ def update_project(
     """Change what is given and leave the rest. Raises NotFound, PermissionDenied, Invalid."""
     with _recorded(requester, "update-project", project_id, "project", str(project_id)):
         require(requester=requester, action=Action.PROJECTS_EDIT, project_id=project_id)
+        if name is not None:
+            check_name(name)
         if slug is not None:
             _check_slug(slug)
+        if description is not None:
+            check_description(description)
         changes = {
             key: value
             for key, value in (("name", name), ("slug", slug), ("description", description))
@@ -308,6 +315,7 @@ def create_identity(*, requester: Requester, name: str, can_create_projects: boo
     """
     with _recorded(requester, "create-identity", None, "identity", "", name=name):
         _require_identity_creation(requester, can_create_projects=can_create_projects)
+        check_name(name)
         with transaction.atomic():
             identity = MachineIdentity.objects.create(
                 name=name,
@@ -337,6 +345,7 @@ def update_identity(
             can_create_projects = identity.can_create_projects
         if can_create_projects and not identity.can_create_projects:
             _require_identity_creation(requester, can_create_projects=True)
+        check_name(name)
         before: dict[str, JSON] = {"name": identity.name, "canCreateProjects": identity.can_create_projects}
         with transaction.atomic():
             identity.name = name

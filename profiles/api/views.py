@@ -9,9 +9,9 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from pki_portal.rest import WirePaginator
-from profiles.api.doors import WireView, ignored, read, read_id
-from profiles.api.schema import answers, listed, wrapped
+from pki_portal.rest import WirePaginator, read
+from pki_portal.rest.schema import answers, listed, wrapped
+from profiles.api.doors import ProfilesView, read_id
 from profiles.api.serializers import (
     CertificateProfileChangesSerializer,
     CertificateProfileDetailSerializer,
@@ -143,7 +143,7 @@ def _template_schema(names: Names) -> dict[str, Any]:
 
 
 @extend_schema_view(**_templates_schema(TEMPLATE))
-class CertificateTemplatesView(WireView):
+class CertificateTemplatesView(ProfilesView):
     """The templates of a project."""
 
     names: ClassVar[Names] = TEMPLATE
@@ -166,11 +166,11 @@ class CertificateTemplatesView(WireView):
             project=self.project(request, asked["projectId"]),
             document=TemplateDocument(**{key: asked[key] for key in _DOCUMENT_KEYS & asked.keys()}),
         )
-        return _template_saved(self.names, template, asked, [*ignored(serializer)])
+        return _template_saved(self.names, template, asked, serializer.ignored_warnings)
 
 
 @extend_schema_view(**_template_schema(TEMPLATE))
-class CertificateTemplateView(WireView):
+class CertificateTemplateView(ProfilesView):
     """One template."""
 
     names: ClassVar[Names] = TEMPLATE
@@ -187,7 +187,7 @@ class CertificateTemplateView(WireView):
         serializer = CertificateTemplateChangesSerializer(data=request.data)
         asked = read(serializer)
         template = update_template(requester=requester, template=template, changes=asked)
-        return _template_saved(self.names, template, asked, [*ignored(serializer)])
+        return _template_saved(self.names, template, asked, serializer.ignored_warnings)
 
     def delete(self, request: Request, template_id: str) -> Response:
         """Remove it."""
@@ -230,7 +230,7 @@ _PROFILE_SAVED = answers(
 )
 
 
-class CertificateProfilesView(WireView):
+class CertificateProfilesView(ProfilesView):
     """The profiles of a project."""
 
     @extend_schema(
@@ -272,10 +272,10 @@ class CertificateProfilesView(WireView):
             name: make(**asked.pop(name)) for name, make in _SETTINGS_VALUES.items() if asked.get(name) is not None
         }
         profile = create_profile(requester=self.requester(request), project=project, **asked, **settings)
-        return _profile_saved(profile, [*ignored(serializer)])
+        return _profile_saved(profile, serializer.ignored_warnings)
 
 
-class CertificateProfileView(WireView):
+class CertificateProfileView(ProfilesView):
     """One profile."""
 
     @extend_schema(
@@ -307,7 +307,7 @@ class CertificateProfileView(WireView):
         serializer = CertificateProfileChangesSerializer(data=request.data, partial=True)
         asked = read(serializer)
         profile = update_profile(requester=requester, profile=profile, changes=asked)
-        return _profile_saved(profile, [*ignored(serializer), *_settings_left_out(profile, asked)])
+        return _profile_saved(profile, [*serializer.ignored_warnings, *_settings_left_out(profile, asked)])
 
     @extend_schema(
         operation_id="deleteCertificateProfile",
@@ -324,7 +324,7 @@ class CertificateProfileView(WireView):
         return _profile_found(profile, with_configs=False)
 
 
-class CertificateProfileBySlugView(WireView):
+class CertificateProfileBySlugView(ProfilesView):
     """One profile by its slug."""
 
     @extend_schema(

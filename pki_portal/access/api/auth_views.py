@@ -6,7 +6,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from pki_portal.access import universal_auth
-from pki_portal.access.api.schema import answers, uuid_parameters
 from pki_portal.access.api.serializers import (
     AccessTokenSerializer,
     ClientSecretAnswer,
@@ -21,11 +20,11 @@ from pki_portal.access.api.serializers import (
     UniversalAuthSerializer,
     UniversalAuthSettingsSerializer,
 )
-from pki_portal.access.api.views import validated, warnings_of
 from pki_portal.access.models import UniversalAuth
 from pki_portal.access.requester import anonymous_actor, requester_of
 from pki_portal.access.universal_auth import IssuedToken
-from pki_portal.rest import StrictFormParser, StrictJSONParser, parse_uuid
+from pki_portal.rest import StrictFormParser, StrictJSONParser, parse_uuid, read, warned
+from pki_portal.rest.schema import answers, uuid_parameters
 
 _NEVER_KEPT = {"Cache-Control": "no-store"}
 
@@ -56,13 +55,13 @@ class LoginView(AnonymousView):
     @extend_schema(
         operation_id="universal_auth_login",
         request=LoginSerializer,
-        responses=answers(LoginAnswer),
+        responses=answers(LoginAnswer, with_body=True),
         auth=[],
         tags=["Login"],
     )
     def post(self, request: Request) -> Response:
         """Get a bearer token for a client id and its secret."""
-        given = validated(LoginSerializer(data=request.data))
+        given = read(LoginSerializer(data=request.data))
         return _token_answer(
             universal_auth.log_in(
                 client_id=given["clientId"], client_secret=given["clientSecret"], actor=anonymous_actor(request)
@@ -76,13 +75,13 @@ class RenewTokenView(AnonymousView):
     @extend_schema(
         operation_id="token_renew",
         request=AccessTokenSerializer,
-        responses=answers(LoginAnswer),
+        responses=answers(LoginAnswer, with_body=True),
         auth=[],
         tags=["Login"],
     )
     def post(self, request: Request) -> Response:
         """Start the life of a token anew."""
-        given = validated(AccessTokenSerializer(data=request.data))
+        given = read(AccessTokenSerializer(data=request.data))
         return _token_answer(universal_auth.renew(access_token=given["accessToken"], actor=anonymous_actor(request)))
 
 
@@ -92,13 +91,13 @@ class RevokeTokenView(AnonymousView):
     @extend_schema(
         operation_id="token_revoke",
         request=AccessTokenSerializer,
-        responses=answers(MessageAnswer),
+        responses=answers(MessageAnswer, with_body=True),
         auth=[],
         tags=["Login"],
     )
     def post(self, request: Request) -> Response:
         """End a token at once."""
-        given = validated(AccessTokenSerializer(data=request.data))
+        given = read(AccessTokenSerializer(data=request.data))
         universal_auth.revoke(access_token=given["accessToken"], actor=anonymous_actor(request))
         return Response({"message": "The access token is revoked."})
 
@@ -118,28 +117,28 @@ class UniversalAuthView(APIView):
     @extend_schema(
         operation_id="universal_auth_attach",
         request=UniversalAuthSettingsSerializer,
-        responses=answers(UniversalAuthAnswer),
+        responses=answers(UniversalAuthAnswer, with_body=True),
         tags=["Identities"],
     )
     def post(self, request: Request, identity_id: str) -> Response:
         """Let an identity log in with client secrets."""
         found = parse_uuid(identity_id, field="identity_id")
         body = UniversalAuthSettingsSerializer(data=request.data)
-        validated(body)
+        read(body)
         attached = universal_auth.attach(requester=requester_of(request), identity_id=found, settings=body.settings())
         return _configuration_answer(attached, body)
 
     @extend_schema(
         operation_id="universal_auth_update",
         request=UniversalAuthSettingsSerializer,
-        responses=answers(UniversalAuthAnswer),
+        responses=answers(UniversalAuthAnswer, with_body=True),
         tags=["Identities"],
     )
     def patch(self, request: Request, identity_id: str) -> Response:
         """Change lives, limits and trusted networks."""
         found = parse_uuid(identity_id, field="identity_id")
         body = UniversalAuthSettingsSerializer(data=request.data)
-        validated(body)
+        read(body)
         updated = universal_auth.update(requester=requester_of(request), identity_id=found, settings=body.settings())
         return _configuration_answer(updated, body)
 
@@ -153,8 +152,8 @@ class UniversalAuthView(APIView):
 
 
 def _configuration_answer(row: UniversalAuth, body: UniversalAuthSettingsSerializer | None = None) -> Response:
-    warnings = warnings_of(body) if body is not None else {}
-    return Response({"identityUniversalAuth": UniversalAuthSerializer(row).data} | warnings)
+    answer = {"identityUniversalAuth": UniversalAuthSerializer(row).data}
+    return Response(answer if body is None else warned(answer, body))
 
 
 @extend_schema(parameters=uuid_parameters("identity_id"))
@@ -172,14 +171,14 @@ class ClientSecretsView(APIView):
     @extend_schema(
         operation_id="client_secrets_create",
         request=CreateClientSecretSerializer,
-        responses=answers(NewClientSecretAnswer),
+        responses=answers(NewClientSecretAnswer, with_body=True),
         tags=["Identities"],
     )
     def post(self, request: Request, identity_id: str) -> Response:
         """Make a client secret; only this answer holds its text."""
         found = parse_uuid(identity_id, field="identity_id")
         body = CreateClientSecretSerializer(data=request.data)
-        given = validated(body)
+        given = read(body)
         issued = universal_auth.create_client_secret(
             requester=requester_of(request),
             identity_id=found,
@@ -191,7 +190,7 @@ class ClientSecretsView(APIView):
             "clientSecret": issued.client_secret,
             "clientSecretData": ClientSecretDataSerializer(issued.row).data,
         }
-        return Response(answer | warnings_of(body), headers=_NEVER_KEPT)
+        return Response(warned(answer, body), headers=_NEVER_KEPT)
 
 
 @extend_schema(parameters=uuid_parameters("identity_id", "client_secret_id"))

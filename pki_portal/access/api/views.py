@@ -1,14 +1,11 @@
 """Projects, members, machine identities and the audit log over the API: the wire on one side, services on the other."""
 
-from typing import Any
-
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from pki_portal.access import services
-from pki_portal.access.api.schema import answers, uuid_parameters
 from pki_portal.access.api.serializers import (
     AddUserSerializer,
     AuditEventsAnswer,
@@ -43,22 +40,10 @@ from pki_portal.access.querysets import (
     user_memberships,
 )
 from pki_portal.access.requester import requester_of
-from pki_portal.rest import PageQuery, WirePaginator, WireSerializer, parse_uuid
+from pki_portal.rest import PageQuery, WirePaginator, parse_uuid, read, warned
+from pki_portal.rest.schema import answers, uuid_parameters
 
 PAGE_PARAMETERS = [PageQuery]
-
-
-def validated(serializer: WireSerializer) -> dict[str, Any]:
-    """The checked body. Raises the REST framework's ValidationError (422)."""
-    serializer.is_valid(raise_exception=True)
-    given: dict[str, Any] = serializer.validated_data
-    return given
-
-
-def warnings_of(serializer: WireSerializer) -> dict[str, list[str]]:
-    """``warnings`` that name what was ignored, or nothing."""
-    ignored = [f"{pointer} is not known here and was ignored." for pointer in serializer.ignored_keys]
-    return {"warnings": ignored} if ignored else {}
 
 
 # --- Projects ---------------------------------------------------------------------------------------------------------
@@ -79,20 +64,20 @@ class ProjectsView(APIView):
     @extend_schema(
         operation_id="projects_create",
         request=CreateProjectSerializer,
-        responses=answers(ProjectAnswer),
+        responses=answers(ProjectAnswer, with_body=True),
         tags=["Projects"],
     )
     def post(self, request: Request) -> Response:
         """Create a project; the caller becomes its admin."""
         body = CreateProjectSerializer(data=request.data)
-        given = validated(body)
+        given = read(body)
         project = services.create_project(
             requester=requester_of(request),
             name=given["projectName"],
             slug=given.get("slug"),
             description=given.get("projectDescription") or "",
         )
-        return Response({"project": ProjectSerializer(project).data} | warnings_of(body))
+        return Response(warned({"project": ProjectSerializer(project).data}, body))
 
 
 @extend_schema(parameters=uuid_parameters("project_id"))
@@ -108,15 +93,15 @@ class ProjectView(APIView):
     @extend_schema(
         operation_id="projects_update",
         request=UpdateProjectSerializer,
-        responses=answers(ProjectAnswer),
+        responses=answers(ProjectAnswer, with_body=True),
         tags=["Projects"],
     )
     def patch(self, request: Request, project_id: str) -> Response:
         """Change name, slug or description."""
         found = parse_uuid(project_id, field="project_id")
         body = UpdateProjectSerializer(data=request.data)
-        project = services.update_project(requester=requester_of(request), project_id=found, **validated(body))
-        return Response({"project": ProjectSerializer(project).data} | warnings_of(body))
+        project = services.update_project(requester=requester_of(request), project_id=found, **read(body))
+        return Response(warned({"project": ProjectSerializer(project).data}, body))
 
 
 class ProjectBySlugView(APIView):
@@ -179,18 +164,20 @@ class UserMembershipsView(APIView):
     @extend_schema(
         operation_id="memberships_create",
         request=AddUserSerializer,
-        responses=answers(UserMembershipAnswer),
+        responses=answers(UserMembershipAnswer, with_body=True),
         tags=["Members"],
     )
     def post(self, request: Request, project_id: str) -> Response:
-        """Give a person a role."""
+        """Give a person a role by the exact username; 404 where there is no such account. Answers tell of a member
+        the id and the username alone.
+        """
         found = parse_uuid(project_id, field="project_id")
         body = AddUserSerializer(data=request.data)
-        given = validated(body)
+        given = read(body)
         membership = services.add_user(
             requester=requester_of(request), project_id=found, username=given["username"], role=given["role"]
         )
-        return Response({"membership": UserMembershipSerializer(membership).data} | warnings_of(body))
+        return Response(warned({"membership": UserMembershipSerializer(membership).data}, body))
 
 
 @extend_schema(parameters=uuid_parameters("project_id", "membership_id"))
@@ -206,17 +193,15 @@ class UserMembershipView(APIView):
     @extend_schema(
         operation_id="memberships_update",
         request=RoleSerializer,
-        responses=answers(UserMembershipAnswer),
+        responses=answers(UserMembershipAnswer, with_body=True),
         tags=["Members"],
     )
     def patch(self, request: Request, project_id: str, membership_id: str) -> Response:
         """Give a person another role."""
         membership = self._membership(request, project_id, membership_id)
         body = RoleSerializer(data=request.data)
-        changed = services.change_role(
-            requester=requester_of(request), membership=membership, role=validated(body)["role"]
-        )
-        return Response({"membership": UserMembershipSerializer(changed).data} | warnings_of(body))
+        changed = services.change_role(requester=requester_of(request), membership=membership, role=read(body)["role"])
+        return Response(warned({"membership": UserMembershipSerializer(changed).data}, body))
 
     @extend_schema(operation_id="memberships_delete", responses=answers(UserMembershipAnswer), tags=["Members"])
     def delete(self, request: Request, project_id: str, membership_id: str) -> Response:
@@ -268,33 +253,31 @@ class IdentityMembershipView(APIView):
     @extend_schema(
         operation_id="identity_memberships_create",
         request=RoleSerializer,
-        responses=answers(IdentityMembershipAnswer),
+        responses=answers(IdentityMembershipAnswer, with_body=True),
         tags=["Members"],
     )
     def post(self, request: Request, project_id: str, identity_id: str) -> Response:
         """Give a machine identity a role."""
         project, identity = parse_uuid(project_id, field="project_id"), parse_uuid(identity_id, field="identity_id")
         body = RoleSerializer(data=request.data)
-        role = validated(body)["role"]
+        role = read(body)["role"]
         membership = services.add_identity(
             requester=requester_of(request), project_id=project, identity_id=identity, role=role
         )
-        return Response({"identityMembership": IdentityMembershipSerializer(membership).data} | warnings_of(body))
+        return Response(warned({"identityMembership": IdentityMembershipSerializer(membership).data}, body))
 
     @extend_schema(
         operation_id="identity_memberships_update",
         request=RoleSerializer,
-        responses=answers(IdentityMembershipAnswer),
+        responses=answers(IdentityMembershipAnswer, with_body=True),
         tags=["Members"],
     )
     def patch(self, request: Request, project_id: str, identity_id: str) -> Response:
         """Give a machine identity another role."""
         membership = self._membership(request, project_id, identity_id)
         body = RoleSerializer(data=request.data)
-        changed = services.change_role(
-            requester=requester_of(request), membership=membership, role=validated(body)["role"]
-        )
-        return Response({"identityMembership": IdentityMembershipSerializer(changed).data} | warnings_of(body))
+        changed = services.change_role(requester=requester_of(request), membership=membership, role=read(body)["role"])
+        return Response(warned({"identityMembership": IdentityMembershipSerializer(changed).data}, body))
 
     @extend_schema(
         operation_id="identity_memberships_delete", responses=answers(IdentityMembershipAnswer), tags=["Members"]
@@ -334,14 +317,14 @@ class IdentitiesView(APIView):
     @extend_schema(
         operation_id="identities_create",
         request=IdentityNameSerializer,
-        responses=answers(IdentityAnswer),
+        responses=answers(IdentityAnswer, with_body=True),
         tags=["Identities"],
     )
     def post(self, request: Request) -> Response:
         """Create a machine identity; it may do nothing until a membership gives it a role."""
         body = IdentityNameSerializer(data=request.data)
-        identity = services.create_identity(requester=requester_of(request), name=validated(body)["name"])
-        return Response({"identity": IdentitySerializer(identity).data} | warnings_of(body))
+        identity = services.create_identity(requester=requester_of(request), name=read(body)["name"])
+        return Response(warned({"identity": IdentitySerializer(identity).data}, body))
 
 
 @extend_schema(parameters=uuid_parameters("identity_id"))
@@ -358,14 +341,12 @@ class IdentityView(APIView):
     @extend_schema(
         operation_id="identities_update",
         request=IdentityNameSerializer,
-        responses=answers(IdentityAnswer),
+        responses=answers(IdentityAnswer, with_body=True),
         tags=["Identities"],
     )
     def patch(self, request: Request, identity_id: str) -> Response:
         """Rename a machine identity."""
         found = parse_uuid(identity_id, field="identity_id")
         body = IdentityNameSerializer(data=request.data)
-        identity = services.update_identity(
-            requester=requester_of(request), identity_id=found, name=validated(body)["name"]
-        )
-        return Response({"identity": IdentitySerializer(identity).data} | warnings_of(body))
+        identity = services.update_identity(requester=requester_of(request), identity_id=found, name=read(body)["name"])
+        return Response(warned({"identity": IdentitySerializer(identity).data}, body))

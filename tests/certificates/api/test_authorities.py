@@ -152,7 +152,7 @@ def test_name_is_lowered_and_trimmed(robot: APIClient, project: Project) -> None
 def test_unknown_keys_are_ignored_and_named(robot: APIClient, project: Project) -> None:
     body = robot.post(BASE, body_of(project, isOcspEnabled=True)).json()
 
-    assert body["warnings"] == ["/configuration/isOcspEnabled is not read here and was ignored."]
+    assert body["warnings"] == ["/configuration/isOcspEnabled is not known here and was ignored."]
 
 
 def test_every_violation_names_its_place_in_the_body(robot: APIClient, project: Project) -> None:

@@ -206,7 +206,7 @@ def test_an_empty_id_in_the_config_is_tolerated(robot: APIClient, body: dict[str
     response = robot.post(PROFILES, body | {"apiConfig": {"id": "", "autoRenew": False}})
 
     assert response.status_code == 200
-    assert response.json()["warnings"] == ["/apiConfig/id is not read here and was ignored."]
+    assert response.json()["warnings"] == ["/apiConfig/id is not known here and was ignored."]
 
 
 def test_the_later_name_of_the_template_is_taken(robot: APIClient, body: dict[str, Any]) -> None:
@@ -317,8 +317,8 @@ def test_unknown_keys_are_ignored_and_named(robot: APIClient, body: dict[str, An
 
     assert response.status_code == 200
     assert sorted(response.json()["warnings"]) == [
-        "/apiConfig/every is not read here and was ignored.",
-        "/colour is not read here and was ignored.",
+        "/apiConfig/every is not known here and was ignored.",
+        "/colour is not known here and was ignored.",
     ]
 
 
@@ -598,7 +598,7 @@ def test_line_81_ca_and_template_do_not_change_and_are_named(robot: APIClient, m
     answer = robot.patch(f"{PROFILES}/{made['id']}", changes).json()
 
     assert answer["certificateProfile"] == made
-    assert answer["warnings"] == [f"/{key} is not read here and was ignored." for key in changes]
+    assert answer["warnings"] == [f"/{key} is not known here and was ignored." for key in changes]
 
 
 def test_line_81_patch_of_unknown_is_not_found(robot: APIClient) -> None:

@@ -174,8 +174,8 @@ def test_unknown_keys_are_ignored_and_named(robot: APIClient, body: dict[str, An
 
     assert response.status_code == 200
     assert sorted(response.json()["warnings"]) == [
-        "/colour is not read here and was ignored.",
-        "/subject/0/a~1b is not read here and was ignored.",
+        "/colour is not known here and was ignored.",
+        "/subject/0/a~1b is not known here and was ignored.",
     ]
 
 
@@ -198,7 +198,7 @@ def test_patch_does_not_move_a_template(robot: APIClient, made: dict[str, Any]) 
     answer = robot.patch(f"{TEMPLATES}/{made['id']}", {"projectId": str(uuid4())}).json()
 
     assert answer["certificateTemplate"]["projectId"] == made["projectId"]
-    assert answer["warnings"] == ["/projectId is not read here and was ignored."]
+    assert answer["warnings"] == ["/projectId is not known here and was ignored."]
 
 
 def test_patch_with_null_empties_a_rule(robot: APIClient, made: dict[str, Any]) -> None:

@@ -1,9 +1,10 @@
-"""How answers and refusals look in the API description."""
+"""How answers, refusals and parameters look in the API description."""
 # ruff: noqa: N815 - the wire's spelling
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiResponse, extend_schema_field, inline_serializer
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema_field, inline_serializer
 from rest_framework import serializers
 
 
@@ -34,22 +35,27 @@ class ErrorSerializer(serializers.Serializer[Any]):
 
 
 _REFUSALS: dict[int, str] = {
-    400: "The request cannot be read.",
+    400: "The request cannot be read, or a rule refuses it.",
     401: "No token, or one that is unknown, expired or revoked.",
-    403: "The role does not include it, or the object does not allow it.",
-    404: "No such object, or none that the requester may know of.",
+    403: "The role does not include it, or the state of the object does not allow it.",
+    404: "No such object, or none that the caller may know of.",
     406: "No form of answer that the client accepts.",
     422: "The input has the wrong form.",
-    429: "Too many requests.",
+    429: "Too many attempts.",
     503: "The database does not answer; nothing was done.",
 }
 _REFUSALS_OF_BODIES: dict[int, str] = {413: "The body is too large.", 415: "The body is not JSON."}
+_MORE_REFUSALS: dict[int, str] = {
+    409: "The Idempotency-Key stands for another body, or its first request is still under way.",
+    410: "It was there and is gone for good.",
+}
 
 
-def answers(success: Any, *, with_body: bool = False) -> dict[int, Any]:
-    """Responses of an operation: 200 with ``success``, and every refusal with its body."""
-    refusals = _REFUSALS | (_REFUSALS_OF_BODIES if with_body else {})
-    return {200: success} | {
+def answers(success: Any, *more: int, with_body: bool = False) -> dict[int, Any]:
+    """Responses of an operation: 200 with ``success`` unless that is None, the usual refusals, and ``more``."""
+    refusals = _REFUSALS | (_REFUSALS_OF_BODIES if with_body else {}) | {each: _MORE_REFUSALS[each] for each in more}
+    responses: dict[int, Any] = {} if success is None else {200: success}
+    return responses | {
         status: OpenApiResponse(ErrorSerializer, description=meaning) for status, meaning in sorted(refusals.items())
     }
 
@@ -65,3 +71,8 @@ def wrapped(name: str, key: str, serializer: type[serializers.Serializer[Any]], 
 def listed(name: str, key: str, serializer: type[serializers.Serializer[Any]]) -> Any:
     """The answer ``{key: [...], "totalCount": n}``."""
     return inline_serializer(name, {key: serializer(many=True), "totalCount": serializers.IntegerField()})
+
+
+def uuid_parameters(*names: str) -> list[OpenApiParameter]:
+    """Path parameters that are ids."""
+    return [OpenApiParameter(name, OpenApiTypes.UUID, OpenApiParameter.PATH) for name in names]

@@ -1,0 +1,42 @@
+"""What every API view shares: reading JSON safely, strict fields, unknown keys, paging, times. It knows no app."""
+
+from pki_portal.rest.body import BODY_LIMIT, StrictFormParser, StrictJSONParser, WireNegotiation, parse_json
+from pki_portal.rest.fields import (
+    INTEGER_LIMIT,
+    EnumField,
+    StrictBooleanField,
+    StrictCharField,
+    StrictIntegerField,
+    StrictListField,
+    TimeField,
+    UUIDField,
+)
+from pki_portal.rest.paging import PageQuery, WirePaginator
+from pki_portal.rest.serializers import WireSerializer, ignored_keys, pointer_token, read, warned
+from pki_portal.rest.values import iso, malformed, parse_uuid
+
+__all__ = [
+    "BODY_LIMIT",
+    "INTEGER_LIMIT",
+    "EnumField",
+    "PageQuery",
+    "StrictBooleanField",
+    "StrictCharField",
+    "StrictFormParser",
+    "StrictIntegerField",
+    "StrictJSONParser",
+    "StrictListField",
+    "TimeField",
+    "UUIDField",
+    "WireNegotiation",
+    "WirePaginator",
+    "WireSerializer",
+    "ignored_keys",
+    "iso",
+    "malformed",
+    "parse_json",
+    "parse_uuid",
+    "pointer_token",
+    "read",
+    "warned",
+]
