@@ -11,7 +11,7 @@ PYTEST := $(PY) -m pytest -q
 SUITE := $(PYTEST) -n 2 --dist worksteal -m "not browser"
 COVER := --cov --cov-append --cov-report=
 # Stands in for a real installation where only the configuration is judged: no state folder is touched.
-LINT_ENV := SECRET_KEY=only-for-the-checks-of-the-deployment-settings-0123456789 SITE_URL=https://pki.example.com DEBUG=false DATABASE_URL=
+LINT_ENV := SECRET_KEY=only-for-the-checks-of-the-deployment-settings-0123456789 SITE_URL=https://pki.example.com DEBUG=false DATABASE_URL=sqlite:///:memory:
 
 .PHONY: install run test lint dev chromium screenshots
 
