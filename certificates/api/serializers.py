@@ -21,7 +21,6 @@ from certificates.querysets import (
     StatusFilter,
 )
 from certificates.services.retrieval import certificate_pem
-from certificates.x509.csr import read_csr
 from pki_portal.rest import (
     EnumField,
     StrictBooleanField,
@@ -337,15 +336,11 @@ class IssueCertificateSerializer(WireSerializer):
         """The notes to keep."""
         return [dict(entry) for entry in self.validated_data.get("metadata") or []]
 
-    def issuance_request(self) -> IssuanceRequest:
-        """What is asked, as the policy's value.
-
-        Raises:
-            CsrMalformed, CsrError: the CSR cannot be read, or is refused.
-        """
+    def issuance_request(self, said: IssuanceRequest | None) -> IssuanceRequest:
+        """What is asked, as the policy's value; ``said`` is what the CSR says, None without one."""
         unknown = tuple(f"{pointer} (nothing reads a value of this name)" for pointer in self.ignored_keys)
-        if self.csr_pem is not None:
-            return self._of_csr(self.csr_pem, unknown)
+        if said is not None:
+            return self._beside_csr(said, unknown)
         asked = self._attributes
         return IssuanceRequest(
             subject=tuple(
@@ -365,9 +360,8 @@ class IssueCertificateSerializer(WireSerializer):
             ignored=unknown,
         )
 
-    def _of_csr(self, csr: str, unknown: tuple[str, ...]) -> IssuanceRequest:
+    def _beside_csr(self, said: IssuanceRequest, unknown: tuple[str, ...]) -> IssuanceRequest:
         asked = self._attributes
-        said = read_csr(csr)
         overruled = tuple(f"/attributes/{name} (the CSR says it)" for name in _SAID_BY_CSR if asked.get(name))
         return replace(
             said,

@@ -16,6 +16,12 @@ from pki_portal.errors import Conflict
 KEPT_FOR = timedelta(hours=24)
 # Longer than any request may take (gunicorn ends a worker after 60 s), so that only a dead one loses its claim.
 CLAIM_LEASE = timedelta(seconds=90)
+# Old records deleted by each claim.
+SWEPT_AT_ONCE = 20
+
+
+class KeyReused(Conflict):
+    """The key stands for another request already; only a new key can lead on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +76,12 @@ def claim_key(*, requester: Requester, idempotency: IdempotencyKey, now: datetim
     """The claim on a fresh key, or the certificate that the key already stands for. Commits at once.
 
     Raises:
-        Conflict: the key was used with another body, or its first request is still under way.
+        KeyReused: the key was used with another body.
+        Conflict: its first request is still under way.
     """
     owner = {"requester_kind": requester.kind, "requester_id": requester.id, "key_digest": idempotency.digest}
     IdempotencyRecord.objects.filter(**owner, created_at__lt=now - KEPT_FOR).delete()
+    _sweep(now)
     claim = uuid.uuid4()
     try:
         with transaction.atomic():
@@ -85,6 +93,17 @@ def claim_key(*, requester: Requester, idempotency: IdempotencyKey, now: datetim
     return Claim(record.id, claim)
 
 
+def _sweep(now: datetime) -> None:
+    """Delete some of the records that are older than they are kept, of whatever requester.
+
+    More than one claim adds, so that none pile up, and few enough that no claim has to wait for it.
+    """
+    old = IdempotencyRecord.objects.filter(created_at__lt=now - KEPT_FOR).order_by("created_at")
+    found = list(old.values_list("pk", flat=True)[:SWEPT_AT_ONCE])
+    if found:
+        IdempotencyRecord.objects.filter(pk__in=found).delete()
+
+
 def _known_key(
     *, owner: dict[str, str], idempotency: IdempotencyKey, claim: uuid.UUID, now: datetime
 ) -> Claim | Certificate:
@@ -94,7 +113,7 @@ def _known_key(
         # Released between our insert and our look: whoever asks again finds the key free.
         raise under_way
     if record.body_digest != idempotency.body_digest:
-        raise Conflict("This Idempotency-Key was used with another request body; use a new key for a new request.")
+        raise KeyReused("This Idempotency-Key was used with another request body; use a new key for a new request.")
     if record.certificate is not None:
         return record.certificate
     abandoned = IdempotencyRecord.objects.filter(

@@ -59,7 +59,7 @@ def authorities(request: HttpRequest, page: Page) -> HttpResponse:
     return show(request, page, "certificates/authorities.html", {"branches": branches_of(list(found))})
 
 
-@project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_CREATE)
+@project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_CREATE, event="create-ca")
 def create_authority(request: HttpRequest, page: Page) -> HttpResponse:
     """GET shows the form, POST makes a root or an intermediate."""
     if request.method != "POST":

@@ -9,13 +9,13 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from certificates.models import Certificate
-from certificates.services.idempotency import IdempotencyKey
+from certificates.services.idempotency import IdempotencyKey, KeyReused
 from certificates.services.issuance import IssuedCertificate, issue_certificate
 from certificates.services.retrieval import certificate_pem
 from certificates.web.issue_form import IssueForm
-from pki_portal.access.permissions import Action
+from pki_portal.access.permissions import Action, require
 from pki_portal.access.web.pages import Page, project_page, show
-from pki_portal.errors import PortalError
+from pki_portal.errors import PermissionDenied, PortalError
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import CertificateProfile
 from profiles.querysets import profiles_visible_to
@@ -29,13 +29,20 @@ FORM_TEMPLATES = {
 }
 
 
-@project_page(section="certificates", action=Action.CERTIFICATE_PROFILES_ISSUE_CERT)
+@project_page(section="certificates", action=Action.CERTIFICATE_PROFILES_READ)
 def issue(request: HttpRequest, page: Page) -> HttpResponse:
     """GET shows the form (whole, in the dialog, or its fields for another profile), POST issues.
 
+    The form is for those who may issue; of a POST the service judges that, and records a refusal.
     The form's token is the idempotency key: of two equal POSTs one makes the certificate. A repeated POST (a reload)
-    leads to the certificate's own page, which knows no key.
+    leads to the certificate's own page, which knows no key. A changed form with a used token comes back with a new one.
     """
+    if request.method != "POST":
+        require(
+            requester=page.requester,
+            action=Action.CERTIFICATE_PROFILES_ISSUE_CERT,
+            project_id=page.project.pk,
+        )
     profiles = list(
         profiles_visible_to(page.requester, page.project)
         .filter(enrollment_method=EnrollmentMethod.API)
@@ -44,9 +51,7 @@ def issue(request: HttpRequest, page: Page) -> HttpResponse:
     chosen = _chosen(request.POST.get("profile") or request.GET.get("profile"), profiles)
     if chosen is None:
         return _show_form(request, page, profiles, None)
-    profile = find_profile(
-        requester=page.requester, profile_id=chosen.pk, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT
-    )
+    profile = find_profile(requester=page.requester, profile_id=chosen.pk)
     if request.method != "POST":
         return _show_form(request, page, profiles, IssueForm(profile=profile, token=_new_token(), typed=request.GET))
     form = IssueForm(request.POST, profile=profile, token=request.POST.get("token", ""))
@@ -55,10 +60,15 @@ def issue(request: HttpRequest, page: Page) -> HttpResponse:
     try:
         issued = issue_certificate(
             profile=profile,
-            request=form.asked(),
+            request=form.asked(page.requester),
             requester=page.requester,
             idempotency=IdempotencyKey(key=f"form:{form.cleaned_data['token']}", body_digest=_digest(request.POST)),
         )
+    except PermissionDenied:
+        raise
+    except KeyReused:
+        form.renew_token(_new_token())
+        return _show_form(request, page, profiles, form, status=422)
     except PortalError as error:
         form.refuse(error)
         return _show_form(request, page, profiles, form, status=422)

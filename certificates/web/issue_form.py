@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 from django import forms
 from django.http import QueryDict
 
-from certificates.x509.csr import read_csr
+from certificates.services.requests import read_applicant_csr
+from pki_portal.access.requester import Requester
 from pki_portal.access.templatetags.portal import words
 from pki_portal.access.web.refusals import Refusal, place, refusal_of
 from pki_portal.errors import PortalError, Violation
@@ -181,14 +182,16 @@ class IssueForm(forms.Form):
 
     # ------------------------------------------------------------------ what was asked
 
-    def asked(self) -> IssuanceRequest:
+    def asked(self, requester: Requester) -> IssuanceRequest:
         """The request that the form spells.
 
         Raises:
+            PermissionDenied: there is a CSR, and the requester may not have it signed.
             Malformed, Invalid: the CSR cannot be read, or its self-signature does not hold.
         """
         if self.cleaned_data["method"] == BY_CSR:
-            return replace(read_csr(self.cleaned_data["csr"]), ttl=self.cleaned_data["ttl"])
+            said = read_applicant_csr(profile=self.profile, requester=requester, csr=self.cleaned_data["csr"])
+            return replace(said, ttl=self.cleaned_data["ttl"])
         return IssuanceRequest(
             subject=tuple(
                 AttributeValue(attribute, self.cleaned_data[attribute.value])
@@ -229,6 +232,19 @@ class IssueForm(forms.Form):
             else:
                 self.violations[name] = violations
         self.refusal = refusal_of(error, placed, title="Not issued. Nothing was signed.")
+        if "PRIVATE KEY" in self.data.get("csr", ""):
+            # A key pasted by mistake is not sent back into a page.
+            self.data = self.data.copy()
+            self.data["csr"] = ""
+
+    def renew_token(self, token: str) -> None:
+        """Let the form, whose token another certificate has used, be sent once more."""
+        self.data = self.data.copy()
+        self.data["token"] = token
+        self.refusal = Refusal(
+            title="This form has issued a certificate already.",
+            text="What stands here now was changed after that. Press Issue again to make another certificate.",
+        )
 
     # ------------------------------------------------------------------ parts
 

@@ -45,7 +45,7 @@ def profile(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
     return show(request, page, "profiles/profile.html", context)
 
 
-@project_page(section="profiles", action=Action.CERTIFICATE_PROFILES_CREATE)
+@project_page(section="profiles", action=Action.CERTIFICATE_PROFILES_CREATE, event="create-certificate-profile")
 def create(request: HttpRequest, page: Page) -> HttpResponse:
     """GET shows the form, POST makes the profile."""
     if request.method != "POST":
@@ -63,7 +63,7 @@ def create(request: HttpRequest, page: Page) -> HttpResponse:
     return show(request, page, "profiles/profile_form.html", {"form": form, "profile": None}, status=422)
 
 
-@project_page(section="profiles", action=Action.CERTIFICATE_PROFILES_EDIT)
+@project_page(section="profiles", action=Action.CERTIFICATE_PROFILES_EDIT, event="update-certificate-profile")
 def edit(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
     """GET shows the form, POST changes the profile."""
     found = _find(page, profile_id)
@@ -90,7 +90,7 @@ def edit(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
 
 
 @require_POST
-@project_page(section="profiles", action=Action.CERTIFICATE_PROFILES_DELETE)
+@project_page(section="profiles", action=Action.CERTIFICATE_PROFILES_DELETE, event="delete-certificate-profile")
 def delete(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
     """Remove the profile; its certificates stay."""
     found = _find(page, profile_id)

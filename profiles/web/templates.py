@@ -45,7 +45,7 @@ def template(request: HttpRequest, page: Page, template_id: UUID) -> HttpRespons
     return show(request, page, "profiles/template.html", context)
 
 
-@project_page(section="templates", action=Action.CERTIFICATE_TEMPLATES_CREATE)
+@project_page(section="templates", action=Action.CERTIFICATE_TEMPLATES_CREATE, event="create-certificate-template")
 def create(request: HttpRequest, page: Page) -> HttpResponse:
     """GET shows the form, from a preset if one is named; POST makes the template."""
     if request.method != "POST":
@@ -71,7 +71,7 @@ def create(request: HttpRequest, page: Page) -> HttpResponse:
     return show(request, page, "profiles/template_form.html", context, status=422)
 
 
-@project_page(section="templates", action=Action.CERTIFICATE_TEMPLATES_EDIT)
+@project_page(section="templates", action=Action.CERTIFICATE_TEMPLATES_EDIT, event="update-certificate-template")
 def edit(request: HttpRequest, page: Page, template_id: UUID) -> HttpResponse:
     """GET shows the form, POST changes the template."""
     found = _find(page, template_id)
@@ -91,7 +91,7 @@ def edit(request: HttpRequest, page: Page, template_id: UUID) -> HttpResponse:
 
 
 @require_POST
-@project_page(section="templates", action=Action.CERTIFICATE_TEMPLATES_DELETE)
+@project_page(section="templates", action=Action.CERTIFICATE_TEMPLATES_DELETE, event="delete-certificate-template")
 def delete(request: HttpRequest, page: Page, template_id: UUID) -> HttpResponse:
     """Remove the template, or say what still uses it."""
     found = _find(page, template_id)

@@ -1,7 +1,6 @@
 """One road, three doors: API, page and command make the same TBSCertificate, up to serial number, key and time."""
 
 from collections.abc import Callable
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,12 @@ import pytest
 from asn1crypto import core, keys
 from asn1crypto import x509 as asn1_x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from django.core.management import CommandError, call_command
-from django.test import Client
+from django.core.management import CommandError
 
 from certificates.models import Certificate, CertificateRequest
 from pki_portal.audit.models import AuditEvent
-from tests.factories import make_user
-from tests.wire import CERTIFICATES, Pki, make_client, make_csr, make_pki, post_json
+from tests.doors.doors import by_api, by_command, by_page
+from tests.wire import Pki, make_csr, make_pki
 
 pytestmark = pytest.mark.django_db
 
@@ -26,24 +24,6 @@ def pki() -> Pki:
         key_usages={"allowed": ["digital_signature", "key_agreement"]},
         extended_key_usages={"allowed": ["server_auth", "client_auth"]},
     )
-
-
-def by_api(pki: Pki, body: dict[str, Any]) -> Any:
-    return post_json(make_client(pki.project), CERTIFICATES, {"profileId": str(pki.profile.pk)} | body)
-
-
-def by_page(pki: Pki, form: dict[str, Any]) -> Any:
-    alice = Client()
-    alice.force_login(make_user("alice", project=pki.project))
-    sent = {"profile": str(pki.profile.pk), "token": "a-token-of-the-form"} | form
-    return alice.post(f"/projects/{pki.project.slug}/certificates/issue/", sent)
-
-
-def by_command(pki: Pki, *arguments: str) -> None:
-    call_command(
-        "issue", "--project", pki.project.slug, "--profile", pki.profile.slug, *arguments,
-        stdout=StringIO(), stderr=StringIO(),
-    )  # fmt: skip
 
 
 def comparable(certificate: Certificate) -> bytes:

@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 from django.core.management.base import BaseCommand, CommandError
 
 from certificates.services.issuance import IssuedCertificate, issue_certificate
+from certificates.services.requests import read_applicant_csr
 from certificates.services.retrieval import certificate_pem
-from certificates.x509.csr import read_csr
 from pki_portal.access.permissions import Action
 from pki_portal.access.querysets import get_project_by_slug
-from pki_portal.access.requester import system_requester
+from pki_portal.access.requester import Requester, system_requester
 from pki_portal.errors import PortalError
+from profiles.models import CertificateProfile
 from profiles.policy.request import AttributeValue, GeneralName, IssuanceRequest
 from profiles.policy.validity import parse_ttl
 from profiles.policy.vocabulary import (
@@ -145,7 +146,8 @@ class Command(BaseCommand):
                 slug=options["profile"],
                 action=Action.CERTIFICATE_PROFILES_ISSUE_CERT,
             )
-            return issue_certificate(profile=profile, request=_request(options), requester=requester)
+            request = _request(options, profile=profile, requester=requester)
+            return issue_certificate(profile=profile, request=request, requester=requester)
         except PortalError as refusal:
             raise CommandError(refusal_text(refusal)) from None
 
@@ -155,14 +157,14 @@ def refusal_text(refusal: PortalError) -> str:
     if not refusal.violations:
         return refusal.message
     paragraphs = [
-        f"  {violation.field or 'the certificate'}: asked {violation.asked or 'nothing'}; allowed: {violation.allowed}\n"
+        f"  {violation.field or 'certificate'}: asked {violation.asked or 'nothing'}; allowed: {violation.allowed}\n"
         f"    fix: {violation.fix}  [{violation.code}; {violation.rule}]"
         for violation in refusal.violations
     ]
     return "\n".join(["Refused:", *paragraphs])
 
 
-def _request(options: dict[str, Any]) -> IssuanceRequest:
+def _request(options: dict[str, Any], *, profile: CertificateProfile, requester: Requester) -> IssuanceRequest:
     life: dict[str, Any] = {name: options[name] for name in ("ttl", "not_before", "not_after")}
     if options["csr"] is None:
         return IssuanceRequest(
@@ -180,7 +182,7 @@ def _request(options: dict[str, Any]) -> IssuanceRequest:
         csr = options["csr"].read_bytes()
     except OSError as problem:
         raise CommandError(f"The CSR cannot be read: {problem}") from None
-    return replace(read_csr(csr), **life)
+    return replace(read_applicant_csr(profile=profile, requester=requester, csr=csr), **life)
 
 
 def _tuple_or_none(values: list[T] | None) -> tuple[T, ...] | None:

@@ -1,6 +1,7 @@
 """What every page of a project shares: who looks at which project, what they may do there, and refusals as pages."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Any, Concatenate, ParamSpec
@@ -16,6 +17,7 @@ from pki_portal.access.models import Project, Role
 from pki_portal.access.permissions import ACTIONS_OF_ROLE, Action, memberships_of, projects_visible_to, require
 from pki_portal.access.refusals import record_at_the_door
 from pki_portal.access.requester import Requester, requester_of
+from pki_portal.audit.services import recorded_refusals
 from pki_portal.errors import Forbidden, NotFound, PermissionDenied, PortalError, Unauthenticated
 
 # A portal with more projects than this is walked by the list of all projects.
@@ -79,9 +81,13 @@ View = Callable[..., HttpResponse]
 
 
 def project_page(
-    *, section: str, action: Action
+    *, section: str, action: Action, event: str = ""
 ) -> Callable[[Callable[Concatenate[HttpRequest, Page, P], HttpResponse]], View]:
-    """Make a view of ``(request, page, ...)`` into one of ``(request, slug, ...)`` for those who may do ``action``."""
+    """Make a view of ``(request, page, ...)`` into one of ``(request, slug, ...)`` for those who may do ``action``.
+
+    A POST that the role does not include never reaches the service that would record it: it is recorded here, as
+    ``event``, where the view is an act.
+    """
 
     def decorate(view: Callable[Concatenate[HttpRequest, Page, P], HttpResponse]) -> View:
         @require_http_methods(PAGE_METHODS)
@@ -92,7 +98,8 @@ def project_page(
                 project = projects_visible_to(requester).filter(slug=slug).first()
                 if project is None:
                     raise NotFound(f"Project {slug} was not found.")
-                require(requester=requester, action=action, project_id=project.pk)
+                with _refused_act(request, requester, project, event):
+                    require(requester=requester, action=action, project_id=project.pk)
                 return view(request, Page(project=project, requester=requester, section=section), *args, **kwargs)
 
             return as_page(request, of_project)
@@ -100,6 +107,21 @@ def project_page(
         return answer
 
     return decorate
+
+
+def _refused_act(
+    request: HttpRequest, requester: Requester, project: Project, event: str
+) -> AbstractContextManager[None]:
+    if not event or request.method != "POST":
+        return nullcontext()
+    return recorded_refusals(
+        event=event,
+        actor=requester.actor,
+        project_id=project.pk,
+        subject_type="project",
+        subject_id=str(project.pk),
+        data={"page": request.path},
+    )
 
 
 def signed_in_page(view: Callable[Concatenate[HttpRequest, Requester, P], HttpResponse]) -> View:

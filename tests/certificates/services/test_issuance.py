@@ -10,13 +10,15 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import NameOID
 from django.utils import timezone
+from pytest_django.fixtures import SettingsWrapper
 
 from certificates.keystore.database import forget_keys
 from certificates.models import AuthorityKey, Certificate, CertificateAuthority, CertificateRequest, IdempotencyRecord
 from certificates.models.authority import AuthorityStatus
 from certificates.models.request import RequestStatus
-from certificates.services.idempotency import CLAIM_LEASE, KEPT_FOR, Claim, IdempotencyKey, claim_key
+from certificates.services.idempotency import CLAIM_LEASE, KEPT_FOR, SWEPT_AT_ONCE, Claim, IdempotencyKey, claim_key
 from certificates.services.issuance import issue_certificate
+from certificates.x509 import lint
 from certificates.x509.csr import read_csr
 from pki_portal.access.models import Project, Role
 from pki_portal.audit.models import AuditEvent
@@ -317,6 +319,30 @@ def test_a_key_is_forgotten_after_a_day(profile: CertificateProfile) -> None:
     issue_certificate(profile=profile, request=service_request(), requester=SYSTEM, idempotency=idempotency)
     later = timezone.now() + KEPT_FOR + timedelta(seconds=1)
     assert isinstance(claim_key(requester=SYSTEM, idempotency=idempotency, now=later), Claim)
+
+
+def test_each_claim_deletes_some_of_the_records_that_nobody_asks_for_again() -> None:
+    now = timezone.now()
+    for number in range(SWEPT_AT_ONCE + 2):
+        claim_key(requester=SYSTEM, idempotency=IdempotencyKey(f"order-{number}", "digest"), now=now)
+    IdempotencyRecord.objects.update(created_at=now - KEPT_FOR - timedelta(seconds=1))
+    claim_key(requester=SYSTEM, idempotency=IdempotencyKey("fresh-1", "digest"), now=now)
+    assert IdempotencyRecord.objects.count() == 2 + 1
+    claim_key(requester=SYSTEM, idempotency=IdempotencyKey("fresh-2", "digest"), now=now)
+    assert IdempotencyRecord.objects.count() == 2
+
+
+def test_a_clean_shape_is_linted_once_on_localhost_too(
+    project: Project, settings: SettingsWrapper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SITE_URL = "http://localhost:8000"
+    profile = make_issuing_profile(project)
+    linted: list[bytes] = []
+    real = lint.lint
+    monkeypatch.setattr(lint, "lint", lambda der: linted.append(der) or real(der))
+    for name in ("one.acme.com", "two.acme.com"):
+        issue_certificate(profile=profile, request=service_request(name), requester=SYSTEM)
+    assert len(linted) == 1
 
 
 def test_unique_serial_numbers_are_a_constraint(profile: CertificateProfile) -> None:

@@ -1,5 +1,6 @@
 """The Issue form without a browser: what is sent, what comes of it, and what never leaves twice."""
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -91,6 +92,21 @@ def test_the_same_form_twice_makes_one_certificate_and_shows_no_second_key(
 def test_another_form_makes_another_certificate(alice: Client, profile: CertificateProfile) -> None:
     alice.post(ADDRESS, sent(profile))
     alice.post(ADDRESS, sent(profile, token="another-token"))
+    assert Certificate.objects.count() == 2
+
+
+def test_a_changed_form_with_a_used_token_comes_back_with_a_new_one(alice: Client, profile: CertificateProfile) -> None:
+    alice.post(ADDRESS, sent(profile))
+    changed = alice.post(ADDRESS, sent(profile, ttl="30d"))
+    assert changed.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    page = changed.content.decode()
+    assert "This form has issued a certificate already" in page
+    assert "Press Issue again to make another certificate" in page
+    assert Certificate.objects.count() == 1
+    token = re.search(r'name="token" value="([^"]+)"', page)
+    assert token is not None
+    assert token[1] != "a-token"
+    assert alice.post(ADDRESS, sent(profile, ttl="30d", token=token[1])).status_code == HTTPStatus.OK
     assert Certificate.objects.count() == 2
 
 
