@@ -1,4 +1,4 @@
-# make install | run | test | lint | screenshots: everything else is ./manage.py. Needs Python 3.11 or newer, pip and make.
+# make install | run | test | lint: everything else is ./manage.py. Needs Python 3.11 or newer, pip and make.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -13,7 +13,7 @@ COVER := --cov --cov-append --cov-report=
 # Stands in for a real installation where only the configuration is judged: no state folder is touched.
 LINT_ENV := SECRET_KEY=only-for-the-checks-of-the-deployment-settings-0123456789 SITE_URL=https://pki.example.com DEBUG=false DATABASE_URL=sqlite:///:memory:
 
-.PHONY: install run test lint dev chromium screenshots
+.PHONY: install run test lint dev chromium
 
 install: $(BASE)
 
