@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -18,15 +17,13 @@ from certificates.models.certificate import KeySource
 from certificates.models.request import RequestStatus
 from certificates.services.columns import columns_of
 from certificates.services.idempotency import IdempotencyKey, claimed
-from certificates.services.lint import lint_violations
 from certificates.services.requests import SIGN_EVENT, Asked, common_name_of, failed_request_kept, store_request
 from certificates.services.retrieval import certification_path_pem
-from certificates.services.signing import signer_of
+from certificates.services.signing import sign_and_verify, signer_of
 from certificates.services.urls import distribution_urls_of
 from certificates.x509 import keys
-from certificates.x509.lint import Finding, blocking, lint_shape, shape_of
-from certificates.x509.tbs import DistributionUrls, Issuer, build, draft, new_serial_number, sign
-from certificates.x509.verify import VerificationFailed, verify_issued
+from certificates.x509.lint import Finding
+from certificates.x509.tbs import DistributionUrls, Issuer
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
 from pki_portal.audit.services import record, recorded_refusals
@@ -232,9 +229,6 @@ def _decide(
 def _sign(*, plan: IssuancePlan, issuer: _Issuer | None) -> _Signed:
     """Make the key where none was given, and sign the plan.
 
-    The to-be-signed bytes are fixed, linted and only then handed to the CA's key; what comes back is compared with
-    them byte for byte and with the plan value by value.
-
     Raises:
         Invalid: the lint has a blocking finding.
         VerificationFailed, Unavailable: the signer failed or answered something else; nothing is stored.
@@ -251,31 +245,15 @@ def _sign(*, plan: IssuancePlan, issuer: _Issuer | None) -> _Signed:
         signer, issuer_certificate, urls = signer_of(issuer.row), issuer.certificate, issuer.urls
     else:
         signer, issuer_certificate, urls = EphemeralSigner(made), None, DistributionUrls()
-    tbs_issuer = Issuer(issuer_certificate) if issuer_certificate is not None else None
-    serial_number = new_serial_number()
-    tbs = build(plan=plan, issuer=tbs_issuer, serial_number=serial_number, public_key=public_key, urls=urls)
-    judged = draft(tbs)
-    findings = lint_shape(
-        shape_of(plan, issuer=issuer_certificate, urls=urls.all),
-        lambda: judged.public_bytes(Encoding.DER),
-        own_urls=urls.all,
-    )
-    _refuse_lint(blocking(findings, own_urls=urls.all))
-    certificate = sign(tbs, signer)
-    if certificate.tbs_certificate_bytes != judged.tbs_certificate_bytes:
-        raise VerificationFailed(["TBSCertificate"])
-    verify_issued(
-        certificate, plan=plan, issuer=tbs_issuer, serial_number=serial_number, public_key=public_key, urls=urls
+    certificate, findings = sign_and_verify(
+        plan=plan,
+        issuer=Issuer(issuer_certificate) if issuer_certificate is not None else None,
+        signer=signer,
+        public_key=public_key,
+        urls=urls,
+        change="the request or the template",
     )
     return _Signed(certificate=certificate, private_key=private_key, findings=findings)
-
-
-def _refuse_lint(findings: Sequence[Finding]) -> None:
-    if findings:
-        raise Invalid(
-            "The certificate would break RFC 5280: " + "; ".join(finding.message for finding in findings),
-            violations=lint_violations(findings, change="the request or the template"),
-        )
 
 
 @contextmanager

@@ -1,10 +1,8 @@
 """Certificates of our own CAs: signed here, in one function, and installed as the next version."""
 
-from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import models, transaction
 from django.utils import timezone
 
@@ -25,7 +23,7 @@ from certificates.services.authorities.rules import (
 )
 from certificates.services.columns import columns_of
 from certificates.services.revocation import publish_crl
-from certificates.services.signing import signer_of, signer_of_key
+from certificates.services.signing import sign_and_verify, signer_of, signer_of_key
 from certificates.services.urls import distribution_urls_of
 from certificates.x509.inspect import serial_number_hex
 from certificates.x509.issuer import AuthorityPlan, DistributionUrls, Issuer
@@ -34,12 +32,9 @@ from certificates.x509.keys import (
     default_signature_algorithm,
     load_public_key,
 )
-from certificates.x509.lint import Finding, blocking, lint
-from certificates.x509.tbs import build_authority, draft, new_serial_number, sign
-from certificates.x509.verify import VerificationFailed, verify_authority
+from certificates.x509.lint import Finding
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
-from pki_portal.errors import Violation
 
 
 def issue_authority_certificate(
@@ -135,42 +130,20 @@ def certify(
 def sign_authority_certificate(
     *, plan: AuthorityPlan, issuer: AuthorityCertificate | None, public_key: PublicKey, signer: Signer
 ) -> tuple[x509.Certificate, tuple[Finding, ...]]:
-    """The one place where a CA's certificate is signed, ours or another's; ``issuer`` None for a root.
-
-    The to-be-signed bytes are fixed and linted before the CA's key sees them; what comes back is compared with them
-    byte for byte and with the plan value by value.
+    """Sign a CA's certificate, ours or another's; ``issuer`` None for a root.
 
     Raises:
         Invalid: the lint has a blocking finding, or a name cannot be encoded.
         VerificationFailed, Unavailable: the signer failed or answered something else.
     """
-    urls = distribution_urls_of(issuer) if issuer is not None else DistributionUrls()
-    above = Issuer(x509.load_der_x509_certificate(bytes(issuer.der))) if issuer is not None else None
-    serial_number = new_serial_number()
-    tbs = build_authority(plan=plan, issuer=above, serial_number=serial_number, public_key=public_key, urls=urls)
-    # The linter knows a root by its self-signature: a root is linted as it is, and thrown away if it has to be.
-    judged = draft(tbs) if issuer is not None else sign(tbs, signer)
-    findings = lint(judged.public_bytes(Encoding.DER))
-    refuse_any(_lint_violations(blocking(findings, own_urls=urls.all)))
-    certificate = sign(tbs, signer) if issuer is not None else judged
-    if certificate.tbs_certificate_bytes != judged.tbs_certificate_bytes:
-        raise VerificationFailed(["to-be-signed bytes"])
-    verify_authority(
-        certificate, plan=plan, issuer=above, serial_number=serial_number, public_key=public_key, urls=urls
+    return sign_and_verify(
+        plan=plan,
+        issuer=Issuer(x509.load_der_x509_certificate(bytes(issuer.der))) if issuer is not None else None,
+        signer=signer,
+        public_key=public_key,
+        urls=distribution_urls_of(issuer) if issuer is not None else DistributionUrls(),
+        change="the CA",
     )
-    return certificate, findings
-
-
-def _lint_violations(findings: Iterable[Finding]) -> Iterator[Violation]:
-    for finding in findings:
-        yield Violation(
-            field="certificate",
-            code=finding.code,
-            rule="lint PKIX",
-            asked=finding.node,
-            allowed="what RFC 5280 allows",
-            fix=f"Change the CA so that this no longer holds: {finding.message or finding.code}",
-        )
 
 
 def store_version(

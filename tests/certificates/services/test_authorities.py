@@ -22,7 +22,7 @@ from certificates.models import (
     CertificateRevocationList,
 )
 from certificates.models.authority import AuthorityStatus
-from certificates.services import authorities
+from certificates.services import authorities, signing
 from certificates.services.authorities import (
     AuthoritySubject,
     authority_csr,
@@ -36,7 +36,6 @@ from certificates.services.authorities import (
     renew_authority,
     sign_intermediate,
     update_authority,
-    versions,
 )
 from certificates.services.urls import authority_certificate_url, crl_url
 from certificates.x509.lint import Finding, Severity, lint
@@ -384,7 +383,7 @@ def test_same_name_in_another_project_is_fine() -> None:
 
 def test_blocking_lint_finding_stops_the_signature(monkeypatch: pytest.MonkeyPatch) -> None:
     finding = Finding(Severity.ERROR, "pkix.some_rule", "a MUST is broken", "certificate.tbsCertificate")
-    monkeypatch.setattr(versions, "lint", lambda _: (finding,))
+    monkeypatch.setattr(signing, "lint", lambda _: (finding,))
 
     with pytest.raises(Invalid) as refusal:
         make_authority(make_project())
@@ -397,7 +396,7 @@ def test_signer_that_signs_something_else_is_caught(monkeypatch: pytest.MonkeyPa
     project = make_project()
     root = make_authority(project, max_path_length=1)
     other = certificate_of(root)
-    monkeypatch.setattr(versions, "sign", lambda *_: other)
+    monkeypatch.setattr(signing, "sign", lambda *_: other)
 
     with pytest.raises(VerificationFailed):
         intermediate(project, root)

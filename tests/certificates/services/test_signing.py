@@ -1,5 +1,6 @@
 """CA keys: sealed at rest, bound to their row, refused when anything is wrong."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from certificates.checks import check_master_keys_are_there, check_master_keys_c
 from certificates.keystore.database import forget_keys
 from certificates.keystore.sealing import forget_keyring
 from certificates.models import AuthorityKey, CertificateAuthority
+from certificates.services import signing
 from certificates.services.authorities import AuthoritySubject, create_root
 from certificates.services.signing import (
     is_master_key_configured,
@@ -128,3 +130,19 @@ def test_check_names_a_missing_master_key_once_there_are_keys(no_master_key: Pat
     assert found.id == "certificates.E002"
     assert found.hint
     assert list(check_master_keys_can_be_read()) == []
+
+
+def test_one_module_signs_certificates() -> None:
+    """Whoever else imported the signing would have a road of his own past lint and verification."""
+    importing = re.compile(
+        r"^from certificates\.x509\.tbs import .*\b(sign|draft|build|build_authority)\b", re.MULTILINE
+    )
+    root = Path(signing.__file__).parents[2]
+
+    signing_modules = {
+        path.relative_to(root).as_posix()
+        for path in (root / "certificates").rglob("*.py")
+        if importing.search(path.read_text(encoding="utf-8"))
+    }
+
+    assert signing_modules == {"certificates/services/signing.py"}
