@@ -49,6 +49,17 @@ def test_secret_key_is_made_once_and_readable_by_its_owner_only(tmp_path: Path) 
     assert (tmp_path / "var").stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize("start", [["manage.py", "showmigrations", "audit"], ["-c", "import pki_portal.wsgi"]])
+def test_what_the_database_makes_is_readable_by_its_owner_only(tmp_path: Path, start: list[str]) -> None:
+    if start[0] == "-c":
+        start = ["-c", f"{start[1]}; from django.db import connection; connection.ensure_connection()"]
+    environment = {"PATH": os.environ["PATH"], "PKI_PORTAL_VAR": str(tmp_path)}
+    subprocess.run([sys.executable, *start], cwd=ROOT, env=environment, check=True, capture_output=True, umask=0o022)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes["db.sqlite3"] == 0o600
+    assert set(modes.values()) == {0o600}
+
+
 def test_secret_key_from_the_environment_is_kept_out_of_the_state_folder(tmp_path: Path) -> None:
     code = "from django.conf import settings; print(settings.SECRET_KEY)"
     done = python_with(code, PKI_PORTAL_VAR=str(tmp_path / "var"), SECRET_KEY="given")

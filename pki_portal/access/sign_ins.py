@@ -6,6 +6,7 @@ from typing import Any
 
 from allauth.account.signals import password_changed, password_set
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.db.models import Q
 from django.dispatch import receiver
 from django.http import HttpRequest
 
@@ -44,8 +45,8 @@ def record_failed_login(
 ) -> None:
     """Record whom someone wanted to be."""
     typed = str(credentials.get("username") or credentials.get("email") or "")
-    field = "username" if credentials.get("username") else "email"
-    user = User.objects.filter(**{field: typed}).first() if "\x00" not in typed else None
+    known = Q(username=typed) | Q(email__iexact=typed)
+    user = User.objects.filter(known).first() if typed and "\x00" not in typed else None
     record_refusal(
         Unauthenticated("The user name or the password is wrong."),
         event="login-user",

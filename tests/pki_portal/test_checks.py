@@ -15,6 +15,7 @@ def test_the_configuration_of_the_tests_is_good(settings: Settings, tmp_path: Pa
         *checks.check_site_url(),
         *checks.check_debug_stays_local(),
         *checks.check_allowed_hosts(),
+        *checks.check_proxy_in_front(),
         *checks.check_database_engine(),
     ]
     assert found == []
@@ -75,3 +76,19 @@ def test_any_host_name_is_an_error(settings: Settings) -> None:
     settings.ALLOWED_HOSTS = ["pki.example.com", "*"]
     (problem,) = checks.check_allowed_hosts()
     assert problem.id == "pki_portal.E005"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "", "192.0.2.1", "::"])  # noqa: S104 - compared, not bound
+def test_a_portal_that_others_reach_without_a_proxy_is_pointed_out(settings: Settings, host: str) -> None:
+    settings.HOST = host
+    (problem,) = checks.check_proxy_in_front()
+    assert problem.id == "pki_portal.W002"
+    assert "TRUSTED_PROXIES=1" in (problem.hint or "")
+    settings.TRUSTED_PROXIES = 1
+    assert list(checks.check_proxy_in_front()) == []
+
+
+def test_a_negative_number_of_proxies_is_an_error(settings: Settings) -> None:
+    settings.TRUSTED_PROXIES = -1
+    (problem,) = checks.check_proxy_in_front()
+    assert problem.id == "pki_portal.E007"

@@ -45,3 +45,9 @@ def test_the_id_is_taken_back_when_the_view_fails() -> None:
     with pytest.raises(ValueError, match=r"^$"):
         RequestIdMiddleware(view)(RequestFactory().get("/"))
     assert vars(make_record())["request_id"] == "-"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/api/status", "/api/v1/projects", "/api/v1/nothing-here"])
+def test_no_answer_of_the_api_is_kept_by_a_cache(client: Client, path: str) -> None:
+    assert "no-store" in client.get(path)["Cache-Control"]

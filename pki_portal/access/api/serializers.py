@@ -177,13 +177,10 @@ class IdentityMembershipSerializer(MembershipSerializer):
 
 
 class MemberUserSerializer(serializers.Serializer[Any]):
-    """The user inside a membership."""
+    """The user inside a membership: no name or e-mail address, for an admin could learn anyone's by adding them."""
 
     id = serializers.CharField(source="pk")
     username = serializers.CharField()
-    email = serializers.CharField()
-    firstName = serializers.CharField(source="first_name")
-    lastName = serializers.CharField(source="last_name")
 
 
 class UserMembershipSerializer(MembershipSerializer):

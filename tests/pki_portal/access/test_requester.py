@@ -1,7 +1,10 @@
+from uuid import uuid4
+
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.test import RequestFactory
+from pytest_django import Settings
 from rest_framework.request import Request
 
 from pki_portal.access.authentication import BearerAuthentication
@@ -55,9 +58,11 @@ def test_api_request_is_of_its_identity() -> None:
 
 
 def test_actor_says_the_same() -> None:
-    robot, _, _ = make_identity()
-    actor = requester_of_identity(robot, address="192.0.2.1", request_id="req-2").actor
-    assert (actor.kind, actor.id, actor.name) == ("identity", str(robot.pk), "robot")
+    identity_id = uuid4()
+    actor = requester_of_identity(
+        identity_id=identity_id, name="robot", can_create_projects=False, address="192.0.2.1", request_id="req-2"
+    ).actor
+    assert (actor.kind, actor.id, actor.name) == ("identity", str(identity_id), "robot")
     assert (actor.address, actor.request_id) == ("192.0.2.1", "req-2")
 
 
@@ -70,3 +75,22 @@ def test_address_is_the_peers_and_not_what_a_header_says() -> None:
     request = page_request(AnonymousUser(), REMOTE_ADDR="192.0.2.7", HTTP_X_FORWARDED_FOR="198.51.100.1")
     assert client_address_of(request) == "192.0.2.7"
     assert anonymous_actor(request).address == "192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    ("proxies", "header", "address"),
+    [
+        (1, "198.51.100.1", "198.51.100.1"),
+        (1, "203.0.113.9, 198.51.100.1", "198.51.100.1"),
+        (2, "203.0.113.9, 198.51.100.1,192.0.2.7", "198.51.100.1"),
+        (2, "198.51.100.1", "192.0.2.7"),
+        (1, "", "192.0.2.7"),
+        (1, "unknown", None),
+    ],
+)
+def test_address_behind_proxies_is_what_the_outermost_wrote(
+    settings: Settings, proxies: int, header: str, address: str | None
+) -> None:
+    settings.TRUSTED_PROXIES = proxies
+    request = page_request(AnonymousUser(), REMOTE_ADDR="192.0.2.7", HTTP_X_FORWARDED_FOR=header)
+    assert client_address_of(request) == address

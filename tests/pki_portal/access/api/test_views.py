@@ -360,3 +360,13 @@ def test_audit_log_is_refused_to_viewers_and_hidden_from_others() -> None:
     url = f"{PROJECTS}/{project.pk}/audit-logs"
     assert_error(client_of(project, role=Role.VIEWER).get(url), status=403, error="PermissionDenied")
     assert_error(client_of(make_project(), name="other").get(url), status=404, error="NotFound")
+
+
+def test_a_member_is_told_of_by_id_and_username_alone() -> None:
+    project = make_project()
+    client = client_of(project)
+    charlie = make_user("charlie")
+    added = post(client, f"{PROJECTS}/{project.pk}/memberships", {"username": "charlie", "role": "viewer"})
+    assert added.status_code == 200, added.json()
+    assert added.json()["membership"]["user"] == {"id": str(charlie.pk), "username": "charlie"}
+    assert "charlie@example.com" not in client.get(f"{PROJECTS}/{project.pk}/memberships").content.decode()
