@@ -76,7 +76,13 @@ def requester_for(member: User | MachineIdentity) -> Requester:
     """The requester that a request of this user or identity would have."""
     if isinstance(member, User):
         return requester_of_user(member, address=ADDRESS, request_id=REQUEST_ID)
-    return requester_of_identity(member, address=ADDRESS, request_id=REQUEST_ID)
+    return requester_of_identity(
+        identity_id=member.pk,
+        name=member.name,
+        can_create_projects=member.can_create_projects,
+        address=ADDRESS,
+        request_id=REQUEST_ID,
+    )
 
 
 def make_authority(

@@ -121,12 +121,6 @@ def algorithm_of(public_key: PublicKeyTypes) -> KeyAlgorithm | None:
     return KeyAlgorithm.ED25519 if isinstance(public_key, ed25519.Ed25519PublicKey) else None
 
 
-def key_name(public_key: PublicKeyTypes) -> str:
-    """Name of the key in the manner of KeyAlgorithm, also of sizes and curves not certified here (``RSA_8192``)."""
-    named = algorithm_of(public_key)
-    return named.value if named else describe(public_key).replace(" ", "_")
-
-
 def describe(public_key: PublicKeyTypes) -> str:
     """What the key is, for people (``RSA 1024``, ``EC secp256k1``)."""
     if isinstance(public_key, rsa.RSAPublicKey):

@@ -12,9 +12,8 @@ from rest_framework.request import Request
 from pki_portal.access.addresses import is_trusted
 from pki_portal.access.models import AccessToken
 from pki_portal.access.refusals import bounded_refusals
-from pki_portal.access.requester import Requester, client_address_of, request_id_of
+from pki_portal.access.requester import client_address_of, request_id_of, requester_of_identity
 from pki_portal.access.tokens import hash_of, is_access_token
-from pki_portal.audit.services import Actor
 from pki_portal.errors import Forbidden, TokenRejected, Unauthenticated
 
 _KEYWORD = "bearer"
@@ -68,25 +67,24 @@ class BearerAuthentication(BaseAuthentication):
         if token is None or token.revoked_at is not None or token.expires_at <= timezone.now():
             raise Unauthenticated(_UNKNOWN)
         address = client_address_of(request)
-        if not is_trusted(address, token.trusted_ips):
-            with bounded_refusals(
-                event="use-identity-access-token",
-                actor=Actor("identity", str(token.identity_id), token.identity_name, address, request_id_of(request)),
-                subject_type="identity",
-                subject_id=str(token.identity_id),
-            ):
-                raise Forbidden(f"The access token may not be used from {address}.")
-        if token.num_uses_limit:
-            _count_use(token)
-        request.requester = Requester(  # type: ignore[attr-defined]
-            kind="identity",
-            id=str(token.identity_id),
+        requester = requester_of_identity(
+            identity_id=token.identity_id,
             name=token.identity_name,
-            is_superuser=False,
             can_create_projects=token.can_create_projects,
             address=address,
             request_id=request_id_of(request),
         )
+        if not is_trusted(address, token.trusted_ips):
+            with bounded_refusals(
+                event="use-identity-access-token",
+                actor=requester.actor,
+                subject_type="identity",
+                subject_id=requester.id,
+            ):
+                raise Forbidden(f"The access token may not be used from {address}.")
+        if token.num_uses_limit:
+            _count_use(token)
+        request.requester = requester  # type: ignore[attr-defined]
         return IdentityPrincipal(pk=token.identity_id, name=token.identity_name), token
 
     def authenticate_header(self, request: Request) -> str:

@@ -38,12 +38,9 @@ class Action(StrEnum):
     CERTIFICATE_PROFILES_DELETE = "certificate-profiles:delete"
     CERTIFICATE_PROFILES_ISSUE_CERT = "certificate-profiles:issue-cert"
     CERTIFICATES_READ = "certificates:read"
-    CERTIFICATES_CREATE = "certificates:create"
     CERTIFICATES_EDIT = "certificates:edit"
     CERTIFICATES_REVOKE = "certificates:revoke"
-    CERTIFICATES_DELETE = "certificates:delete"
     CERTIFICATES_READ_PRIVATE_KEY = "certificates:read-private-key"
-    CERTIFICATES_IMPORT = "certificates:import"
     CERTIFICATE_REQUESTS_READ = "certificate-requests:read"
     AUDIT_LOG_READ = "audit-log:read"
 
@@ -68,7 +65,6 @@ ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
     Role.MEMBER: _READ_OBJECTS
     | {
         Action.CERTIFICATE_PROFILES_ISSUE_CERT,
-        Action.CERTIFICATES_CREATE,
         Action.CERTIFICATES_EDIT,
         Action.CERTIFICATES_REVOKE,
         Action.CERTIFICATES_READ_PRIVATE_KEY,

@@ -18,7 +18,7 @@ from tests.factories import SYSTEM, make_identity, make_project, make_user, requ
 
 pytestmark = pytest.mark.django_db
 
-ISSUING = {Action.CERTIFICATE_PROFILES_ISSUE_CERT, Action.CERTIFICATES_CREATE, Action.CERTIFICATES_REVOKE}
+ISSUING = {Action.CERTIFICATE_PROFILES_ISSUE_CERT, Action.CERTIFICATES_REVOKE}
 
 
 def test_every_role_has_its_actions() -> None:
@@ -54,7 +54,7 @@ def test_admin_is_let_through_by_one_query(django_assert_num_queries: DjangoAsse
 def test_member_is_refused_what_its_role_lacks() -> None:
     project = make_project()
     bob = requester_for(make_user("bob", project=project, role=Role.MEMBER))
-    require(requester=bob, action=Action.CERTIFICATES_CREATE, project_id=project.pk)
+    require(requester=bob, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=project.pk)
     with pytest.raises(PermissionDenied, match="member does not include edit on members"):
         require(requester=bob, action=Action.MEMBERS_EDIT, project_id=project.pk)
 
@@ -95,7 +95,7 @@ def test_robot_has_the_role_of_its_membership_and_not_of_a_user_with_the_same_nu
     robot, _, _ = make_identity(project, role=Role.VIEWER)
     requester = requester_for(robot)
     assert has_permission(requester=requester, action=Action.CERTIFICATES_READ, project_id=project.pk)
-    assert not has_permission(requester=requester, action=Action.CERTIFICATES_CREATE, project_id=project.pk)
+    assert not has_permission(requester=requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=project.pk)
 
 
 def test_system_and_administrator_may_everything() -> None:
