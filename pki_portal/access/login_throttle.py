@@ -82,11 +82,12 @@ def forget(*, client_id: str, address: str | None) -> None:
 
 def may_record(*, address: str | None, now: datetime) -> bool:
     """Count one refusal of nobody known; False while its address causes too many of them to keep each."""
+    key = _key("records", address)
+    known = LoginFailure.objects.filter(pk=key).first()
+    if known is not None and RECORDS.wait(known, now):
+        return False  # told by reading alone: what is dropped must not wait for the one writer of SQLite
     with transaction.atomic():
-        recorded = _locked(_key("records", address), now)
-        if RECORDS.wait(recorded, now):
-            return False
-        _add(recorded, RECORDS, now)
+        _add(_locked(key, now), RECORDS, now)
     return True
 
 
