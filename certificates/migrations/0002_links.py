@@ -273,6 +273,10 @@ class Migration(migrations.Migration):
                 name="crl_complete_or_not_yet_made",
             ),
         ),
+        migrations.AddIndex(
+            model_name="idempotencyrecord",
+            index=models.Index(fields=["created_at"], name="idempotency_oldest"),
+        ),
         migrations.AddConstraint(
             model_name="idempotencyrecord",
             constraint=models.UniqueConstraint(

@@ -153,6 +153,7 @@ class IdempotencyRecord(models.Model):
                 fields=("requester_kind", "requester_id", "key_digest"), name="idempotency_key_once_per_requester"
             ),
         )
+        indexes = (models.Index(fields=("created_at",), name="idempotency_oldest"),)
 
     def __str__(self) -> str:
         return f"idempotency record {self.id}"

@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import NameOID
 from django.utils import timezone
-from pytest_django.fixtures import SettingsWrapper
 
 from certificates.keystore.database import forget_keys
 from certificates.models import AuthorityKey, Certificate, CertificateAuthority, CertificateRequest, IdempotencyRecord
@@ -333,7 +332,7 @@ def test_each_claim_deletes_some_of_the_records_that_nobody_asks_for_again() -> 
 
 
 def test_a_clean_shape_is_linted_once_on_localhost_too(
-    project: Project, settings: SettingsWrapper, monkeypatch: pytest.MonkeyPatch
+    project: Project, settings: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SITE_URL = "http://localhost:8000"
     profile = make_issuing_profile(project)
