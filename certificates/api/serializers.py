@@ -338,7 +338,7 @@ class IssueCertificateSerializer(WireSerializer):
 
     def issuance_request(self, said: IssuanceRequest | None) -> IssuanceRequest:
         """What is asked, as the policy's value; ``said`` is what the CSR says, None without one."""
-        unknown = tuple(f"{pointer} (nothing reads a value of this name)" for pointer in self.ignored_keys)
+        unknown = tuple(self.ignored_keys)
         if said is not None:
             return self._beside_csr(said, unknown)
         asked = self._attributes

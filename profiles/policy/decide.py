@@ -31,7 +31,7 @@ def decide(
         issuer: None for a self-signed profile.
         now: aware UTC.
     """
-    findings = Findings(warnings=list(request.ignored))
+    findings = Findings(warnings=[f"{part} was ignored." for part in request.ignored])
     now = utc_second(now)
     key = request.applicant_key
 

@@ -70,7 +70,7 @@ class IssuanceRequest:
         ttl: wanted life; excludes ``not_before`` and ``not_after`` (aware UTC).
         applicant_key: given by a CSR; None means that the portal makes the key.
         csr: PEM of the CSR, to be kept with the request; holds no secret.
-        ignored: what the request carried and no rule reads, each a sentence part for the answer's warnings.
+        ignored: what the request carried and no rule reads, each a noun that the answer's warnings make a sentence of.
     """
 
     subject: tuple[AttributeValue, ...] = ()

@@ -511,5 +511,5 @@ def test_everything_wrong_is_told_at_once() -> None:
 
 
 def test_what_was_ignored_is_told_first() -> None:
-    decision = judge(rules_of(), make_request(ignored=("attributes.color is unknown",)), now=NOW)
-    assert decision.warnings[0] == "attributes.color is unknown"
+    decision = judge(rules_of(), make_request(ignored=("/attributes/color",)), now=NOW)
+    assert decision.warnings[0] == "/attributes/color was ignored."
