@@ -7,10 +7,15 @@ from profiles.policy.judges.alternative_names import judge_alternative_names
 from profiles.policy.judges.constraints import judge_basic_constraints
 from profiles.policy.judges.findings import Findings
 from profiles.policy.judges.lifetime import judge_issuer, judge_validity, utc_second
-from profiles.policy.judges.subject import judge_presence_of_names, judge_subject
+from profiles.policy.judges.subject import (
+    judge_amount_of_text,
+    judge_distance_from_issuer,
+    judge_presence_of_names,
+    judge_subject,
+)
 from profiles.policy.judges.usages import judge_extended_key_usages, judge_key_usages
 from profiles.policy.plan import JUDGED, Decision, IssuancePlan
-from profiles.policy.request import IssuanceRequest, IssuerFacts
+from profiles.policy.request import AttributeValue, GeneralName, IssuanceRequest, IssuerFacts
 from profiles.policy.rules import ProfileDefaults, TemplateRules
 
 
@@ -36,8 +41,12 @@ def decide(
     key = request.applicant_key
 
     judge_presence_of_names(findings, defaults=defaults, request=request)
-    subject = judge_subject(findings, rules=rules, defaults=defaults, request=request)
-    alternative_names = judge_alternative_names(findings, rules=rules, request=request)
+    subject: tuple[AttributeValue, ...] = ()
+    alternative_names: tuple[GeneralName, ...] = ()
+    if judge_amount_of_text(findings, request):
+        subject = judge_subject(findings, rules=rules, defaults=defaults, request=request)
+        judge_distance_from_issuer(findings, subject=subject, issuer=issuer)
+        alternative_names = judge_alternative_names(findings, rules=rules, request=request)
     constraints = judge_basic_constraints(
         findings, rule=rules.basic_constraints, asked=request.basic_constraints, issuer=issuer
     )
@@ -57,9 +66,9 @@ def decide(
     validity = judge_validity(findings, rules=rules, defaults=defaults, request=request, issuer=issuer, now=now)
     judge_issuer(findings, issuer=issuer, now=now)
 
-    warnings = tuple(findings.warnings)
-    if findings.violations or key_algorithm is None or signature_algorithm is None or validity is None:
-        return Decision(plan=None, violations=tuple(findings.violations), warnings=warnings)
+    violations, warnings = findings.told_violations(), findings.told_warnings()
+    if violations or key_algorithm is None or signature_algorithm is None or validity is None:
+        return Decision(plan=None, violations=violations, warnings=warnings)
     plan = IssuancePlan(
         subject=subject,
         subject_alternative_names=alternative_names,

@@ -15,6 +15,9 @@ class Code(StrEnum):
     INVALID_VALUE = "invalid_value"
     TYPE_NOT_SUPPORTED = "type_not_supported"
     TYPE_NOT_ALLOWED = "type_not_allowed"
+    TOO_MUCH_TEXT = "too_much_text"
+    SEVERAL_COMMON_NAMES = "several_common_names"
+    SUBJECT_IS_ISSUER = "subject_is_issuer"
     # A value against the lists of a rule
     VALUE_DENIED = "value_denied"
     VALUE_NOT_IN_LIST = "value_not_in_list"
@@ -57,6 +60,8 @@ class Code(StrEnum):
     ISSUER_NOT_ACTIVE = "issuer_not_active"
     ISSUER_EXPIRED = "issuer_expired"
     ISSUER_ALLOWS_NO_CA = "issuer_allows_no_ca"
+    # The answer itself
+    TOO_MANY_VIOLATIONS = "too_many_violations"
     # Rules themselves
     MALFORMED_RULE = "malformed_rule"
     EMPTY_RULE = "empty_rule"
@@ -67,6 +72,9 @@ class Code(StrEnum):
 VERDICTS: Mapping[str, str] = {
     Code.NAME_MISSING: "in a certificate that needs a name",
     Code.TOO_MANY_NAMES: "are too many",
+    Code.TOO_MUCH_TEXT: "is too much",
+    Code.SEVERAL_COMMON_NAMES: "is more than one",
+    Code.SUBJECT_IS_ISSUER: "is the name of the CA itself",
     Code.INVALID_VALUE: "is not valid",
     Code.TYPE_NOT_SUPPORTED: "cannot be allowed by any template",
     Code.TYPE_NOT_ALLOWED: "is not allowed by the template",
@@ -106,6 +114,7 @@ VERDICTS: Mapping[str, str] = {
     Code.ISSUER_NOT_ACTIVE: "is not active",
     Code.ISSUER_EXPIRED: "has expired",
     Code.ISSUER_ALLOWS_NO_CA: "may have no CA below it",
+    Code.TOO_MANY_VIOLATIONS: "is not told in full",
     Code.MALFORMED_RULE: "cannot be read",
     Code.EMPTY_RULE: "says nothing",
     Code.CONTRADICTORY_RULE: "is denied and allowed at once",

@@ -7,7 +7,7 @@ outside the standard library, whose own ``idna`` codec is of 2003.
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -30,17 +30,39 @@ _UPPER_BOUNDS: Final[Mapping[SubjectAttribute, int]] = {
 _UNWRITABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # They make a name read as another one.
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Default_Ignorable_Code_Point of Unicode, and the blank Braille pattern: they show as nothing.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 
 _LDH_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 # RFC 3986, appendix A, as far as characters go.
 _URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?://(?P<authority>[^/?#]*))?(?P<rest>.*)", re.DOTALL)
 _URI_REST = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*")
-_URI_USERINFO = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*")
 _URI_PORT = re.compile(r"[0-9]{1,5}")
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+# Some servers take an encoded separator for one, so that it ends a segment here too.
+_SEGMENT_END = re.compile(r"/|%2F|%5C")
+_DEFAULT_PORTS: Final[Mapping[str, int]] = {"ftp": 21, "http": 80, "https": 443, "ws": 80, "wss": 443}
 
-_LONGEST_RAW_NAME = 4_096
+_LONGEST_HOST = 253  # RFC 1035, 2.3.4: 255 octets on the wire
 _LONGEST_URI = 2_048
+# As written, looked at before anything is computed from it; a host may end with a dot.
+_LONGEST_RAW_NAMES: Final[Mapping[NameType, int]] = {
+    NameType.EMAIL: 64 + 1 + _LONGEST_HOST + 1,
+    NameType.DNS_NAME: _LONGEST_HOST + 1,
+    NameType.URI: _LONGEST_URI,
+    NameType.IP_ADDRESS: 100,
+}
+# RFC 4291, 2.5.5.1 (compatible), RFC 6052 and RFC 8215 (NAT64): the last 32 bits are an IPv4 address.
+_WITH_IPV4_AT_THE_END: Final = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96", "64:ff9b:1::/48")))
+# Decomposed, a character is a few; composed, it counts once.
+_RAW_PER_CHARACTER = 4
+# With "xn--" and one digit for each, more do not fit into 63 octets.
+_LONGEST_U_LABEL = 59
 
 
 class InvalidName(ValueError):
@@ -69,8 +91,13 @@ def normalise_attribute(attribute: AttributeValue) -> AttributeValue:
     kind = as_word(attribute.type, SubjectAttribute)
     if kind is None:
         raise InvalidName("no template can allow this attribute", "leave the attribute out")
-    text = _writable(attribute.value, kind.value)
     bound = _UPPER_BOUNDS[kind]
+    text = _writable(attribute.value, kind.value, max(_RAW_PER_CHARACTER * bound, 64))
+    if _INVISIBLE.search(text):
+        raise InvalidName(
+            "it has invisible characters, which make it read as another name",
+            f"remove zero-width and filler characters from the {kind}",
+        )
     if kind is SubjectAttribute.COUNTRY:
         if not re.fullmatch("[A-Za-z]{2}", text):
             raise InvalidName("a country is two letters", "use the ISO 3166 code of the country, for example US")
@@ -89,13 +116,24 @@ def normalise(name: GeneralName) -> GeneralName:
     kind = as_word(name.type, NameType)
     if kind is None:
         raise InvalidName("no template can allow this kind of name", "leave the name out")
-    return GeneralName(kind, _NORMAL_FORMS[kind](_writable(name.value, kind.value)))
+    return GeneralName(kind, _NORMAL_FORMS[kind](_writable(name.value, kind.value, _LONGEST_RAW_NAMES[kind])))
 
 
-def _writable(value: str, what: str) -> str:
-    if len(value) > _LONGEST_RAW_NAME:
-        raise InvalidName(f"it has {len(value)} characters", f"shorten the {what}")
-    text = unicodedata.normalize("NFC", value).strip()
+def same_subject(some: Iterable[AttributeValue], other: Iterable[AttributeValue]) -> bool:
+    """Whether two subjects are one name (RFC 5280, 7.1), whatever the order of their attributes."""
+    return _comparable(some) == _comparable(other)
+
+
+def _comparable(subject: Iterable[AttributeValue]) -> list[tuple[str, str]]:
+    return sorted((str(each.type), _folded(each.value, SubjectAttribute.COMMON_NAME).strip()) for each in subject)
+
+
+def _writable(value: str, what: str, longest: int) -> str:
+    text = value.strip()
+    # First of all: normalisation takes time that grows with the square of the length.
+    if len(text) > longest:
+        raise InvalidName(f"it has {len(text)} characters", f"shorten the {what}: at most {longest} characters")
+    text = unicodedata.normalize("NFC", text).strip()
     if not text:
         raise InvalidName("it is empty", f"give the {what} a value or leave it out")
     if any(unicodedata.category(character) in _UNWRITABLE or character in _BIDI_CONTROLS for character in text):
@@ -127,13 +165,13 @@ def _host(text: str) -> str:
 
 
 def _checked_length(name: str) -> str:
-    # RFC 1035, 2.3.4: 255 octets on the wire are 253 characters.
-    if len(name) > 253:
-        raise InvalidName(f"the name has {len(name)} characters", "use at most 253 characters")
+    if len(name) > _LONGEST_HOST:
+        raise InvalidName(f"the name has {len(name)} characters", f"use at most {_LONGEST_HOST} characters")
     return name
 
 
 def _mapped(text: str) -> str:
+    _checked_length(text.removesuffix("."))
     try:
         return idna.uts46_remap(text, std3_rules=False, transitional=False)
     except ValueError:
@@ -145,8 +183,6 @@ def _label(label: str) -> str:
         raise InvalidName("a wildcard must be the whole leftmost label", "write it as in *.example.com")
     if not label:
         raise InvalidName("a label is empty", "remove the extra dot")
-    if len(label) > 255:
-        raise InvalidName("a label is too long", "use at most 63 characters between two dots")
     if not label.isascii() or label.startswith("xn--"):
         label = _a_label(label)
     if not _LDH_LABEL.fullmatch(label):
@@ -160,6 +196,9 @@ def _label(label: str) -> str:
 
 
 def _a_label(label: str) -> str:
+    # Before the conversion, whose time grows with the square of the length.
+    if len(label) > (63 if label.isascii() else _LONGEST_U_LABEL):
+        raise InvalidName("a label is too long", "use at most 63 characters, encoded, between two dots")
     try:
         return idna.alabel(label).decode("ascii")
     except ValueError:
@@ -176,6 +215,7 @@ def _ip_address(text: str) -> str:
     return address.compressed
 
 
+@lru_cache(maxsize=2048)
 def _parsed_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return None if "%" in text else ipaddress.ip_address(text)
@@ -203,29 +243,46 @@ def _email(text: str) -> str:
 
 
 def _uri(text: str) -> str:
+    """RFC 3986, 6.2.2 and 6.2.3: one spelling for each URI, so that none passes by a rule that names another."""
     parts = _URI.fullmatch(text)
     if parts is None or not (parts["authority"] or parts["rest"]):
         raise InvalidName("it is not an absolute URI", "begin with a scheme, as in https://host.example.com/path")
     if not _URI_REST.fullmatch(parts["rest"]):
         raise InvalidName("it has characters that URIs do not have", "percent-encode all but plain ASCII (RFC 3986)")
-    uri = parts["scheme"].lower() + ":"
+    scheme, rest = parts["scheme"].lower(), _unescaped(parts["rest"])
+    if any(segment in {".", ".."} for segment in _SEGMENT_END.split(re.split("[?#]", rest)[0])):
+        raise InvalidName("its path has dot segments", "write the path without . and .., encoded or not")
+    uri = scheme + ":"
     if parts["authority"] is not None:
-        uri += "//" + _authority(parts["authority"])
-    uri += parts["rest"]
+        uri += "//" + _authority(scheme, parts["authority"])
+        rest = _rooted(scheme, rest)
+    uri += rest
     if len(uri) > _LONGEST_URI:
         raise InvalidName(f"it has {len(uri)} characters", f"use at most {_LONGEST_URI} characters")
     return uri
 
 
-def _authority(text: str) -> str:
+def _unescaped(text: str) -> str:
+    """RFC 3986, 6.2.2.1 and 6.2.2.2: unreserved characters as themselves, all other escapes in capitals."""
+    return _ESCAPE.sub(_unescaped_one, text)
+
+
+def _unescaped_one(escape: re.Match[str]) -> str:
+    character = chr(int(escape[0][1:], 16))
+    return character if character in _UNRESERVED else escape[0].upper()
+
+
+def _rooted(scheme: str, rest: str) -> str:
+    """An empty path as ``/`` where the scheme says that they are one; ``spiffe://domain`` is not ``spiffe://domain/``."""
+    return f"/{rest}" if scheme in _DEFAULT_PORTS and not rest.startswith("/") else rest
+
+
+def _authority(scheme: str, text: str) -> str:
     """RFC 5280, 4.2.1.6: with an authority, the host is a fully qualified domain name or an IP address."""
-    userinfo, at, location = text.rpartition("@")
-    if ":" in userinfo:
-        raise InvalidName("it holds a password, and certificates are public", "remove the password")
-    if not _URI_USERINFO.fullmatch(userinfo):
-        raise InvalidName("its user name has characters that URIs do not have", "percent-encode them (RFC 3986)")
-    host, port = _host_and_port(location)
-    return f"{userinfo}{at}{host}{port}"
+    if "@" in text:
+        raise InvalidName("it holds a user name or a password", "remove all from // up to the @ before the host")
+    host, port = _host_and_port(text)
+    return host if not port or int(port) == _DEFAULT_PORTS.get(scheme) else f"{host}:{int(port)}"
 
 
 def _host_and_port(location: str) -> tuple[str, str]:
@@ -236,15 +293,15 @@ def _host_and_port(location: str) -> tuple[str, str]:
         raise InvalidName("its port is not a number up to 65535", "correct the port or leave it out")
     address = _parsed_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
     if isinstance(address, ipaddress.IPv6Address):
-        return f"[{address.compressed}]", colon + port
+        return f"[{address.compressed}]", port
     if address is not None and not host.startswith("["):
-        return address.compressed, colon + port
+        return address.compressed, port
     if not host:
         raise InvalidName("it names no host", "put a host name after //")
     name = _host(host)
     if "." not in name:
         raise InvalidName("its host has no domain", f"use the full name of the host, for example {name}.example.com")
-    return name, colon + port
+    return name, port
 
 
 _NORMAL_FORMS = {
@@ -266,21 +323,19 @@ def matches(pattern: str, value: str, kind: NameType | SubjectAttribute) -> bool
     (``10.0.0.0/8``) matches its addresses. In a URI pattern a wildcard of the host stays in the host, so that
     ``https://*.example.com/*`` never lets ``https://evil.test/x.example.com/`` through. Linear in pattern and value.
     """
-    if kind is NameType.IP_ADDRESS:
-        network = _network(pattern)
-        if network is not None:
-            address = _parsed_address(value)
-            return address is not None and address in network
-    if not _pieces_match(_pieces(pattern, kind), _folded(value, kind)):
-        return False
-    return kind is not NameType.URI or _uri_parts_match(pattern, value)
+    return matches_any((pattern,), value, kind)
 
 
 def matches_any(patterns: tuple[str, ...], value: str, kind: NameType | SubjectAttribute) -> bool:
     """Whether the value matches one of the patterns: ``matches`` for many names under many patterns."""
-    if kind is NameType.IP_ADDRESS or kind is NameType.URI:
-        return any(matches(pattern, value, kind) for pattern in patterns)
+    if kind is NameType.IP_ADDRESS:
+        return any(_address_matches(pattern, value) for pattern in patterns)
     folded = _folded(value, kind)
+    if kind is NameType.URI:
+        parts = _uri_parts(value)
+        return any(
+            _pieces_match(_pieces(pattern, kind), folded) and _uri_parts_match(pattern, parts) for pattern in patterns
+        )
     return any(_pieces_match(pieces, folded) for pieces in _all_pieces(patterns, kind))
 
 
@@ -288,20 +343,82 @@ def denies(pattern: str, value: str, kind: NameType | SubjectAttribute) -> bool:
     """Whether a value in normal form fits a pattern that denies: as ``matches``, but without a way around.
 
     A wildcard name is denied where it would cover a denied name (``*.example.com`` for ``admin.example.com``), an
-    IPv4-mapped IPv6 address like the address in it, and a URI by its whole text.
+    IPv6 address that carries an IPv4 address like the address in it, a URI by its whole text, at every port, with and
+    without a final slash, and a common name also as the host name that programs read in it.
     """
-    if kind is NameType.IP_ADDRESS:
-        mapped = getattr(_parsed_address(value), "ipv4_mapped", None)
-        return matches(pattern, value, kind) or (mapped is not None and matches(pattern, mapped.compressed, kind))
-    pieces = _pieces(pattern, kind)
-    if _pieces_match(pieces, _folded(value, kind)):
-        return True
-    return kind is NameType.DNS_NAME and value.startswith("*.") and _match_some_label(pieces, value[1:])
+    match kind:
+        case NameType.IP_ADDRESS:
+            return any(_address_matches(pattern, form) for form in _address_forms(value))
+        case NameType.URI:
+            return any(_pieces_match(_pieces(pattern, kind), form) for form in _uri_forms(value))
+        case NameType.DNS_NAME:
+            return _denies_host(pattern, value)
+        case SubjectAttribute.COMMON_NAME:
+            host = _host_in(value)
+            if host is not None and _denies_host(pattern, host):
+                return True
+    return _pieces_match(_pieces(pattern, kind), _folded(value, kind))
+
+
+def _denies_host(pattern: str, host: str) -> bool:
+    pieces = _pieces(pattern, NameType.DNS_NAME)
+    return _pieces_match(pieces, host) or (host.startswith("*.") and _match_some_label(pieces, host[1:]))
+
+
+@lru_cache(maxsize=2048)
+def _host_in(text: str) -> str | None:
+    """The host name that a lenient program would find in a common name, in normal form; None where it is none.
+
+    Neither a scheme, a port, a path nor final dots keep programs from it. Some take a wildcard inside the first label
+    for one, so that such a label counts as a wildcard.
+    """
+    location = _folded(text, SubjectAttribute.COMMON_NAME).strip().rpartition("://")[2]
+    host = re.split(r"[/?#\\]", location)[0].rpartition("@")[2].partition(":")[0]
+    try:
+        host = (host if host.isascii() else _mapped(host)).rstrip(".")
+        first, dot, rest = host.partition(".")
+        return f"*.{_host(rest)}" if dot and "*" in first else _host(host)
+    except InvalidName:
+        return None
+
+
+@lru_cache(maxsize=2048)
+def _address_forms(value: str) -> tuple[str, ...]:
+    """The address, and each IPv4 address that it carries through an IPv6 network."""
+    address = _parsed_address(value)
+    if not isinstance(address, ipaddress.IPv6Address):
+        return (value,)
+    carried = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if any(address in network for network in _WITH_IPV4_AT_THE_END):
+        carried.append(ipaddress.IPv4Address(address.packed[12:]))
+    return (value, *(each.compressed for each in carried if each is not None))
+
+
+@lru_cache(maxsize=2048)
+def _uri_forms(value: str) -> tuple[str, ...]:
+    """The URI and its near spellings, which most servers take for the same: with or without port and final slash."""
+    scheme, authority, rest = _uri_parts(value)
+    if not scheme:
+        return (value,)
+    path = re.split("[?#]", rest)[0]
+    host = re.sub(r":[0-9]+\Z", "", authority)
+    default_port = _DEFAULT_PORTS.get(scheme.removesuffix("://"))
+    authorities = {authority, host, host if default_port is None else f"{host}:{default_port}"}
+    paths = {path, path.rstrip("/"), path.rstrip("/") + "/"}
+    return tuple(scheme + each + other + rest[len(path) :] for each in authorities for other in paths)
 
 
 def is_wildcard(pattern: str) -> bool:
     """Whether the pattern stands for more than one value."""
     return "*" in pattern
+
+
+def _address_matches(pattern: str, value: str) -> bool:
+    network = _network(pattern)
+    if network is None:
+        return _pieces_match(_pieces(pattern, NameType.IP_ADDRESS), value)
+    address = _parsed_address(value)
+    return address is not None and address in network
 
 
 @lru_cache(maxsize=4096)
@@ -330,8 +447,7 @@ def _pieces(pattern: str, kind: NameType | SubjectAttribute) -> tuple[str, ...]:
             local, at, host = pattern.rpartition("@")
             pattern = local.casefold() + at + _host_pattern(host)
         case NameType.URI:
-            scheme, authority, rest = _uri_parts(pattern)
-            pattern = scheme + _host_pattern(authority) + rest
+            pattern = "".join(_uri_pattern(pattern))
         case NameType.IP_ADDRESS:
             address = _parsed_address(pattern)
             pattern = pattern.lower() if address is None else address.compressed
@@ -340,7 +456,7 @@ def _pieces(pattern: str, kind: NameType | SubjectAttribute) -> tuple[str, ...]:
     return tuple(pattern.split("*"))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def _all_pieces(patterns: tuple[str, ...], kind: NameType | SubjectAttribute) -> tuple[tuple[str, ...], ...]:
     return tuple(_pieces(pattern, kind) for pattern in patterns)
 
@@ -350,7 +466,8 @@ def _folded(text: str, kind: NameType | SubjectAttribute) -> str:
     if isinstance(kind, SubjectAttribute):
         # caseIgnoreMatch, prepared as RFC 4518 does: NFKC, case folded, invisible characters dropped, white space one.
         compatible = unicodedata.normalize("NFKC", text).casefold()
-        visible = "".join(character for character in compatible if unicodedata.category(character) != "Cf")
+        visible = _INVISIBLE.sub("", compatible)
+        visible = "".join(character for character in visible if unicodedata.category(character) != "Cf")
         return re.sub(r"\s+", " ", visible)
     # Nobody tells mailboxes apart by case, and a denied one must not pass in capitals.
     return text.casefold() if kind is NameType.EMAIL else text
@@ -379,18 +496,36 @@ def _uri_parts(uri: str) -> tuple[str, str, str]:
     return scheme.lower() + separator, after[:cut], after[cut:]
 
 
-def _uri_parts_match(pattern: str, value: str) -> bool:
+@lru_cache(maxsize=4096)
+def _uri_pattern(pattern: str) -> tuple[str, str, str]:
+    """The parts of a URI pattern in the normal form of URIs, as far as wildcards leave one to be told."""
     scheme, authority, rest = _uri_parts(pattern.strip())
+    rest = _unescaped(rest)
     if not scheme:
-        return True
-    value_scheme, value_authority, value_rest = _uri_parts(value)
+        return "", "", rest
+    name = scheme.removesuffix("://")
+    if not authority.endswith("*"):
+        rest = _rooted(name, rest)
+    host, _, port = authority.rpartition(":")
+    if port.isdecimal() and port.isascii() and int(port[:6]) == _DEFAULT_PORTS.get(name):
+        authority = host
+    return scheme, _host_pattern(authority), rest
+
+
+@lru_cache(maxsize=4096)
+def _uri_part_pieces(pattern: str) -> tuple[tuple[str, ...], ...] | None:
+    """The pieces of scheme, authority and rest; None where the pattern has no authority."""
+    scheme, authority, rest = _uri_pattern(pattern)
+    if not scheme:
+        return None
     if not rest and authority.endswith("*"):
         rest = "*"
-    return (
-        _pieces_match(tuple(scheme.split("*")), value_scheme)
-        and _pieces_match(tuple(_host_pattern(authority).split("*")), value_authority)
-        and _pieces_match(tuple(rest.split("*")), value_rest)
-    )
+    return tuple(tuple(part.split("*")) for part in (scheme, authority, rest))
+
+
+def _uri_parts_match(pattern: str, parts: tuple[str, str, str]) -> bool:
+    pieces = _uri_part_pieces(pattern)
+    return pieces is None or all(_pieces_match(each, part) for each, part in zip(pieces, parts, strict=True))
 
 
 def _pieces_match(pieces: Sequence[str], text: str) -> bool:
@@ -410,11 +545,13 @@ def _pieces_match(pieces: Sequence[str], text: str) -> bool:
 
 
 def _match_some_label(pieces: Sequence[str], suffix: str) -> bool:
-    """Whether the pieces match some name made of one label and the suffix, which begins with a dot."""
-    for index, piece in enumerate(pieces):
-        head, dot, tail = piece.partition(".")
-        if dot:  # The label can only end here, at the first literal dot ...
-            return bool(index or head) and _pieces_match((dot + tail, *pieces[index + 1 :]), suffix)
-        if index + 1 < len(pieces) and _pieces_match(("", *pieces[index + 1 :]), suffix):
-            return True  # ... or inside the wildcard after this piece.
-    return False
+    """Whether the pieces match some name made of one label and the suffix, which begins with a dot.
+
+    The label is free, so that it holds all pieces before the first dot: the fewer are left, the easier they fit.
+    """
+    index = next((number for number, piece in enumerate(pieces) if "." in piece), len(pieces) - 1)
+    if index and _pieces_match(("", *pieces[index:]), suffix):
+        return True  # The label ends inside the wildcard before this piece ...
+    head, dot, tail = pieces[index].partition(".")
+    # ... or at its first dot.
+    return bool(dot and (index or head)) and _pieces_match((dot + tail, *pieces[index + 1 :]), suffix)

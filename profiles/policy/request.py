@@ -99,6 +99,7 @@ class IssuerFacts:
         not_before, not_after: of the CA's current certificate, aware UTC.
         path_length: of the CA's current certificate; None means no limit.
         is_active: false for a disabled CA and one without a certificate.
+        subject: of the CA's current certificate, in the order encoded; no certificate below it may bear this name.
     """
 
     name: str
@@ -108,3 +109,4 @@ class IssuerFacts:
     not_after: datetime
     path_length: int | None
     is_active: bool = True
+    subject: tuple[AttributeValue, ...] = ()

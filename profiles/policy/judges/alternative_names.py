@@ -110,7 +110,7 @@ def _judge_required(findings: Findings, rules: TemplateRules, granted: tuple[Gen
                 rule=f"{judged.place} required",
                 asked=f"{judged.label} {listed(values)}" if values else f"no {judged.label}",
                 allowed=listed([pattern]),
-                fix=patterns.way_in(judged, (pattern,)),
+                fix=patterns.way_in(findings, judged, (pattern,)),
             )
 
 

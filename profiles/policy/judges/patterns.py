@@ -62,7 +62,7 @@ def refuse_denied(findings: Findings, judged: Judged, value: str) -> bool:
             rule=f"{judged.place} denied",
             asked=judged.asked(value),
             allowed=f"not {listed(denying)}" + (f", but {listed(permitting)}" if permitting else ""),
-            fix=way_out(judged, permitting or ("*",), value),
+            fix=way_out(findings, judged, permitting or ("*",), value),
         )
     return bool(denying)
 
@@ -75,23 +75,26 @@ def refuse_mismatch(findings: Findings, judged: Judged, value: str, which: str, 
         rule=f"{judged.place} {which}",
         asked=judged.asked(value),
         allowed=listed(patterns),
-        fix=way_out(judged, patterns, value),
+        fix=way_out(findings, judged, patterns, value),
     )
 
 
-def way_out(judged: Judged, patterns: tuple[str, ...], value: str) -> str:
+def way_out(findings: Findings, judged: Judged, patterns: tuple[str, ...], value: str) -> str:
     """What would pass instead, as close to the value as can be told."""
-    passing = next(_passing(judged, patterns, value), None)
-    if passing is None:
-        return f"leave the {judged.label} out, or have the template changed"
+    example = ""
+    if findings.may_give_example():
+        passing = next(_passing(judged, patterns, value), None)
+        if passing is None:
+            return f"leave the {judged.label} out, or have the template changed"
+        example = f", for example {quoted(passing)}"
     if "*" in patterns:
-        return f"use another {judged.label}, for example {quoted(passing)}"
-    return f"use {a(judged.label)} that fits {listed(patterns)}, for example {quoted(passing)}"
+        return f"use another {judged.label}{example}"
+    return f"use {a(judged.label)} that fits {listed(patterns)}{example}"
 
 
-def way_in(judged: Judged, patterns: tuple[str, ...]) -> str:
+def way_in(findings: Findings, judged: Judged, patterns: tuple[str, ...]) -> str:
     """What to add where a required value is missing."""
-    passing = next(_passing(judged, patterns, ""), None)
+    passing = next(_passing(judged, patterns, ""), None) if findings.may_give_example() else None
     example = "" if passing is None else f", for example {quoted(passing)}"
     return f"add {a(judged.label)} that fits {listed(patterns)}{example}"
 

@@ -6,11 +6,13 @@ from profiles.policy import names
 from profiles.policy.errors import Code
 from profiles.policy.judges import patterns
 from profiles.policy.judges.findings import Findings
-from profiles.policy.request import AttributeValue, IssuanceRequest
+from profiles.policy.request import AttributeValue, IssuanceRequest, IssuerFacts
 from profiles.policy.rules import ProfileDefaults, TemplateRules, ValueRule
 from profiles.policy.vocabulary import SubjectAttribute, as_word
 from profiles.policy.wording import listed, quoted, shown
 
+# Long enough for 1,000 usual host names.
+MOST_OCTETS_OF_NAMES = 64 * 1024
 _FROM_PROFILE = " (the profile's default)"
 
 
@@ -31,8 +33,42 @@ def judge_subject(
         granted.append(normal)
         _judge_value(findings, rules.subject, normal, origin)
     _judge_presence(findings, rules.subject, [*request.subject, *filled], granted)
+    _judge_number_of_common_names(findings, granted)
     order = list(SubjectAttribute)
     return tuple(sorted(granted, key=lambda attribute: order.index(SubjectAttribute(attribute.type))))
+
+
+def judge_amount_of_text(findings: Findings, request: IssuanceRequest) -> bool:
+    """Whether the names are short enough to be judged: each costs time by its length, whatever comes of it."""
+    values = (*request.subject, *request.subject_alternative_names)
+    octets = sum(len(each.value.encode("utf-8", "surrogatepass")) for each in values)
+    if octets <= MOST_OCTETS_OF_NAMES:
+        return True
+    findings.refuse(
+        "subject_alternative_names" if request.subject_alternative_names else "subject",
+        Code.TOO_MUCH_TEXT,
+        rule="limit of all names together",
+        asked=f"{octets} octets of names",
+        allowed=f"at most {MOST_OCTETS_OF_NAMES} in one request",
+        fix="spread the names over several certificates, or ask for shorter ones",
+    )
+    return False
+
+
+def judge_distance_from_issuer(
+    findings: Findings, *, subject: tuple[AttributeValue, ...], issuer: IssuerFacts | None
+) -> None:
+    """Nobody else has the CA's name: what bears it would pass for the CA's own in paths and CRLs (RFC 5280, 6.1)."""
+    if issuer is None or not issuer.subject or not names.same_subject(subject, issuer.subject):
+        return
+    findings.refuse(
+        "subject",
+        Code.SUBJECT_IS_ISSUER,
+        rule=f"name of CA {shown(issuer.name)}",
+        asked=f"the subject {listed(f'{each.type}={each.value}' for each in subject)}",
+        allowed="any subject but that of the CA, whatever its case, spaces and order",
+        fix="use another common_name",
+    )
 
 
 def judge_presence_of_names(findings: Findings, *, defaults: ProfileDefaults, request: IssuanceRequest) -> None:
@@ -83,6 +119,20 @@ def _normal(findings: Findings, attribute: AttributeValue, origin: str) -> Attri
         return None
 
 
+def _judge_number_of_common_names(findings: Findings, granted: list[AttributeValue]) -> None:
+    """Programs differ in which of several they read, so that a second could hide behind the first."""
+    values = [each.value for each in granted if each.type == SubjectAttribute.COMMON_NAME]
+    if len(values) > 1:
+        findings.refuse(
+            "subject/common_name",
+            Code.SEVERAL_COMMON_NAMES,
+            rule="one common_name",
+            asked=f"common_name {listed(values)}",
+            allowed="one at most",
+            fix="keep one common_name, and ask for the others as subject alternative names",
+        )
+
+
 def _judge_value(
     findings: Findings, rules: Mapping[SubjectAttribute, ValueRule], attribute: AttributeValue, origin: str
 ) -> None:
@@ -127,7 +177,7 @@ def _judge_presence(
                 rule=f"{judged.place} required",
                 asked=f"no {kind}",
                 allowed=listed(rule.required),
-                fix=patterns.way_in(judged, rule.required),
+                fix=patterns.way_in(findings, judged, rule.required),
             )
         elif values and all(
             names.matches_any(rule.allowed, value, kind) and not names.matches_any(rule.required, value, kind)
@@ -139,7 +189,7 @@ def _judge_presence(
                 rule=f"{judged.place} required",
                 asked=f"{kind} {listed(values)}",
                 allowed=listed(rule.required),
-                fix=patterns.way_out(judged, rule.required, values[0]),
+                fix=patterns.way_out(findings, judged, rule.required, values[0]),
             )
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.policy.names import InvalidName, denies, is_network, matches, normalise, normalise_attribute
+from profiles.policy.names import InvalidName, denies, is_network, matches, normalise, normalise_attribute, same_subject
 from profiles.policy.request import AttributeValue, GeneralName
 from profiles.policy.vocabulary import NameType, SubjectAttribute
 
@@ -43,8 +43,14 @@ URI = NameType.URI
         (URI, "HTTPS://Example.COM/Path?q=1#f", "https://example.com/Path?q=1#f"),
         (URI, "https://bücher.example/a%20b", "https://xn--bcher-kva.example/a%20b"),
         (URI, "https://[2001:DB8:0::1]:8443/", "https://[2001:db8::1]:8443/"),
-        (URI, "https://10.0.0.1:443", "https://10.0.0.1:443"),
-        (URI, "ssh://git@host.example.com/repo", "ssh://git@host.example.com/repo"),
+        (URI, "https://10.0.0.1:443", "https://10.0.0.1/"),
+        (URI, "https://a.example.com?x", "https://a.example.com/?x"),
+        (URI, "wss://a.example.com:0443#x", "wss://a.example.com/#x"),
+        (URI, "http://a.example.com:0443/", "http://a.example.com:443/"),
+        (URI, "https://a.example.com/%7e%61/%c3%BC%2f", "https://a.example.com/~a/%C3%BC%2F"),
+        (URI, "spiffe://a.example.com", "spiffe://a.example.com"),
+        (URI, "https://a.example.com/a..b/.well-known/...?x=../", "https://a.example.com/a..b/.well-known/...?x=../"),
+        (URI, "ssh://host.example.com/repo", "ssh://host.example.com/repo"),
         (URI, "spiffe://cluster.example.org/ns/x", "spiffe://cluster.example.org/ns/x"),
         (URI, "urn:uuid:6e8bc430-9c3a-11d9-9669-0800200c9a66", "urn:uuid:6e8bc430-9c3a-11d9-9669-0800200c9a66"),
         (URI, "mailto:jane@example.com", "mailto:jane@example.com"),
@@ -80,8 +86,11 @@ def test_normal_form(kind: NameType, value: str, normal: str) -> None:
         (DNS, "a" * 64 + ".example.com", "64 characters"),
         (DNS, ".".join(["a" * 60] * 5), "304 characters"),
         (DNS, "a" * 5_000, "5000 characters"),
-        (DNS, "ü" * 300, "label is too long"),
-        (DNS, "\ufdfa" * 300, "label is too long|letters, digits"),
+        (DNS, "ü" * 300, "300 characters"),
+        (DNS, "ü" * 60 + ".example", "label is too long"),
+        (DNS, "xn--" + "a" * 60, "label is too long"),
+        (DNS, "\ufdfa" * 200, "label is too long|letters, digits"),
+        (DNS, "a" * 255, "255 characters"),
         (DNS, "ü" * 63, "internationalised|characters"),
         (DNS, "xn--\u00fc", "internationalised"),
         (DNS, "xn--zz--", "internationalised"),
@@ -128,6 +137,15 @@ def test_normal_form(kind: NameType, value: str, normal: str) -> None:
         (URI, "https://example.com/<x>", "percent-encode"),
         (URI, "https://user:secret@example.com/", "password"),
         (URI, "https://us er@example.com/", "user name"),
+        (URI, "ssh://git@host.example.com/repo", "user name"),
+        (URI, "https://@host.example.com/", "user name"),
+        (URI, "https://example.com/../x", "dot segments"),
+        (URI, "https://example.com/a/.", "dot segments"),
+        (URI, "spiffe://example.org/ns/web/%2e%2E/db", "dot segments"),
+        (URI, "spiffe://example.org/ns/web/.%2e%2fdb", "dot segments"),
+        (URI, "spiffe://example.org/ns/web/..%5Cdb", "dot segments"),
+        (URI, "urn:a/../b", "dot segments"),
+        (EMAIL, "a" * 321, "321 characters"),
         (URI, "https://example.com:port/", "port"),
         (URI, "https://example.com:99999/", "port"),
         (URI, "https://example.com:/", "port"),
@@ -300,6 +318,78 @@ def test_wildcard_in_the_host_of_a_uri_pattern_stays_in_the_host() -> None:
     pattern, elsewhere = "https://*.example.com/*", "https://evil.test/x.example.com/"
     assert not matches(pattern, elsewhere, URI)
     assert denies(pattern, elsewhere, URI)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "asked"),
+    [
+        ("https://admin.example.com/*", "https://admin.example.com"),
+        ("https://admin.example.com/*", "https://admin.example.com?x"),
+        ("https://admin.example.com/*", "https://admin.example.com#x"),
+        ("https://admin.example.com/*", "https://ADMIN.example.com.:443/"),
+        ("https://admin.example.com/*", "https://admin.example.com:8443/x"),
+        ("https://admin.example.com:443/*", "https://admin.example.com/x"),
+        ("https://admin.example.com:*/*", "https://admin.example.com:443/x"),
+        ("https://admin.example.com", "https://admin.example.com/"),
+        ("https://a.example.com/admin", "https://a.example.com/admin/"),
+        ("https://a.example.com/admin/*", "https://a.example.com/%61dmin"),
+        ("https://a.example.com/%61dmin", "https://a.example.com/admin"),
+        ("spiffe://a.example.com/*", "spiffe://a.example.com"),
+        ("spiffe://a.example.com/*", "spiffe://a.example.com?x"),
+    ],
+)
+def test_denied_uri_has_no_way_around_by_spelling(pattern: str, asked: str) -> None:
+    assert denies(pattern, normalise(GeneralName(URI, asked)).value, URI)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "asked"),
+    [
+        ("https://a.example.com", "https://a.example.com/"),
+        ("https://a.example.com:443/*", "https://a.example.com"),
+        ("https://a.example.com/%7ejane/*", "https://a.example.com/~jane/x"),
+    ],
+)
+def test_pattern_of_a_uri_has_the_normal_form_of_uris(pattern: str, asked: str) -> None:
+    assert matches(pattern, normalise(GeneralName(URI, asked)).value, URI)
+
+
+def test_other_ports_and_paths_are_not_allowed_by_near_spelling() -> None:
+    assert not matches("https://a.example.com/*", "https://a.example.com:8443/x", URI)
+    assert not matches("https://a.example.com/x", "https://a.example.com/x/", URI)
+    assert not matches("spiffe://a.example.com/*", "spiffe://a.example.com", URI)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "::10.1.2.3",
+        "::ffff:10.1.2.3",
+        "64:ff9b::10.1.2.3",
+        "64:ff9b:1::10.1.2.3",
+        "2002:0a01:0203::1",
+        "2001:0:0a01:0203::1",
+    ],
+)
+def test_tunnelled_address_is_denied_like_the_address_in_it(asked: str) -> None:
+    for pattern in ("10.0.0.0/8", "10.*", "10.1.2.3"):
+        assert denies(pattern, normalise(GeneralName(IP, asked)).value, IP)
+        assert not matches(pattern, normalise(GeneralName(IP, asked)).value, IP)
+    assert not denies("11.0.0.0/8", normalise(GeneralName(IP, asked)).value, IP)
+
+
+def test_subjects_are_one_name_whatever_case_order_and_spaces() -> None:
+    some = (AttributeValue(CN, "Acme  Root"), AttributeValue(SubjectAttribute.COUNTRY, "CH"))
+    assert same_subject(some, (AttributeValue("country", "ch"), AttributeValue("common_name", " ACME root")))
+    assert not same_subject(some, some[:1])
+    assert not same_subject(some, (*some, *some))
+
+
+def test_many_wildcards_cost_no_time_where_a_wildcard_name_is_asked() -> None:
+    started = time.process_time()
+    for number in range(1_000):
+        assert not denies("a*" * 240 + "b", f"*.a{number}", DNS)
+    assert time.process_time() - started < 1
 
 
 def test_mapped_address_is_denied_like_the_address_in_it_but_not_allowed_like_it() -> None:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from profiles.policy.errors import sentence
@@ -6,6 +8,7 @@ from profiles.policy.rules import ProfileDefaults, TemplateRules
 from profiles.policy.vocabulary import SubjectAttribute
 from tests.profiles.policy.samples import (
     ANYTHING,
+    RSA_CA,
     dns,
     found,
     granted,
@@ -85,7 +88,7 @@ def test_country_is_two_letters() -> None:
     assert sentence(violation) == 'country "Switzerland" is not valid: a country is two letters'
 
 
-@pytest.mark.parametrize("value", ["Evil Corp", "EVIL  corp", "Evil\u200b Corp", "\uff25vil Corp"])
+@pytest.mark.parametrize("value", ["Evil Corp", "EVIL  corp", "\uff25vil Corp"])
 def test_denied_value_has_no_way_around_by_spelling(value: str) -> None:
     rules = rules_of(subject=[{"type": "organization", "denied": ["evil corp"]}])
     assert found(refused(rules, make_request(subject=subject(organization=value)))) == [
@@ -118,8 +121,84 @@ def test_allowed_value_alone_does_not_meet_what_is_required() -> None:
 
 
 def test_allowed_value_beside_a_required_one_is_granted() -> None:
-    asked = subject(common_name="a.dev.test") + subject(common_name="a.prod.test")
-    assert granted(rules_of(subject=REQUIRED_AND_ALLOWED), make_request(subject=asked)).subject == asked
+    rules = rules_of(subject=[{**REQUIRED_AND_ALLOWED[0], "type": "organization"}])
+    asked = subject(organization="a.dev.test") + subject(organization="a.prod.test")
+    assert granted(rules, make_request(subject=asked)).subject == asked
+
+
+def test_second_common_name_is_refused_for_some_programs_read_the_last() -> None:
+    asked = subject(common_name="a.test") + subject(common_name="b.test")
+    violation = only(refused(rules_of(), make_request(subject=asked)))
+    assert found([violation]) == [("subject/common_name", "several_common_names")]
+    assert violation.asked == "common_name a.test, b.test"
+
+
+@pytest.mark.parametrize(
+    "value", ["Evil\u200b Corp", "Evil Corp\u3164", "\u2800Evil Corp", "Ev\u00adil Corp", "E\ufe0fvil"]
+)
+def test_invisible_characters_have_no_business_in_a_subject(value: str) -> None:
+    violation = only(refused(rules_of(), make_request(subject=subject(organization=value))))
+    assert found([violation]) == [("subject/organization", "invalid_value")]
+    assert "invisible" in violation.allowed
+    assert violation.fix == "remove zero-width and filler characters from the organization"
+
+
+ISSUER = dataclasses.replace(RSA_CA, subject=subject(country="CH", organization="Acme", common_name="Acme Root"))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        subject(country="CH", organization="Acme", common_name="Acme Root"),
+        subject(common_name=" acme  ROOT ", organization="ACME", country="ch"),
+        subject(common_name="\uff21cme\u00a0Root", organization="acme", country="CH"),
+    ],
+)
+def test_the_name_of_the_issuing_ca_is_nobody_elses(asked: tuple[AttributeValue, ...]) -> None:
+    violation = only(refused(rules_of(), make_request(subject=asked), issuer=ISSUER))
+    assert found([violation]) == [("subject", "subject_is_issuer")]
+
+
+def test_part_of_the_name_of_the_issuing_ca_is_free_and_so_is_any_name_beside_an_unknown_one() -> None:
+    assert granted(rules_of(), make_request(subject=ISSUER.subject[1:]), issuer=ISSUER)
+    assert granted(rules_of(), make_request(subject=ISSUER.subject), issuer=RSA_CA)
+    names_only = make_request(subject=(), subject_alternative_names=dns("a.test"))
+    assert granted(rules_of(), names_only, issuer=RSA_CA)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "admin.example.com",
+        "ADMIN.example.com.",
+        "admin.example.com..",
+        "*.example.com",
+        "*.EXAMPLE.com.",
+        "ad*.example.com",
+        "admin\u3002example.com",
+        "admin.example.com/",
+        "admin.example.com:443",
+        "https://admin.example.com",
+        "x@admin.example.com",
+    ],
+)
+def test_denied_host_as_a_common_name_has_no_way_around(value: str) -> None:
+    rules = rules_of(subject=[{"type": "common_name", "allowed": ["*"], "denied": ["admin.example.com"]}])
+    violation = only(refused(rules, make_request(subject=subject(common_name=value))))
+    assert found([violation]) == [("subject/common_name", "value_denied")]
+
+
+@pytest.mark.parametrize("value", ["admin.example.org", "*.example.org", "xadmin.example.com", "Jane Admin", "*", "a*"])
+def test_common_name_beside_a_denied_host_is_granted(value: str) -> None:
+    rules = rules_of(subject=[{"type": "common_name", "allowed": ["*"], "denied": ["admin.example.com"]}])
+    assert granted(rules, make_request(subject=subject(common_name=value)))
+
+
+def test_denied_international_host_is_denied_as_a_common_name_in_either_form() -> None:
+    rules = rules_of(subject=[{"type": "common_name", "allowed": ["*"], "denied": ["bücher.example"]}])
+    for value in ("xn--bcher-kva.example", "BÜCHER.example", "bücher.example."):
+        violation = only(refused(rules, make_request(subject=subject(common_name=value))))
+        assert violation.code == "value_denied"
 
 
 def test_value_that_is_neither_is_refused_once() -> None:
