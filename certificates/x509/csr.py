@@ -47,6 +47,9 @@ _OID_NAMES: Final = {
     if isinstance(value, x509.ObjectIdentifier)
 }
 
+# The attribute that carries the extensions: PKCS #9 (RFC 2985, 5.4.2), and Microsoft's own for the same.
+_EXTENSION_REQUESTS: Final = frozenset({"1.2.840.113549.1.9.14", "1.3.6.1.4.1.311.2.1.14"})
+
 Read = TypeVar("Read")
 
 
@@ -73,6 +76,7 @@ def read_csr(text_or_bytes: str | bytes) -> IssuanceRequest:
     violations: list[Violation] = []
     key = _applicant_key(csr, violations)
     subject = _attempt(lambda: read_subject(csr.subject), violations, "the subject")
+    violations.extend(_several_extension_requests(csr))
     contents = _attempt(lambda: _read_extensions(csr), violations, "the requested extensions")
     ignored = _attempt(lambda: tuple(_ignored_attributes(csr)), violations, "the attributes")
     if key is None or subject is None or contents is None or ignored is None or violations:
@@ -294,10 +298,24 @@ def _read_extensions(csr: x509.CertificateSigningRequest) -> _Contents:
     return _Contents(names, key_usages, extended_key_usages, basic_constraints, tuple(ignored))
 
 
+def _several_extension_requests(csr: x509.CertificateSigningRequest) -> Iterator[Violation]:
+    """The library reads the first alone, and what the second asks for would be dropped without a word."""
+    try:
+        requests = sum(attribute.oid.dotted_string in _EXTENSION_REQUESTS for attribute in csr.attributes)
+    except ValueError:
+        return  # Attributes that cannot be read are refused as such.
+    if requests > 1:
+        yield _violation(
+            "several_extension_requests",
+            f"The CSR has {requests} extensionRequest attributes",
+            "Ask for all extensions in one extensionRequest.",
+        )
+
+
 def _ignored_attributes(csr: x509.CertificateSigningRequest) -> Iterator[str]:
     """Attributes that say nothing about the certificate; their values (a challenge password) are not repeated."""
     for attribute in csr.attributes:
-        if attribute.oid.dotted_string != "1.2.840.113549.1.9.14":  # extensionRequest, read already
+        if attribute.oid.dotted_string not in _EXTENSION_REQUESTS:  # read already
             yield f"the CSR's attribute {_oid_name(attribute.oid)}"
 
 
@@ -331,12 +349,35 @@ def _applicant_key(csr: x509.CertificateSigningRequest, violations: list[Violati
     algorithm = algorithm_of(public_key)
     if (reason := _signature_reason(csr)) is not None and (algorithm is not None or not _cannot_sign(public_key)):
         violations.append(reason)
+    certified = public_key_info(public_key)
+    if algorithm is not None:
+        violations.extend(_other_algorithm_identifier(_subject_public_key_info(csr.tbs_certrequest_bytes), certified))
     return ApplicantKey(
-        subject_public_key_info=public_key_info(public_key),
+        subject_public_key_info=certified,
         algorithm=algorithm,
         description=describe(public_key),
         weaknesses=weaknesses(public_key),
     )
+
+
+def _other_algorithm_identifier(sent: bytes, certified: bytes) -> Iterator[Violation]:
+    """A key bound to one scheme (RSASSA-PSS: RFC 4055, 1.2) would be certified for any: the binding would be lost."""
+    if _algorithm_identifier(sent) != _algorithm_identifier(certified):
+        yield _violation(
+            "restricted_key",
+            "The CSR's key is bound to a scheme or to parameters, as RSASSA-PSS keys are, that would be lost",
+            "Make a plain key, and a CSR with it: openssl genpkey -algorithm RSA, or EC with a named curve.",
+        )
+
+
+def _algorithm_identifier(subject_public_key_info: bytes) -> bytes:
+    """DER of the AlgorithmIdentifier, the first element (RFC 5280, 4.1)."""
+    position = _header_size(subject_public_key_info)
+    return subject_public_key_info[position : position + _element_size(subject_public_key_info[position:])]
+
+
+def _header_size(der: bytes) -> int:
+    return 2 + (der[1] & 0x7F if der[1] >= 0x80 else 0)
 
 
 def _cannot_sign(public_key: PublicKeyTypes) -> bool:
@@ -363,7 +404,7 @@ def _signature_reason(csr: x509.CertificateSigningRequest) -> Violation | None:
 
 def _subject_public_key_info(request_info: bytes) -> bytes:
     """SubjectPublicKeyInfo out of a CertificationRequestInfo that the library has parsed: after version and subject."""
-    position = 2 + (request_info[1] & 0x7F if request_info[1] >= 0x80 else 0)
+    position = _header_size(request_info)
     for _ in range(2):
         position += _element_size(request_info[position:])
     return request_info[position : position + _element_size(request_info[position:])]

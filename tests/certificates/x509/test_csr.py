@@ -4,7 +4,8 @@ import cryptography_vectors
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -320,3 +321,58 @@ def test_no_damage_to_a_csr_lets_anything_but_a_refusal_out(
         damaged[int(position * len(damaged))] = octet
     survives(bytes(damaged))
     survives(bytes(damaged[: int(kept * len(damaged))]))
+
+
+def _der(tag: int, *contents: bytes) -> bytes:
+    content = b"".join(contents)
+    size = len(content)
+    return bytes([tag]) + (bytes([size]) if size < 128 else b"\x82" + size.to_bytes(2)) + content
+
+
+def _oid(dotted: str) -> bytes:
+    first, second, *rest = map(int, dotted.split("."))
+    octets = bytearray()
+    for arc in (first * 40 + second, *rest):
+        groups = [arc >> shift & 0x7F for shift in range(28, -1, -7)]
+        while len(groups) > 1 and groups[0] == 0:
+            groups.pop(0)
+        octets += bytes([*(group | 0x80 for group in groups[:-1]), groups[-1]])
+    return _der(0x06, bytes(octets))
+
+
+def _extension_request(oid: str, host: bytes) -> bytes:
+    names = _der(0x30, _der(0x82, host))
+    extension = _der(0x30, _oid("2.5.29.17"), _der(0x04, names))
+    return _der(0x30, _oid(oid), _der(0x31, _der(0x30, extension)))
+
+
+def _rsa_csr(*attributes: bytes, key_oid: str = "1.2.840.113549.1.1.1", parameters: bytes = b"\x05\x00") -> bytes:
+    private = key(KeyAlgorithm.RSA_2048)
+    assert isinstance(private, rsa.RSAPrivateKey)
+    bits = private.public_key().public_bytes(Encoding.DER, PublicFormat.PKCS1)
+    public = _der(0x30, _der(0x30, _oid(key_oid), parameters), _der(0x03, b"\0", bits))
+    name = _der(0x30, _der(0x31, _der(0x30, _oid("2.5.4.3"), _der(0x0C, b"a.test"))))
+    info = _der(0x30, b"\x02\x01\x00", name, public, _der(0xA0, *attributes))
+    signature = private.sign(info, padding.PKCS1v15(), hashes.SHA256())
+    return _der(0x30, info, _der(0x30, _oid("1.2.840.113549.1.1.11"), b"\x05\x00"), _der(0x03, b"\0", signature))
+
+
+PKCS_9, MICROSOFT = "1.2.840.113549.1.9.14", "1.3.6.1.4.1.311.2.1.14"
+
+
+@pytest.mark.parametrize("oid", [PKCS_9, MICROSOFT])
+def test_extensions_are_read_from_either_attribute_and_not_told_as_ignored(oid: str) -> None:
+    request = read_csr(_rsa_csr(_extension_request(oid, b"a.test")))
+    assert request.subject_alternative_names == (GeneralName(NameType.DNS_NAME, "a.test"),)
+    assert request.ignored == ()
+
+
+@pytest.mark.parametrize("oids", [(PKCS_9, PKCS_9), (PKCS_9, MICROSOFT), (MICROSOFT, MICROSOFT)])
+def test_a_second_request_for_extensions_is_refused_and_not_dropped(oids: tuple[str, str]) -> None:
+    error = refusal(_rsa_csr(_extension_request(oids[0], b"a.test"), _extension_request(oids[1], b"b.test")))
+    assert codes(error) == ["several_extension_requests"]
+
+
+def test_a_key_for_rsassa_pss_alone_is_not_certified_as_a_plain_one() -> None:
+    assert read_csr(_rsa_csr()).applicant_key is not None
+    assert codes(refusal(_rsa_csr(key_oid="1.2.840.113549.1.1.10", parameters=b""))) == ["restricted_key"]
