@@ -8,6 +8,7 @@ it is not flushed to disk either.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,4 +45,6 @@ def main(command: list[str]) -> int:
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
+    # Ended from outside, it still stops the command and the server.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main(sys.argv[1:]))
