@@ -3,6 +3,7 @@
 from django.urls import path
 
 from certificates.api import authority_views as views
+from certificates.api import published_views
 
 _AUTHORITIES = "api/v1/cert-manager/ca"
 _INTERNAL = f"{_AUTHORITIES}/internal"
@@ -35,11 +36,11 @@ urlpatterns = [
     path(f"{_AUTHORITY}/crls", views.AuthorityCrlsView.as_view(), name="api-authority-crls"),
     path(
         f"{_AUTHORITY}/certificates/<str:certificate_id>/der",
-        views.PublishedAuthorityCertificateView.as_view(),
+        published_views.PublishedAuthorityCertificateView.as_view(),
         name="published-authority-certificate",
     ),
-    path(_CRL, views.PublishedCrlOldView.as_view(), name="published-crl-old"),
-    path(f"{_CRL}/der", views.PublishedCrlView.as_view(), name="published-crl"),
+    path(_CRL, published_views.PublishedCrlOldView.as_view(), name="published-crl-old"),
+    path(f"{_CRL}/der", published_views.PublishedCrlView.as_view(), name="published-crl"),
     path(
         "api/v1/projects/<str:project_id>/cas", views.ProjectAuthoritiesView.as_view(), name="api-project-authorities"
     ),

@@ -11,6 +11,11 @@ PROFILE_ID = OpenApiParameter("profile_id", OpenApiTypes.UUID, OpenApiParameter.
 REQUEST_ID = OpenApiParameter(
     "request_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of the certificate request."
 )
+CA_ID = OpenApiParameter("ca_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of the CA.")
+CA_CERT_ID = OpenApiParameter(
+    "certificate_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of one version of its certificate."
+)
+CRL_ID = OpenApiParameter("crl_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of the CRL.")
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
