@@ -27,6 +27,7 @@ from rest_framework.response import Response
 from pki_portal.access.refusals import record_at_the_door
 from pki_portal.errors import Malformed, PermissionDenied, PortalError, Unauthenticated, Unavailable, Violation
 from pki_portal.rest import pointer_token
+from pki_portal.rest.values import IssueCode
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ _HTTP_REFUSALS = (exceptions.MethodNotAllowed, exceptions.UnsupportedMediaType, 
 _RETRY_AFTER_DATABASE = 5
 # A body of a megabyte can hold a hundred thousand faults; nobody reads more than these.
 _ISSUES_LIMIT = 200
+_MESSAGE_LIMIT = 2000
 
 # Where the first part of a violation's field stands in the body of an issue request; anything else is its own camelCase
 # path.
@@ -253,7 +255,7 @@ def issues_of(detail: object, path: tuple[str | int, ...] = ()) -> Iterator[dict
 
 
 def _issue_of_detail(detail: ErrorDetail, path: tuple[str | int, ...]) -> dict[str, Any]:
-    text = str(detail)
+    text = str(detail)[:_MESSAGE_LIMIT]  # some of the framework's repeat the value
     code = str(detail.code)
     where = {"path": list(path), "message": text}
     if code == "required":
@@ -285,6 +287,8 @@ def _issue_of_detail(detail: ErrorDetail, path: tuple[str | int, ...]) -> dict[s
         return {"received": found[-1][2] if found else "", "code": "invalid_enum_value", "options": options} | where
     if code == "invalid_uuid":
         return {"validation": "uuid", "code": "invalid_string"} | where
+    if isinstance(detail.code, IssueCode):
+        return {"code": "custom", "params": {"asked": detail.code.asked, "allowed": detail.code.allowed}} | where
     return {"code": "custom"} | where
 
 
@@ -309,15 +313,47 @@ def _custom_issue(message: str, path: Sequence[str | int] = ()) -> dict[str, Any
 
 
 def _detail_of_issue(issue: dict[str, Any]) -> dict[str, str]:
-    allowed = issue.get("options") or issue.get("expected") or issue.get("maximum") or issue.get("minimum") or ""
+    asked, allowed, fix = _told_of(issue)
     return {
         "pointer": "".join(f"/{pointer_token(str(part))}" for part in issue["path"]),
         "code": str(issue["code"]),
         "rule": "the form of the request",
-        "asked": str(issue.get("received", "")),
-        "allowed": ", ".join(allowed) if isinstance(allowed, list) else str(allowed),
-        "fix": str(issue["message"]),
+        "asked": asked,
+        "allowed": allowed,
+        "fix": fix,
     }
+
+
+def _told_of(issue: dict[str, Any]) -> tuple[str, str, str]:
+    """What was asked, what is allowed and what would pass; never the value of a field, but for names and times."""
+    message = str(issue["message"])
+    match issue["code"]:
+        case "invalid_type" if issue["received"] == "undefined":
+            return "nothing", "a value", "Send a value: this field is required."
+        case "invalid_type" if issue["received"] == "null":
+            return "null", "a value", "Send a value instead of null."
+        case "invalid_type":
+            allowed = _with_article(str(issue["expected"]))
+            return _with_article(str(issue["received"])), allowed, f"Send {allowed}."
+        case "too_big" | "too_small" as code:
+            relation, beyond, bound = ("at most", "more than", "maximum") if code == "too_big" else (
+                "at least", "less than", "minimum")  # fmt: skip
+            measure = f"{issue[bound]}{_UNIT_OF_TYPE[issue['type']]}"
+            return f"{beyond} {measure}", f"{relation} {measure}", f"Send {relation} {measure}."
+        case "invalid_enum_value":
+            options = ", ".join(issue["options"])
+            return str(issue["received"]), options, f"Send one of: {options}."
+        case "invalid_string":
+            return "", "a UUID", "Send a UUID: 32 hexadecimal digits in groups of 8, 4, 4, 4 and 12."
+    params = issue.get("params", {})
+    return params.get("asked", ""), params.get("allowed", ""), message
+
+
+_UNIT_OF_TYPE = {"string": " characters", "array": " members", "number": ""}
+
+
+def _with_article(kind: str) -> str:
+    return kind if kind == "null" else f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 # --- What Django answers outside a view -------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from rest_framework import serializers
@@ -31,6 +31,7 @@ from pki_portal.rest import (
     UUIDField,
     WireSerializer,
 )
+from pki_portal.rest.values import IssueCode
 from profiles.api.fields import WordField
 from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName, IssuanceRequest
 from profiles.policy.validity import InvalidDuration, parse_ttl
@@ -102,21 +103,18 @@ _WIRE_EXTENDED_KEY_USAGES: Mapping[str, str] = {
 class DurationField(StrictCharField):
     """A length of life such as ``90d``; becomes a timedelta."""
 
-    default_error_messages: ClassVar[dict[str, str]] = {"invalid_ttl": "{reason}"}
-
     def run_validation(self, data: Any = empty) -> Any:
         """Read number and unit out of the checked text."""
         text = super().run_validation(data)
         try:
             return parse_ttl(text) if isinstance(text, str) else text
         except InvalidDuration as problem:
-            self.fail("invalid_ttl", reason=str(problem))
+            code = IssueCode("invalid_ttl", asked=text, allowed="a number and a unit: s, m, h, d, w or y")
+            raise serializers.ValidationError(str(problem), code=code) from None
 
 
 class MomentField(StrictCharField):
     """A date or a date and time, UTC where no offset stands; becomes an aware datetime."""
-
-    default_error_messages: ClassVar[dict[str, str]] = {"invalid_date": "{reason}"}
 
     def run_validation(self, data: Any = empty) -> Any:
         """Read the moment out of the checked text."""
@@ -124,7 +122,10 @@ class MomentField(StrictCharField):
         try:
             return parse_wire_datetime(text) if isinstance(text, str) else text
         except ValueError as problem:
-            self.fail("invalid_date", reason=str(problem))
+            code = IssueCode(
+                "invalid_date", asked=text, allowed="an ISO 8601 date, from 1950 on, with or without a time"
+            )
+            raise serializers.ValidationError(str(problem), code=code) from None
 
 
 class FlagField(StrictBooleanField):

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Self
 from uuid import UUID
 
 from pki_portal.errors import Malformed, Violation
@@ -24,3 +25,19 @@ def parse_uuid(text: str, *, field: str) -> UUID:
     if not UUID_FORM.fullmatch(text):
         raise malformed(field=field, code="invalid_uuid", asked=text, allowed="a UUID", fix="Invalid uuid")
     return UUID(text)
+
+
+class IssueCode(str):
+    """The code of a refused value which tells what was asked and what is allowed too; never used for secrets.
+
+    The REST framework makes every error's text anew on its way up and keeps the code alone as it was given.
+    """
+
+    asked: str
+    allowed: str
+
+    def __new__(cls, code: str, *, asked: str, allowed: str) -> Self:
+        """``asked`` is cut to what a reader recognises."""
+        made = super().__new__(cls, code)
+        made.asked, made.allowed = asked[:100], allowed
+        return made

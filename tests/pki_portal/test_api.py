@@ -219,6 +219,33 @@ def test_validation_errors_are_all_told_with_their_pointers() -> None:
     assert [detail["pointer"] for detail in details] == ["/needed", "/items/0/value", "/items/1/value"]
 
 
+@pytest.mark.parametrize(
+    ("data", "asked", "allowed", "fix"),
+    [
+        ({}, "nothing", "a value", "Send a value: this field is required."),
+        ({"needed": None}, "null", "a value", "Send a value instead of null."),
+        ({"needed": 5}, "a number", "a string", "Send a string."),
+        ({"needed": "x", "number": 1.5}, "a float", "an integer", "Send an integer."),
+        ([], "an array", "an object", "Send an object."),
+        (
+            {"needed": "x", "text": "abcd"},
+            "more than 3 characters",
+            "at most 3 characters",
+            "Send at most 3 characters.",
+        ),
+        ({"needed": "x", "number": 0}, "less than 1", "at least 1", "Send at least 1."),
+        ({"needed": "x", "items": [{}] * 3}, "more than 2 members", "at most 2 members", "Send at most 2 members."),
+        ({"needed": "x", "colour": "green"}, "green", "red, sea-blue", "Send one of: red, sea-blue."),
+    ],
+)
+def test_details_of_a_wrong_form_tell_what_would_pass(data: object, asked: str, allowed: str, fix: str) -> None:
+    serializer = BodySerializer(data=data)
+    with pytest.raises(serializers.ValidationError) as caught:
+        serializer.is_valid(raise_exception=True)
+    (detail,) = handled(caught.value).data["details"]
+    assert (detail["asked"], detail["allowed"], detail["fix"]) == (asked, allowed, fix)
+
+
 # --- outside the views
 
 

@@ -158,6 +158,20 @@ def test_attributes_beside_a_csr_are_ignored_and_named(pki: Pki, robot: Client) 
     assert "/attributes/ttl" not in " ".join(told)
 
 
+@pytest.mark.parametrize(("name", "value"), [("ttl", "90 moons"), ("notAfter", "2027-02-30")])
+def test_a_bad_time_is_told_with_what_would_pass(pki: Pki, robot: Client, name: str, value: str) -> None:
+    body = issue_body(pki.profile)
+    del body["attributes"]["ttl"]
+    body["attributes"][name] = value
+
+    told = assert_error(post_json(robot, CERTIFICATES, body), status=422, error="ValidationFailure")
+
+    (detail,) = told["details"]
+    assert (detail["pointer"], detail["asked"]) == (f"/attributes/{name}", value)
+    assert detail["allowed"]
+    assert detail["fix"] == told["message"][0]["message"]
+
+
 def test_unknown_keys_are_ignored_and_named(pki: Pki, robot: Client) -> None:
     body = issue_body(pki.profile, favouriteColour="blue") | {"applicationId": str(uuid.uuid4())}
     body["attributes"]["altNames"][0]["note"] = "x"
