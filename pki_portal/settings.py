@@ -35,8 +35,8 @@ env = environ.FileAwareEnv(
     PKI_PORTAL_VAR=(str, ""),
     # Django's signing key. Default: made once and kept in the state folder.
     SECRET_KEY=(str, ""),
-    # How many proxies stand in front, each adding to X-Forwarded-For; 0: the peer's address counts and the header is not
-    # read. Too high a number lets clients make up their address.
+    # How many proxies stand in front, each adding to X-Forwarded-For; 0: the peer's address counts and the header is
+    # not read. Too high a number lets clients make up their address.
     TRUSTED_PROXIES=(int, 0),
     # Host names answered, by commas. Default: the host of SITE_URL, HOST and the names of this machine's loopback.
     ALLOWED_HOSTS=(list, []),
