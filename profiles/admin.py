@@ -18,7 +18,7 @@ from profiles.enrollment import EnrollmentMethod
 from profiles.models import CertificateProfile, CertificateTemplate
 from profiles.querysets import with_relations
 from profiles.services import AcmeSettings, ApiSettings, EstSettings, TemplateDocument
-from profiles.services.profiles import settings_of
+from profiles.services.settings import settings_of
 
 _TEMPLATE_FIELDS = (
     "name",

@@ -37,14 +37,14 @@ from profiles.policy.vocabulary import (
     parse_subject_attribute,
 )
 from profiles.services.columns import DESCRIPTION_MAX_LENGTH
-from profiles.services.profiles import (
+from profiles.services.settings import (
     CA_CHAIN_MAX_LENGTH,
     PASSPHRASE_MAX_LENGTH,
     RENEW_BEFORE_DAYS_MAX,
     RENEW_BEFORE_DAYS_MIN,
-    SLUG_MAX_LENGTH,
 )
 from profiles.services.templates import NAME_MAX_LENGTH
+from profiles.services.violations import SLUG_MAX_LENGTH
 
 
 class DescriptionField(StrictCharField):

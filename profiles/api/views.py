@@ -47,7 +47,7 @@ from profiles.services import (
     update_profile,
     update_template,
 )
-from profiles.services.profiles import SETTINGS, settings_of
+from profiles.services.settings import SETTINGS, settings_of
 
 PAGE_SIZE = 20
 PROFILES_TAG = "Certificate profiles"

@@ -1,9 +1,6 @@
 """Templates and profiles: every change to them, whichever door asks."""
 
 from profiles.services.profiles import (
-    AcmeSettings,
-    ApiSettings,
-    EstSettings,
     create_profile,
     delete_profile,
     find_est_enrollment,
@@ -11,6 +8,7 @@ from profiles.services.profiles import (
     find_profile_by_slug,
     update_profile,
 )
+from profiles.services.settings import AcmeSettings, ApiSettings, EstSettings
 from profiles.services.templates import (
     TemplateDocument,
     create_template,

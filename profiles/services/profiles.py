@@ -1,85 +1,54 @@
 """Making, changing and removing profiles."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from cryptography import x509
-from django.contrib.auth.hashers import make_password
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action, has_permission, require
 from pki_portal.access.requester import Requester
 from pki_portal.audit.services import JSON, record, recorded_refusals
-from pki_portal.errors import Forbidden, Malformed, NotFound, Violation
+from pki_portal.errors import Forbidden, NotFound, Violation
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import (
-    AcmeEnrollment,
-    ApiEnrollment,
     CertificateProfile,
     CertificateTemplate,
     EstEnrollment,
 )
-from profiles.policy.errors import DuplicateRule, RuleError
-from profiles.policy.rules import ProfileDefaults
-from profiles.policy.vocabulary import IssuerType, SubjectAttribute
+from profiles.policy.vocabulary import IssuerType
 from profiles.querysets import with_relations
-from profiles.services.columns import DESCRIPTION_MAX_LENGTH, apply, shape_violation, text_violations
+from profiles.services.columns import apply
+from profiles.services.settings import (
+    SETTINGS,
+    AcmeSettings,
+    ApiSettings,
+    EstSettings,
+    change_settings,
+    settings_as_data,
+    settings_of,
+    stored_settings,
+)
+from profiles.services.violations import (
+    DEFAULTS,
+    SLUG_FORM,
+    SLUG_MAX_LENGTH,
+    change_violations,
+    column_violations,
+    issuer_violations,
+    method_violations,
+    refuse_if_any,
+    settings_violations,
+)
 from profiles.usage import usage
 
-SLUG_MAX_LENGTH = 255
-SLUG_PATTERN = "^[a-z0-9-]+$"
-RENEW_BEFORE_DAYS_MIN = 1
-RENEW_BEFORE_DAYS_MAX = 30
-PASSPHRASE_MAX_LENGTH = 1024
-CA_CHAIN_MAX_LENGTH = 64 * 1024
 SUBJECT_TYPE = "certificate-profile"
-
-_SLUG = re.compile(r"[a-z0-9-]+")
-_ENROLLMENT_RULE = "a profile has the settings of its enrollment method and no others"
-
-
-@dataclass(frozen=True, slots=True)
-class ApiSettings:
-    """Enrollment by page or API call; auto-renewal takes effect where ``renew_before_days`` (1 to 30) is given too."""
-
-    auto_renew: bool = False
-    renew_before_days: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EstSettings:
-    """Enrollment over Secure Transport (RFC 7030); the pass phrase is stored as a hash, ``ca_chain`` is PEM."""
-
-    passphrase: str = field(repr=False)
-    disable_bootstrap_ca_validation: bool = False
-    ca_chain: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class AcmeSettings:
-    """Automatic Certificate Management Environment (RFC 8555)."""
-
-    skip_dns_ownership_verification: bool = False
-    skip_eab_binding: bool = False
-
 
 # What an update may name beside the settings of the enrollment methods; the rest of a profile never changes.
 COLUMNS = frozenset({"slug", "description", "enrollment_method", "issuer_type", "defaults"})
-DEFAULTS = (
-    *(attribute.value for attribute in SubjectAttribute),
-    *("ttl_days", "ttl", "key_usages", "extended_key_usages", "key_algorithm", "signature_algorithm"),
-)
-SETTINGS: Mapping[str, type[models.Model]] = {"api": ApiEnrollment, "est": EstEnrollment, "acme": AcmeEnrollment}
-_SETTING_NAMES: Mapping[str, frozenset[str]] = {
-    "api": frozenset({"auto_renew", "renew_before_days"}),
-    "est": frozenset({"passphrase", "disable_bootstrap_ca_validation", "ca_chain"}),
-    "acme": frozenset({"skip_dns_ownership_verification", "skip_eab_binding"}),
-}
 
 
 def find_profile(
@@ -107,7 +76,7 @@ def find_profile_by_slug(
     require(requester=requester, action=action, project_id=project.pk)
     profiles = with_relations(CertificateProfile.objects.filter(project=project, slug=slug))
     # What can be no slug is not asked of the database, which would refuse some of it.
-    profile = profiles.first() if _SLUG.fullmatch(slug) else None
+    profile = profiles.first() if SLUG_FORM.fullmatch(slug) else None
     if profile is None:
         raise NotFound(f"Certificate profile {slug[:SLUG_MAX_LENGTH]} was not found in the project.")
     return profile
@@ -126,12 +95,6 @@ def find_est_enrollment(*, requester: Requester, profile_id: UUID) -> EstEnrollm
     if not isinstance(settings, EstEnrollment):
         raise NotFound(f"Certificate profile {profile.slug} has no EST settings.")
     return settings
-
-
-def settings_of(profile: CertificateProfile, method: str) -> models.Model | None:
-    """The row of settings that the profile has for ``method``, in use or not; None where it has none."""
-    row: models.Model | None = getattr(profile, f"{method}_enrollment", None)
-    return row
 
 
 def create_profile(
@@ -179,16 +142,16 @@ def create_profile(
         data={"slug": slug[:SLUG_MAX_LENGTH], "certificateTemplateId": str(template_id)},
     ):
         require(requester=requester, action=Action.CERTIFICATE_PROFILES_CREATE, project_id=project.pk)
-        _refuse_if_any(
+        refuse_if_any(
             [
-                *_column_violations(columns),
-                *_issuer_violations(columns, certificate_authority_id),
-                *_method_violations(enrollment_method, settings),
-                *_settings_violations(settings),
+                *column_violations(columns),
+                *issuer_violations(columns, certificate_authority_id),
+                *method_violations(enrollment_method, settings),
+                *settings_violations(settings),
             ]
         )
         _refuse_external_settings(external_settings)
-        stored = _stored_settings(settings)
+        stored = stored_settings(settings)
         with transaction.atomic():
             template = _usable_template(requester=requester, project=project, template_id=template_id)
             _require_authority(certificate_authority_id, project)
@@ -210,7 +173,7 @@ def create_profile(
                     if certificate_authority_id is None
                     else str(certificate_authority_id),
                     "certificateTemplateId": str(template_id),
-                    "settings": {name: _told(values) for name, values in settings.items()},
+                    "settings": {name: settings_as_data(values) for name, values in settings.items()},
                 },
             )
     return _loaded(profile.pk)
@@ -244,16 +207,16 @@ def update_profile(
         data={"slug": profile.slug, "fields": tuple(sorted(changes))},
     ):
         require(requester=requester, action=Action.CERTIFICATE_PROFILES_EDIT, project_id=profile.project_id)
-        stored = _stored_settings(settings)
+        stored = stored_settings(settings)
         with transaction.atomic():
             current = _locked(profile)
-            _refuse_if_any(_change_violations(current, columns, settings))
+            refuse_if_any(change_violations(current, columns, settings))
             _require_same_issuer_type(current, columns)
             _refuse_external_settings(changes.get("external_settings"))
             _require_free_slug(current, columns.get("slug", current.slug))
             changed = _applied(current, columns)
             for name, row in stored.items():
-                changed |= _change_settings(current, name, row)
+                changed |= change_settings(current, name, row)
             record(
                 event="update-certificate-profile",
                 actor=requester.actor,
@@ -388,264 +351,3 @@ def _stored_defaults(defaults: object) -> object:
     if not isinstance(defaults, Mapping):
         return defaults
     return {key: defaults[key] for key in DEFAULTS if defaults.get(key) not in (None, "")}
-
-
-# --- Settings of enrollment methods -----------------------------------------------------------------------------------
-
-
-def _stored_settings(settings: Mapping[str, object]) -> dict[str, dict[str, Any]]:
-    """Settings as columns by method, a pass phrase as its hash: a tenth of a second, so outside of transactions."""
-    return {name: _columns_of(values) for name, values in settings.items() if isinstance(values, Mapping)}
-
-
-def _columns_of(values: Mapping[str, object]) -> dict[str, Any]:
-    columns = {name: value for name, value in values.items() if name != "passphrase"}
-    if "passphrase" in values:
-        columns["passphrase_hash"] = make_password(str(values["passphrase"]))
-    return columns
-
-
-def _told(values: Mapping[str, object]) -> dict[str, JSON]:
-    """Settings as audit data: of a pass phrase only that there is one."""
-    return {name: "set" if name == "passphrase" else value for name, value in values.items()}  # type: ignore[misc]
-
-
-def _change_settings(profile: CertificateProfile, method: str, columns: Mapping[str, Any]) -> dict[str, JSON]:
-    row = SETTINGS[method]._default_manager.filter(profile=profile).first()
-    if row is None:
-        return {}
-    changed = apply(row, columns)
-    return {
-        f"{method}.{'passphrase' if column == 'passphrase_hash' else column}": "set"
-        if column == "passphrase_hash"
-        else change
-        for column, change in changed.items()
-    }
-
-
-# --- What a profile can be --------------------------------------------------------------------------------------------
-
-
-def _refuse_if_any(violations: list[Violation]) -> None:
-    if violations:
-        raise Malformed("; ".join(violation.fix for violation in violations), violations=violations)
-
-
-def _change_violations(
-    profile: CertificateProfile, columns: Mapping[str, object], settings: Mapping[str, object]
-) -> list[Violation]:
-    method = columns.get("enrollment_method", profile.enrollment_method)
-    return [
-        *_column_violations(columns),
-        *_self_signed_violations(profile.issuer_type, method),
-        *_foreign_violations(method, settings),
-        *_settings_violations(settings),
-    ]
-
-
-def _column_violations(columns: Mapping[str, object]) -> list[Violation]:
-    found: list[Violation] = []
-    if "slug" in columns:
-        found += _slug_violations(columns["slug"])
-    if "description" in columns:
-        found += text_violations(field="description", value=columns["description"], max_length=DESCRIPTION_MAX_LENGTH)
-    for name, options in (
-        ("enrollment_method", [method.value for method in EnrollmentMethod]),
-        ("issuer_type", [kind.value for kind in IssuerType]),
-    ):
-        if name in columns and columns[name] not in options:
-            allowed = ", ".join(options)
-            found.append(
-                shape_violation(
-                    field=name,
-                    code="invalid_choice",
-                    asked=str(columns[name])[:100],
-                    allowed=allowed,
-                    fix=f"Use one of {allowed}.",
-                )
-            )
-    if "defaults" in columns:
-        found += _defaults_violations(columns["defaults"])
-    return found
-
-
-def _slug_violations(slug: object) -> list[Violation]:
-    found = text_violations(field="slug", value=slug, min_length=1, max_length=SLUG_MAX_LENGTH)
-    if not found and not _SLUG.fullmatch(str(slug)):
-        found = [
-            shape_violation(
-                field="slug",
-                code="invalid_string",
-                asked=str(slug),
-                allowed=SLUG_PATTERN,
-                fix="Use lower-case letters, digits and hyphens only.",
-            )
-        ]
-    return found
-
-
-def _defaults_violations(defaults: object) -> list[Violation]:
-    if not isinstance(defaults, Mapping):
-        return [
-            shape_violation(
-                field="defaults",
-                code="invalid_type",
-                asked=type(defaults).__name__,
-                allowed="an object",
-                fix="Give an object.",
-            )
-        ]
-    try:
-        ProfileDefaults.from_json(defaults)
-    except (RuleError, DuplicateRule) as refusal:
-        return [
-            Violation(
-                field=f"defaults/{violation.field}",
-                code=violation.code,
-                rule=violation.rule,
-                asked=violation.asked,
-                allowed=violation.allowed,
-                fix=violation.fix,
-            )
-            for violation in refusal.violations
-        ]
-    return []
-
-
-def _issuer_violations(columns: Mapping[str, object], authority_id: UUID | None) -> list[Violation]:
-    issuer_type = columns["issuer_type"]
-    rule = "a profile has a CA unless it is self-signed"
-    found: list[Violation] = []
-    if issuer_type == IssuerType.CA and authority_id is None:
-        found.append(
-            Violation(
-                "certificate_authority_id", "required", rule, "no CA", "the id of a CA of the project", "Name a CA."
-            )
-        )
-    if issuer_type == IssuerType.SELF_SIGNED and authority_id is not None:
-        found.append(
-            Violation("certificate_authority_id", "not_allowed", rule, str(authority_id), "no CA", "Leave the CA out.")
-        )
-    return found + _self_signed_violations(issuer_type, columns["enrollment_method"])
-
-
-def _self_signed_violations(issuer_type: object, method: object) -> list[Violation]:
-    if issuer_type != IssuerType.SELF_SIGNED or method == EnrollmentMethod.API or method not in SETTINGS:
-        return []
-    return [
-        Violation(
-            field="enrollment_method",
-            code="not_allowed",
-            rule="self-signed certificates are enrolled by API only",
-            asked=str(method),
-            allowed=EnrollmentMethod.API.value,
-            fix="Use the enrollment method api, or a CA.",
-        )
-    ]
-
-
-def _method_violations(method: object, settings: Mapping[str, object]) -> list[Violation]:
-    """Of a new profile: the settings of its method are there, and no others."""
-    missing = method in SETTINGS and method not in settings
-    found = [
-        Violation(
-            field=str(method),
-            code="required",
-            rule=_ENROLLMENT_RULE,
-            asked="no settings",
-            allowed=f"the settings of the enrollment method {method}",
-            fix=f"Give the settings of the enrollment method {method}.",
-        )
-    ]
-    return (found if missing else []) + _foreign_violations(method, settings)
-
-
-def _foreign_violations(method: object, settings: Mapping[str, object]) -> list[Violation]:
-    return [
-        Violation(
-            field=name,
-            code="not_allowed",
-            rule=_ENROLLMENT_RULE,
-            asked=f"settings of {name}",
-            allowed=f"settings of {method} alone",
-            fix=f"Leave the settings of {name} out: the enrollment method is {method}.",
-        )
-        for name in settings
-        if method in SETTINGS and name != method
-    ]
-
-
-def _settings_violations(settings: Mapping[str, object]) -> list[Violation]:
-    found: list[Violation] = []
-    for method, values in settings.items():
-        if not isinstance(values, Mapping):
-            found.append(
-                shape_violation(
-                    field=method,
-                    code="invalid_type",
-                    asked=type(values).__name__,
-                    allowed="an object",
-                    fix="Give an object.",
-                )
-            )
-            continue
-        if unknown := values.keys() - _SETTING_NAMES[method]:
-            raise TypeError(f"the enrollment method {method} has no {', '.join(sorted(unknown))}")
-        for name, value in values.items():
-            found += _setting_violations(f"{method}/{name}", name, value)
-    return found
-
-
-def _setting_violations(field: str, name: str, value: object) -> list[Violation]:
-    if name == "renew_before_days":
-        return _days_violations(field, value)
-    if name == "passphrase":
-        # Whatever is wrong with it, its text stays out of the message.
-        return text_violations(field=field, value=value, min_length=1, max_length=PASSPHRASE_MAX_LENGTH)
-    if name == "ca_chain":
-        found = text_violations(field=field, value=value, max_length=CA_CHAIN_MAX_LENGTH)
-        return found or _chain_violations(field, str(value))
-    if not isinstance(value, bool):
-        return [
-            shape_violation(
-                field=field,
-                code="invalid_type",
-                asked=type(value).__name__,
-                allowed="true or false",
-                fix="Give true or false.",
-            )
-        ]
-    return []
-
-
-def _days_violations(field: str, value: object) -> list[Violation]:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if value is None or (whole and RENEW_BEFORE_DAYS_MIN <= value <= RENEW_BEFORE_DAYS_MAX):  # type: ignore[operator]
-        return []
-    return [
-        shape_violation(
-            field=field,
-            code="out_of_range",
-            asked=str(value)[:100],
-            allowed=f"{RENEW_BEFORE_DAYS_MIN} to {RENEW_BEFORE_DAYS_MAX} days, whole",
-            fix=f"Give a whole number of days from {RENEW_BEFORE_DAYS_MIN} to {RENEW_BEFORE_DAYS_MAX}.",
-        )
-    ]
-
-
-def _chain_violations(field: str, pem: str) -> list[Violation]:
-    if not pem:
-        return []
-    try:
-        x509.load_pem_x509_certificates(pem.encode())
-    except ValueError:
-        return [
-            shape_violation(
-                field=field,
-                code="invalid_pem",
-                asked=f"{len(pem)} characters",
-                allowed="one or more certificates as PEM",
-                fix="Give whole PEM blocks, from BEGIN CERTIFICATE to END CERTIFICATE.",
-            )
-        ]
-    return []

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission
 from django.db.models import Model
 from django.test import Client
 
-from pki_portal.access.models import Membership, Project, Role, User
+from pki_portal.access.models import ClientSecret, Membership, Project, Role, User
 from pki_portal.audit.models import AuditEvent
 from tests.factories import make_authority, make_identity, make_project, make_user
 from tests.pages import make_issued
@@ -80,7 +80,11 @@ def rows_of(model: type[Model], project: Project) -> Iterable[Model]:
 
 
 def described(row: Model) -> str:
-    return f"{row} {getattr(row, 'authority', '')} {getattr(row, 'universal_auth', None) and row.universal_auth}"
+    return f"{row} {getattr(row, 'authority', '')} {owner_of(row)}"
+
+
+def owner_of(row: Model) -> str:
+    return row.universal_auth.identity.name if isinstance(row, ClientSecret) else ""
 
 
 @pytest.mark.parametrize("label", ["access.project", "certificates.certificate", "certificates.certificateauthority"])
