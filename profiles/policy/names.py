@@ -104,6 +104,11 @@ def normalise_attribute(attribute: AttributeValue) -> AttributeValue:
         text = text.upper()
     elif len(text) > bound:
         raise InvalidName(f"it has {len(text)} characters, RFC 5280 allows {bound}", f"use at most {bound} characters")
+    elif kind is SubjectAttribute.COMMON_NAME and len(text.encode()) > bound:
+        # The encoder counts octets here, and here alone.
+        raise InvalidName(
+            f"it has {len(text.encode())} octets in UTF-8, {bound} are written at most", "use a shorter common_name"
+        )
     return AttributeValue(kind, text)
 
 
@@ -157,9 +162,10 @@ def _host(text: str) -> str:
     if "_" in host:
         raise InvalidName("host names have no underscores", f"use {quoted(host.replace('_', '-'))}")
     name = ".".join(_label(label) for label in host.split("."))
-    if name.replace(".", "").isdigit() and "." in name:
+    if "." in name and name.rpartition(".")[2].isdigit():
         raise InvalidName(
-            "it is an IP address, or looks like one", "ask for a host name here, and addresses as ip_address"
+            "its last label is a number, so that programs read it as an IP address",
+            "ask for a host name here, and addresses as ip_address",
         )
     return _checked_length(name)
 
@@ -334,9 +340,34 @@ def matches_any(patterns: tuple[str, ...], value: str, kind: NameType | SubjectA
     if kind is NameType.URI:
         parts = _uri_parts(value)
         return any(
-            _pieces_match(_pieces(pattern, kind), folded) and _uri_parts_match(pattern, parts) for pattern in patterns
+            _pieces_match(pieces, folded) and _uri_parts_match(pattern, parts)
+            for pattern, pieces in zip(patterns, _all_pieces(patterns, kind), strict=True)
         )
     return any(_pieces_match(pieces, folded) for pieces in _all_pieces(patterns, kind))
+
+
+def unmet(patterns: tuple[str, ...], values: Sequence[str], kind: NameType | SubjectAttribute) -> tuple[str, ...]:
+    """The patterns that none of the values matches: ``matches`` for many names under many patterns."""
+    if kind is NameType.IP_ADDRESS or kind is NameType.URI:
+        return tuple(pattern for pattern in patterns if not any(matches(pattern, value, kind) for value in values))
+    folded = [_folded(value, kind) for value in values]
+    return tuple(
+        pattern
+        for pattern, pieces in zip(patterns, _all_pieces(patterns, kind), strict=True)
+        if not any(_pieces_match(pieces, text) for text in folded)
+    )
+
+
+def denying(patterns: tuple[str, ...], value: str, kind: NameType | SubjectAttribute) -> tuple[str, ...]:
+    """The patterns that deny the value: ``denies`` for many names under many patterns."""
+    if kind is NameType.EMAIL or kind is NameType.URI or (kind is NameType.DNS_NAME and not value.startswith("*.")):
+        texts = _uri_forms(value) if kind is NameType.URI else (_folded(value, kind),)
+        return tuple(
+            pattern
+            for pattern, pieces in zip(patterns, _all_pieces(patterns, kind), strict=True)
+            if any(_pieces_match(pieces, text) for text in texts)
+        )
+    return tuple(pattern for pattern in patterns if denies(pattern, value, kind))
 
 
 def denies(pattern: str, value: str, kind: NameType | SubjectAttribute) -> bool:
@@ -361,8 +392,9 @@ def denies(pattern: str, value: str, kind: NameType | SubjectAttribute) -> bool:
 
 
 def _denies_host(pattern: str, host: str) -> bool:
-    pieces = _pieces(pattern, NameType.DNS_NAME)
-    return _pieces_match(pieces, host) or (host.startswith("*.") and _match_some_label(pieces, host[1:]))
+    if _pieces_match(_pieces(pattern, NameType.DNS_NAME), host):
+        return True
+    return host.startswith("*.") and any(_pieces_match(pieces, host[1:]) for pieces in _covering_pieces(pattern))
 
 
 @lru_cache(maxsize=2048)
@@ -544,14 +576,18 @@ def _pieces_match(pieces: Sequence[str], text: str) -> bool:
     return True
 
 
-def _match_some_label(pieces: Sequence[str], suffix: str) -> bool:
-    """Whether the pieces match some name made of one label and the suffix, which begins with a dot.
+@lru_cache(maxsize=4096)
+def _covering_pieces(pattern: str) -> tuple[tuple[str, ...], ...]:
+    """What matches ``.example.com`` where the DNS pattern matches some name made of one label and that.
 
     The label is free, so that it holds all pieces before the first dot: the fewer are left, the easier they fit.
     """
+    pieces = _pieces(pattern, NameType.DNS_NAME)
     index = next((number for number, piece in enumerate(pieces) if "." in piece), len(pieces) - 1)
-    if index and _pieces_match(("", *pieces[index:]), suffix):
-        return True  # The label ends inside the wildcard before this piece ...
+    covering = []
+    if index:  # The label ends inside the wildcard before this piece ...
+        covering.append(("", *pieces[index:]))
     head, dot, tail = pieces[index].partition(".")
-    # ... or at its first dot.
-    return bool(dot and (index or head)) and _pieces_match((dot + tail, *pieces[index + 1 :]), suffix)
+    if dot and (index or head):  # ... or at its first dot.
+        covering.append((dot + tail, *pieces[index + 1 :]))
+    return tuple(covering)

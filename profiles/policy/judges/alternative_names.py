@@ -101,9 +101,7 @@ def _judge_required(findings: Findings, rules: TemplateRules, granted: tuple[Gen
     for kind, rule in rules.subject_alternative_names.items():
         judged = _judged(_PATH, kind, rule)
         values = [name.value for name in granted if name.type == kind]
-        for pattern in rule.required:
-            if any(names.matches(pattern, value, kind) for value in values):
-                continue
+        for pattern in names.unmet(rule.required, values, kind):
             findings.refuse(
                 _PATH,
                 Code.REQUIRED_NOT_MET if values else Code.REQUIRED_MISSING,

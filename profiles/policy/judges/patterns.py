@@ -53,7 +53,7 @@ def permitted(rule: ValueRule) -> tuple[str, ...]:
 def refuse_denied(findings: Findings, judged: Judged, value: str) -> bool:
     """Refuses a denied value; true if it was one."""
     rule = judged.rule
-    denying = [pattern for pattern in rule.denied if names.denies(pattern, value, judged.kind)]
+    denying = names.denying(rule.denied, value, judged.kind)
     if denying:
         permitting = permitted(rule)
         findings.refuse(
@@ -107,8 +107,8 @@ def _passing(judged: Judged, patterns: tuple[str, ...], value: str) -> Iterator[
             normal = _normal_value(judged.kind, candidate)
         except names.InvalidName:
             continue
-        is_denied = any(names.denies(pattern, normal, judged.kind) for pattern in judged.rule.denied)
-        if names.matches_any(patterns, normal, judged.kind) and not is_denied:
+        is_denied = names.denying(judged.rule.denied, normal, judged.kind)
+        if not is_denied and names.matches_any(patterns, normal, judged.kind):
             yield normal
 
 

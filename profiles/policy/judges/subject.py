@@ -13,6 +13,7 @@ from profiles.policy.wording import listed, quoted, shown
 
 # Long enough for 1,000 usual host names.
 MOST_OCTETS_OF_NAMES = 64 * 1024
+MOST_ATTRIBUTES = 50
 _FROM_PROFILE = " (the profile's default)"
 
 
@@ -42,14 +43,14 @@ def judge_amount_of_text(findings: Findings, request: IssuanceRequest) -> bool:
     """Whether the names are short enough to be judged: each costs time by its length, whatever comes of it."""
     values = (*request.subject, *request.subject_alternative_names)
     octets = sum(len(each.value.encode("utf-8", "surrogatepass")) for each in values)
-    if octets <= MOST_OCTETS_OF_NAMES:
+    if octets <= MOST_OCTETS_OF_NAMES and len(request.subject) <= MOST_ATTRIBUTES:
         return True
     findings.refuse(
         "subject_alternative_names" if request.subject_alternative_names else "subject",
         Code.TOO_MUCH_TEXT,
         rule="limit of all names together",
-        asked=f"{octets} octets of names",
-        allowed=f"at most {MOST_OCTETS_OF_NAMES} in one request",
+        asked=f"{octets} octets of names with {len(request.subject)} subject attributes",
+        allowed=f"at most {MOST_OCTETS_OF_NAMES} octets and {MOST_ATTRIBUTES} subject attributes in one request",
         fix="spread the names over several certificates, or ask for shorter ones",
     )
     return False
@@ -71,9 +72,23 @@ def judge_distance_from_issuer(
     )
 
 
-def judge_presence_of_names(findings: Findings, *, defaults: ProfileDefaults, request: IssuanceRequest) -> None:
-    """A certificate names somebody: in its subject or beside it (RFC 5280, 4.1.2.6)."""
-    if request.subject or request.subject_alternative_names or _missing(defaults, request):
+def judge_presence_of_names(
+    findings: Findings, *, defaults: ProfileDefaults, request: IssuanceRequest, is_self_signed: bool
+) -> None:
+    """A certificate names somebody: in its subject or beside it (RFC 5280, 4.1.2.6), and always its issuer."""
+    if request.subject or _missing(defaults, request):
+        return
+    if is_self_signed:
+        findings.refuse(
+            "subject/common_name",
+            Code.NAME_MISSING,
+            rule="RFC 5280, 4.1.2.4",
+            asked="no subject",
+            allowed="a subject: a self-signed certificate is its own issuer, and an issuer has a name",
+            fix="give a common_name",
+        )
+        return
+    if request.subject_alternative_names:
         return
     findings.refuse(
         "subject/common_name",

@@ -240,3 +240,9 @@ def test_default_that_the_template_refuses_is_told_to_come_from_the_profile() ->
 
 def test_template_that_says_nothing_refuses_any_name() -> None:
     assert ("subject/common_name", "type_not_allowed") in found(refused(TemplateRules(), make_request()))
+
+
+def test_a_subject_of_many_attributes_is_one_violation_and_takes_no_time() -> None:
+    asked = tuple(AttributeValue(SubjectAttribute.COMMON_NAME, f"x{number}.test") for number in range(3_000))
+    violation = only(refused(rules_of(), make_request(subject=asked)))
+    assert found([violation]) == [("subject", "too_much_text")]
