@@ -234,19 +234,22 @@ class IssueForm(forms.Form):
         self.refusal = refusal_of(error, placed, title="Not issued. Nothing was signed.")
         if "PRIVATE KEY" in self.data.get("csr", ""):
             # A key pasted by mistake is not sent back into a page.
-            self.data = self.data.copy()
-            self.data["csr"] = ""
+            self._change_sent("csr", "")
 
     def renew_token(self, token: str) -> None:
         """Let the form, whose token another certificate has used, be sent once more."""
-        self.data = self.data.copy()
-        self.data["token"] = token
+        self._change_sent("token", token)
         self.refusal = Refusal(
             title="This form has issued a certificate already.",
             text="What stands here now was changed after that. Press Issue again to make another certificate.",
         )
 
     # ------------------------------------------------------------------ parts
+
+    def _change_sent(self, name: str, value: str) -> None:
+        sent = self._sent.copy()
+        sent[name] = value
+        self.data = self._sent = sent
 
     def _usual_life(self) -> timedelta:
         if self.defaults.ttl is not None:
