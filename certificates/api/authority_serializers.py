@@ -15,6 +15,7 @@ from certificates.models import AuthorityCertificate, CertificateAuthority
 from certificates.models.authority import AuthorityKind, AuthorityStatus
 from certificates.services.authorities import AuthoritySubject, certification_path_of, subject_of
 from certificates.services.authorities.rules import FRIENDLY_NAME_LENGTH
+from certificates.x509.inspect import pem_of
 from certificates.x509.names import distinguished_name
 from pki_portal.rest import EnumField, StrictCharField, StrictIntegerField, TimeField, UUIDField, WireSerializer
 from profiles.api.fields import WordField
@@ -341,17 +342,12 @@ class CrlAnswer(serializers.Serializer[Any]):
 
 def certificate_answer(certificate: AuthorityCertificate) -> dict[str, Any]:
     """One version of a CA's certificate on the wire."""
-    own, *above = (certificate_pem(der) for der in certification_path_of(certificate))
+    own, *above = (pem_of(der) for der in certification_path_of(certificate))
     return {
         "certificate": own,
         "certificateChain": "\n".join(above),
         "serialNumber": certificate.serial_number,
     }
-
-
-def certificate_pem(der: bytes) -> str:
-    """PEM without a final newline."""
-    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode("ascii").strip()
 
 
 def crl_pem(der: bytes) -> str:

@@ -31,7 +31,6 @@ from certificates.api.authority_serializers import (
     SignedIntermediateAnswer,
     SignIntermediateSerializer,
     certificate_answer,
-    certificate_pem,
     crl_pem,
     path_length_in,
     subject_in,
@@ -57,6 +56,7 @@ from certificates.services.authorities import (
     update_authority,
 )
 from certificates.services.revocation import current_crl
+from certificates.x509.inspect import pem_of
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action
 from pki_portal.access.querysets import find_project
@@ -311,9 +311,9 @@ class SignIntermediateView(AuthorityView):
             not_after=values["notAfter"],
             max_path_length=path_length_in(values),
         )
-        path = [certificate_pem(der) for der in signed.certification_path]
+        path = [pem_of(der) for der in signed.certification_path]
         answer = {
-            "certificate": certificate_pem(bytes(signed.certificate.der)),
+            "certificate": pem_of(bytes(signed.certificate.der)),
             "certificateChain": "\n".join(path),
             "issuingCaCertificate": path[0],
             "serialNumber": signed.certificate.serial_number,

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -27,6 +25,7 @@ from certificates.services.authorities import (
 )
 from certificates.services.urls import authority_certificate_url, crl_url
 from certificates.web.authority_form import AuthorityForm
+from certificates.x509.inspect import pem_of
 from certificates.x509.names import distinguished_name
 from pki_portal.access.permissions import Action
 from pki_portal.access.web.pages import Page, project_page, show
@@ -160,11 +159,7 @@ def _find(page: Page, authority_id: UUID) -> CertificateAuthority:
 
 
 def _version(row: AuthorityCertificate) -> Version:
-    path = [_pem(der) for der in certification_path_of(row)]
+    path = [pem_of(der) for der in certification_path_of(row)]
     return Version(
         row=row, pem=path[0], chain_pem="\n".join(path), url=authority_certificate_url(row.authority_id, row.pk)
     )
-
-
-def _pem(der: bytes) -> str:
-    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode("ascii").strip()
