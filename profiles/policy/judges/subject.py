@@ -41,8 +41,9 @@ def judge_subject(
 
 def judge_amount_of_text(findings: Findings, request: IssuanceRequest) -> bool:
     """Whether the names are short enough to be judged: each costs time by its length, whatever comes of it."""
-    values = (*request.subject, *request.subject_alternative_names)
-    octets = sum(len(each.value.encode("utf-8", "surrogatepass")) for each in values)
+    values = [each.value for each in request.subject]
+    values += [each.value for each in request.subject_alternative_names]
+    octets = sum(len(value.encode("utf-8", "surrogatepass")) for value in values)
     if octets <= MOST_OCTETS_OF_NAMES and len(request.subject) <= MOST_ATTRIBUTES:
         return True
     findings.refuse(
