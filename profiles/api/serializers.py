@@ -167,8 +167,8 @@ class BasicConstraintsRuleSerializer(SparseSerializer):
 class TemplateRulesSerializer(WireSerializer):
     """The rules of a template."""
 
-    subject = SubjectRuleSerializer(many=True, required=False, allow_null=True)
-    sans = SanRuleSerializer(many=True, required=False, allow_null=True)
+    subject = SubjectRuleSerializer(many=True, required=False, allow_null=True, max_length=MOST_ENTRIES)
+    sans = SanRuleSerializer(many=True, required=False, allow_null=True, max_length=MOST_ENTRIES)
     keyUsages = KeyUsageRuleSerializer(source="key_usages", required=False, allow_null=True)
     extendedKeyUsages = ExtendedKeyUsageRuleSerializer(source="extended_key_usages", required=False, allow_null=True)
     algorithms = AlgorithmRulesSerializer(required=False, allow_null=True)
