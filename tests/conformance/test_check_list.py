@@ -1,13 +1,25 @@
 """The reference's own promises about issuing and reading back, by the numbers of its check-list (wire-api, section 7).
 
-Not here: 9 and 12 do not apply (no external CAs, no CA keys of other sizes), 14 to 29 belong to renewal,
-30 to 84 and 86 to 88 are those of templates and profiles.
+Lines 30 to 84, 86 and 87 are tested where templates and profiles are, each by a test named for it; the last test here
+counts them all. 9, 12, 80 and 88 do not apply (no external CAs, no CA keys of other sizes, no plans, no database errors
+passed through), 14 to 29 belong to renewal.
 """
 
+import base64
+import re
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from django.db import connection
 from django.test import Client
 
 from certificates.models import Certificate, CertificateRequest
@@ -171,6 +183,24 @@ def test_line_13_a_p521_ca_counts_as_ecdsa() -> None:
     assert issuer_key.curve.name == "secp521r1"
 
 
+def test_line_37_a_template_that_is_gone_is_not_found(pki: Pki, robot: Client) -> None:
+    templates = "/api/v1/cert-manager/certificate-templates"
+    body = {"projectId": str(pki.project.pk), "name": "gone", "subject": [{"type": "common_name", "allowed": ["*"]}]}
+    template_id = post_json(robot, templates, body).json()["certificateTemplate"]["id"]
+    assert robot.delete(f"{templates}/{template_id}").status_code == 200
+    profile = {
+        "projectId": str(pki.project.pk),
+        "caId": str(pki.issuing.pk),
+        "certificateTemplateId": template_id,
+        "slug": "of-the-gone",
+        "enrollmentType": "api",
+        "apiConfig": {},
+    }
+
+    assert_error(post_json(robot, PROFILES, profile), status=404, error="NotFound")
+    assert not CertificateProfile.objects.filter(slug="of-the-gone").exists()
+
+
 def test_line_85_certificates_of_a_profile_are_paged_filtered_and_searched(pki: Pki, robot: Client) -> None:
     other = make_profile_of(pki.issuing, slug="other")
     issued(robot, other)
@@ -254,6 +284,7 @@ def test_line_93_without_read_private_key_the_key_is_null(pki: Pki, robot: Clien
 
     assert found["privateKey"] is None
     assert found["certificate"]
+    assert found == robot.get(f"{REQUESTS}/{request_id}").json(), "the role makes a difference although no key is kept"
 
 
 def test_line_94_a_key_that_cannot_be_given_is_null_and_the_answer_200(pki: Pki, robot: Client) -> None:
@@ -263,3 +294,57 @@ def test_line_94_a_key_that_cannot_be_given_is_null_and_the_answer_200(pki: Pki,
 
     assert response.status_code == 200
     assert response.json()["privateKey"] is None
+    assert b"PRIVATE KEY" not in response.content
+
+
+@pytest.mark.parametrize("algorithm", ["EC_prime256v1", "RSA_2048"])
+def test_lines_93_and_94_no_column_of_any_table_holds_the_key(pki: Pki, robot: Client, algorithm: str) -> None:
+    told = issued(robot, pki.profile, keyAlgorithm=algorithm)
+
+    key = load_pem_private_key(told["privateKey"].encode(), password=None)
+    der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    # Any run of the key's bytes gives it away; the middle of the DER is inside the secret numbers.
+    start = len(der) // 2 if algorithm == "RSA_2048" else der.index(secret_number(key))
+    secret = der[start : start + 24]
+    spellings = [secret, secret.hex().encode(), *base64_middles(secret)]
+    pem_line = told["privateKey"].splitlines()[1].encode()
+    cells = list(stored_cells())
+
+    assert any(told["serialNumber"].encode() in cell for _, cell in cells), "the search finds what is there"
+    for table, cell in cells:
+        assert pem_line not in cell, table
+        assert not any(spelling in cell for spelling in spellings), table
+
+
+def secret_number(key: object) -> bytes:
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key.private_numbers().private_value.to_bytes(32, "big")
+
+
+def base64_middles(secret: bytes) -> Iterator[bytes]:
+    """What is the same in every Base64 text that holds ``secret``, at each of its three offsets."""
+    for offset in range(3):
+        yield base64.b64encode(bytes(offset) + secret)[4 : -4 or None]
+
+
+def stored_cells() -> Iterator[tuple[str, bytes]]:
+    """Every value in every table, with the table's name."""
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608 - a table of ours
+            for row in cursor.fetchall():
+                for value in row:
+                    is_binary = isinstance(value, bytes | memoryview)
+                    yield table, bytes(value) if is_binary else str(value).encode(errors="replace")
+
+
+def test_every_line_that_applies_has_a_test_of_its_name() -> None:
+    later = {*range(14, 30)}
+    wanted = {*range(1, 95)} - later - {9, 12, 80, 88}
+
+    tested = set()
+    for file in Path(__file__).resolve().parents[1].rglob("test_*.py"):
+        for numbers in re.findall(r"^def test_lines?_(\d+(?:_and_\d+)*)_", file.read_text(), re.MULTILINE):
+            tested |= {int(number) for number in numbers.split("_and_")}
+
+    assert wanted - tested == set()
