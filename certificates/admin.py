@@ -165,16 +165,20 @@ class CertificateAuthorityAdmin(ServiceAdmin):
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows of projects where the requester may do ``action``; ``fields`` name all that is shown."""
+    """Rows of projects where the requester may do ``action``; ``fields`` name all that is shown.
+
+    ``unread`` names columns that no list shows and that may be long; keys and encodings among them.
+    """
 
     action: Action
     project_path = "project"
+    unread: tuple[str, ...] = ()
     actions = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Only what the requester may read."""
         projects = projects_allowing(requester=requester_of(request), action=self.action)
-        return super().get_queryset(request).filter(**{f"{self.project_path}__in": projects})
+        return super().get_queryset(request).filter(**{f"{self.project_path}__in": projects}).defer(*self.unread)
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Never."""
@@ -197,6 +201,7 @@ class AuthorityKeyAdmin(ReadOnlyAdmin):
     project_path = "authority__project"
     list_display = ("id", "authority", "created_at")
     list_select_related = ("authority",)
+    unread = ("subject_public_key_info", "sealed_private_key")
     fields = readonly_fields = ("id", "authority", "subject_key_identifier", "created_at")
 
     @admin.display(description="Subject key identifier")
@@ -214,6 +219,7 @@ class AuthorityCertificateAdmin(ReadOnlyAdmin):
     list_display = ("authority", "version", "serial_number", "not_before", "not_after")
     list_select_related = ("authority",)
     search_fields = ("serial_number", "authority__name")
+    unread = ("der", "external_chain")
     fields = (
         "id",
         "authority",
@@ -235,6 +241,7 @@ class CertificateRevocationListAdmin(ReadOnlyAdmin):
     project_path = "key__authority__project"
     list_display = ("id", "authority", "number", "this_update", "next_update")
     list_select_related = ("key__authority",)
+    unread = ("der", "key__subject_public_key_info", "key__sealed_private_key")
     fields = readonly_fields = ("id", "authority", "number", "this_update", "next_update")
 
     @admin.display(description="CA")
@@ -256,6 +263,7 @@ class CertificateAdmin(ReadOnlyAdmin):
         ("authority", admin.RelatedOnlyFieldListFilter),
     )
     list_select_related = ("project", "authority")
+    unread = ("der",)
     search_fields = ("common_name", "alt_names", "serial_number")
     fields = (
         "id",
@@ -288,10 +296,6 @@ class CertificateAdmin(ReadOnlyAdmin):
         "created_at",
     )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Certificate]:
-        """Without the certificates themselves, which no list shows."""
-        return super().get_queryset(request).defer("der")
-
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Add the links to the dialogs."""
         projects = projects_allowing(
@@ -310,6 +314,7 @@ class CertificateRequestAdmin(ReadOnlyAdmin):
     list_filter = (("project", admin.RelatedOnlyFieldListFilter), "status", "method")
     list_select_related = ("project",)
     search_fields = ("common_name", "profile_slug", "requester_name")
+    unread = ("asked", "csr", "error_message", "violations", "warnings", "metadata")
     fields = (
         "id",
         "project",

@@ -4,13 +4,13 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
+from profiles.policy.judges.lifetime import EARLIEST
+
 _FORM: Final = re.compile(
     r"(?P<year>[0-9]{4})(?:-(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2})"
     r"(?:[Tt ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,9}))?)?"
     r"(?:(?P<utc>[Zz])|(?P<sign>[+-])(?P<offset_hour>[0-9]{2}):?(?P<offset_minute>[0-9]{2}))?)?)?)?"
 )
-# RFC 5280, 4.1.2.5.1: UTCTime, which is to be used up to 2049, begins here.
-EARLIEST: Final = datetime(1950, 1, 1, tzinfo=UTC)
 
 
 def parse_wire_datetime(text: str) -> datetime:

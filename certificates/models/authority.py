@@ -104,7 +104,8 @@ class AuthorityCertificate(models.Model):
         ordering = ("authority", "version")
         constraints = (
             models.UniqueConstraint(fields=("authority", "version"), name="authority_certificate_version_unique"),
-            # RFC 5280, 4.1.2.2: unique for each issuer; a self-signed one is its own issuer.
+            # RFC 5280, 4.1.2.2, for one version of an issuer of ours. Those without an issuer (roots, and what
+            # others signed) are not compared, nor are end entities: there the randomness of serial numbers is all.
             models.UniqueConstraint(
                 fields=("issuer_certificate", "serial_number"), name="authority_certificate_serial_unique"
             ),

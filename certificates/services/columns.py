@@ -1,11 +1,17 @@
-"""A certificate's columns, each read from its encoding: used to store a row and, later, to check it."""
+"""A certificate's row: its columns, each read from its encoding, to be stored and, later, checked."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from certificates.models import AuthorityCertificate, Certificate, CertificateRequest
+from certificates.models.certificate import KeySource
 from certificates.x509.inspect import CertificateFacts, facts_of
+from certificates.x509.lint import Finding
+from profiles.policy.renewal import RenewalSchedule
 from profiles.policy.vocabulary import SubjectAttribute
 
 
@@ -36,6 +42,31 @@ def columns_of(certificate: x509.Certificate) -> dict[str, Any]:
         "fingerprint_sha1": facts.fingerprint_sha1,
         "der": certificate.public_bytes(Encoding.DER),
     }
+
+
+def store_certificate(
+    *,
+    request: CertificateRequest,
+    issuer: AuthorityCertificate | None,
+    certificate: x509.Certificate,
+    findings: Sequence[Finding],
+    key_source: KeySource,
+    renewal: RenewalSchedule | None = None,
+) -> Certificate:
+    """Store what was signed for a stored request, in the caller's transaction; ``issuer`` None where self-signed."""
+    return Certificate.objects.create(
+        project_id=request.project_id,
+        profile=request.profile,
+        request=request,
+        authority=issuer.authority if issuer else None,
+        authority_certificate=issuer,
+        key_source=key_source,
+        metadata=request.metadata,
+        lint_findings=[asdict(finding) for finding in findings],
+        renew_before_days=renewal.renew_before_days if renewal else None,
+        renew_at=renewal.renew_at if renewal else None,
+        **columns_of(certificate),
+    )
 
 
 def _attribute(facts: CertificateFacts, wanted: SubjectAttribute) -> str:

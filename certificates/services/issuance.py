@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography import x509
@@ -15,7 +15,7 @@ from certificates.models import AuthorityCertificate, Certificate, CertificateAu
 from certificates.models.authority import AuthorityStatus
 from certificates.models.certificate import KeySource
 from certificates.models.request import RequestStatus
-from certificates.services.columns import columns_of
+from certificates.services.columns import store_certificate
 from certificates.services.idempotency import IdempotencyKey, claimed
 from certificates.services.requests import SIGN_EVENT, Asked, common_name_of, failed_request_kept, store_request
 from certificates.services.retrieval import certification_path_pem
@@ -23,6 +23,7 @@ from certificates.services.signing import sign_and_verify, signer_of
 from certificates.services.urls import distribution_urls_of
 from certificates.x509 import keys
 from certificates.x509.lint import Finding
+from certificates.x509.names import read_subject
 from certificates.x509.tbs import DistributionUrls, Issuer
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
@@ -210,6 +211,7 @@ def _issuer_of(profile: CertificateProfile) -> _Issuer | None:
         not_after=row.not_after,
         path_length=row.path_length,
         is_active=authority.status == AuthorityStatus.ACTIVE,
+        subject=read_subject(certificate.subject),
     )
     return _Issuer(facts=facts, authority=authority, row=row, certificate=certificate, urls=distribution_urls_of(row))
 
@@ -312,19 +314,13 @@ def _store_certificate(
     signed: _Signed,
 ) -> Certificate:
     """Store the certificate in the caller's transaction; its columns are read back from what was signed."""
-    schedule = _renewal_of(profile=profile, plan=plan, signed=signed)
-    return Certificate.objects.create(
-        project_id=profile.project_id,
-        profile=profile,
+    return store_certificate(
         request=request_row,
-        authority=issuer.authority if issuer else None,
-        authority_certificate=issuer.row if issuer else None,
+        issuer=issuer.row if issuer else None,
+        certificate=signed.certificate,
+        findings=signed.findings,
         key_source=KeySource.APPLICANT if signed.private_key is None else KeySource.PORTAL,
-        metadata=request_row.metadata,
-        lint_findings=[asdict(finding) for finding in signed.findings],
-        renew_before_days=schedule.renew_before_days if schedule else None,
-        renew_at=schedule.renew_at if schedule else None,
-        **columns_of(signed.certificate),
+        renewal=_renewal_of(profile=profile, plan=plan, signed=signed),
     )
 
 

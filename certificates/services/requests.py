@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
-from certificates.models import CertificateRequest
+from certificates.models import CertificateAuthority, CertificateRequest
 from certificates.models.request import RequestStatus
 from certificates.x509.csr import read_csr
 from pki_portal.access.permissions import Action, require
@@ -27,13 +28,22 @@ SIGN_EVENT = "sign-certificate-from-profile"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request at one profile: what is asked, by whom, by which method."""
+    """One request at one profile, or, where that is None, at ``authority`` itself: what is asked, by whom, how."""
 
-    profile: CertificateProfile
+    profile: CertificateProfile | None
     request: IssuanceRequest
     requester: Requester
     method: EnrollmentMethod
     metadata: Sequence[Mapping[str, str]]
+    authority: CertificateAuthority | None = None
+
+    @property
+    def project_id(self) -> UUID:
+        """Of whatever is asked. Raises ValueError where that is nothing."""
+        asked = self.profile or self.authority
+        if asked is None:
+            raise ValueError("a request is made at a profile or at a CA")
+        return asked.project_id
 
 
 def read_applicant_csr(*, profile: CertificateProfile, requester: Requester, csr: str | bytes) -> IssuanceRequest:
@@ -70,9 +80,9 @@ def store_request(
 ) -> CertificateRequest:
     """Store what was asked in the caller's transaction, with U+FFFD for what no database takes (a NUL in a CSR)."""
     return CertificateRequest.objects.create(
-        project_id=asked.profile.project_id,
+        project_id=asked.project_id,
         profile=asked.profile,
-        profile_slug=asked.profile.slug,
+        profile_slug=asked.profile.slug if asked.profile else "",
         method=asked.method,
         status=status,
         common_name=storable(common_name_of(asked.request)),

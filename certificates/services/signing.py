@@ -12,14 +12,14 @@ from certificates.keystore.database import load_signer, seal_private_key
 from certificates.keystore.sealing import forget_keyring, keyring, new_master_key_text
 from certificates.models import AuthorityCertificate, AuthorityKey, CertificateAuthority
 from certificates.services.lint import lint_violations
-from certificates.x509.issuer import AuthorityPlan, DistributionUrls, Issuer
+from certificates.x509.issuer import DistributionUrls, Issuer
 from certificates.x509.keys import PrivateKey, PublicKey, public_key_info
 from certificates.x509.lint import Finding, blocking, lint, lint_shape, shape_of
 from certificates.x509.tbs import ToBeSigned, build, build_authority, draft, new_serial_number, sign
 from certificates.x509.verify import VerificationFailed, verify_authority, verify_issued
 from pki_portal.errors import Invalid
 from pki_portal.state import read_or_create_secret
-from profiles.policy.plan import IssuancePlan
+from profiles.policy.plan import AuthorityPlan, IssuancePlan
 
 
 def signer_of(authority_certificate: AuthorityCertificate) -> Signer:

@@ -1,14 +1,10 @@
-"""Who signs, as far as the pure code needs to know, and what a CA's own certificate shall say."""
+"""Who signs, as far as the pure code needs to know."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
-
-from profiles.policy.request import AttributeValue
-from profiles.policy.vocabulary import SignatureAlgorithm
 
 
 class HasPrivateKey(Protocol):
@@ -23,20 +19,6 @@ class Issuer:
     """The CA that signs, as its current certificate tells."""
 
     certificate: x509.Certificate
-
-
-@dataclass(frozen=True, slots=True)
-class AuthorityPlan:
-    """A CA certificate in every detail but serial number, issuer and key; times aware UTC in whole seconds.
-
-    ``path_length`` None means no limit.
-    """
-
-    subject: tuple[AttributeValue, ...]
-    not_before: datetime
-    not_after: datetime
-    path_length: int | None
-    signature_algorithm: SignatureAlgorithm
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, r
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
 from cryptography.x509 import SubjectKeyIdentifier
 
-from profiles.policy.vocabulary import KeyAlgorithm, KeyFamily, SignatureAlgorithm
+from profiles.policy.judges import algorithms
+from profiles.policy.vocabulary import KeyAlgorithm, KeyFamily, SignatureAlgorithm, key_family
 
 PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
@@ -194,12 +195,8 @@ def default_signature_algorithm(public_key: PublicKeyTypes) -> SignatureAlgorith
     Raises:
         ValueError: a key of this kind signs nothing here.
     """
-    if isinstance(public_key, rsa.RSAPublicKey):
-        return SignatureAlgorithm.RSA_SHA256
-    if isinstance(public_key, ed25519.Ed25519PublicKey):
-        return SignatureAlgorithm.ED25519
-    if isinstance(public_key, ec.EllipticCurvePublicKey):
-        if public_key.curve.key_size > 384:
-            return SignatureAlgorithm.ECDSA_SHA512
-        return SignatureAlgorithm.ECDSA_SHA384 if public_key.curve.key_size > 256 else SignatureAlgorithm.ECDSA_SHA256
+    if isinstance(public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey):
+        named = algorithm_of(public_key)
+        name = named.value if named else describe(public_key)
+        return algorithms.default_signature_algorithm(key_family(name), name)
     raise ValueError(f"a CA cannot sign with {describe(public_key)}")

@@ -13,10 +13,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
 from certificates.x509.extensions import Extensions, authority_extensions, end_entity_extensions
-from certificates.x509.issuer import AuthorityPlan, DistributionUrls, HasPrivateKey, Issuer
+from certificates.x509.issuer import DistributionUrls, HasPrivateKey, Issuer
 from certificates.x509.keys import PrivateKey, PublicKey, generate, signing_hash
 from certificates.x509.names import encode_subject
-from profiles.policy.plan import IssuancePlan
+from profiles.policy.plan import AuthorityPlan, IssuancePlan
 from profiles.policy.vocabulary import KeyAlgorithm, KeyFamily, SignatureAlgorithm
 
 __all__ = [

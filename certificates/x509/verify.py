@@ -14,10 +14,10 @@ from cryptography.x509.oid import ExtensionOID
 
 from certificates.x509.extensions import AUTHORITY_KEY_USAGES
 from certificates.x509.inspect import facts_of, serial_number_hex
-from certificates.x509.issuer import AuthorityPlan, DistributionUrls, Issuer
+from certificates.x509.issuer import DistributionUrls, Issuer
 from certificates.x509.keys import PublicKey, key_identifier, public_key_info
 from pki_portal.errors import Unavailable
-from profiles.policy.plan import IssuancePlan
+from profiles.policy.plan import AuthorityPlan, IssuancePlan
 from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName
 from profiles.policy.vocabulary import ExtendedKeyUsage, KeyUsage, SignatureAlgorithm
 

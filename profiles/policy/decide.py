@@ -40,7 +40,7 @@ def decide(
     now = utc_second(now)
     key = request.applicant_key
 
-    judge_presence_of_names(findings, defaults=defaults, request=request)
+    judge_presence_of_names(findings, defaults=defaults, request=request, is_self_signed=issuer is None)
     subject: tuple[AttributeValue, ...] = ()
     alternative_names: tuple[GeneralName, ...] = ()
     if judge_amount_of_text(findings, request):

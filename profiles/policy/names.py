@@ -164,7 +164,7 @@ def _host(text: str) -> str:
     name = ".".join(_label(label) for label in host.split("."))
     if "." in name and name.rpartition(".")[2].isdigit():
         raise InvalidName(
-            "its last label is a number, so that programs read it as an IP address",
+            "it is an IP address, or looks like one: its last label is a number",
             "ask for a host name here, and addresses as ip_address",
         )
     return _checked_length(name)

@@ -13,7 +13,7 @@ from profiles.policy.vocabulary import (
     SignatureAlgorithm,
 )
 
-# Only `decide` hands this over: a plan that nobody judged cannot be made by accident.
+# Only `decide` and `decide_authority` hand this over: a plan that nobody judged cannot be made by accident.
 JUDGED = object()
 
 
@@ -47,6 +47,25 @@ class IssuancePlan:
     def __post_init__(self) -> None:
         if self.judged is not JUDGED:
             raise TypeError("an IssuancePlan is made by profiles.policy.decide.decide alone")
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityPlan:
+    """A CA certificate in every detail but serial number, issuer and key: made by ``decide_authority`` alone.
+
+    Times are aware UTC in whole seconds; ``path_length`` None means no limit.
+    """
+
+    subject: tuple[AttributeValue, ...]
+    not_before: datetime
+    not_after: datetime
+    path_length: int | None
+    signature_algorithm: SignatureAlgorithm
+    judged: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.judged is not JUDGED:
+            raise TypeError("an AuthorityPlan is made by profiles.policy.authority.decide_authority alone")
 
 
 @dataclass(frozen=True, slots=True)

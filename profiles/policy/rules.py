@@ -30,11 +30,17 @@ Usage = TypeVar("Usage", KeyUsage, ExtendedKeyUsage)
 Algorithm = TypeVar("Algorithm", KeyAlgorithm, SignatureAlgorithm)
 
 LONGEST_DEFAULT_DAYS = 36_500
+# No path is that long; the bound keeps absurd integers out of encodings and columns.
+LONGEST_PATH = 255
 
 
 @dataclass(frozen=True, slots=True)
 class ValueRule:
-    """Patterns for one subject attribute or one kind of name; at least one list is not empty."""
+    """Patterns for one subject attribute or one kind of name; at least one list is not empty.
+
+    For kinds of names, ``required`` alone says what must be among them and refuses no others of the kind (the
+    reference, 4.2, says so); only ``allowed`` and ``denied`` do. A subject attribute's values must fit one of both.
+    """
 
     allowed: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
@@ -164,8 +170,12 @@ def _basic_constraints(defects: Defects, value: object) -> BasicConstraintsRule:
         return BasicConstraintsRule()
     state = read_text(defects, "basic_constraints/is_ca", entry.get("is_ca"), _read_state)
     longest = entry.get("max_path_length")
-    if longest is not None and (isinstance(longest, bool) or not isinstance(longest, int) or not -1 <= longest <= 255):
-        defects.add("basic_constraints/max_path_length", longest, "a whole number up to 255, or -1 for no limit")
+    if longest is not None and (
+        isinstance(longest, bool) or not isinstance(longest, int) or not -1 <= longest <= LONGEST_PATH
+    ):
+        defects.add(
+            "basic_constraints/max_path_length", longest, f"a whole number up to {LONGEST_PATH}, or -1 for no limit"
+        )
         longest = None
     return BasicConstraintsRule(state or BasicConstraintsState.DENIED, None if longest == -1 else longest)
 

@@ -1,7 +1,7 @@
 """CAs across the border: ours that others certify, and others that ours certify."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -15,7 +15,6 @@ from certificates.models import (
     AuthorityKey,
     Certificate,
     CertificateAuthority,
-    CertificateRequest,
 )
 from certificates.models.authority import AuthorityKind, AuthorityStatus
 from certificates.models.certificate import KeySource
@@ -25,16 +24,12 @@ from certificates.services.authorities.imported import ImportedPath, match_viola
 from certificates.services.authorities.lookup import certification_path_of
 from certificates.services.authorities.rules import (
     AuthoritySubject,
-    Validity,
-    issuer_violations,
+    issuer_facts_of,
     parent_violation,
     parent_violations,
-    path_length_violations,
     state_violation,
     subject_of,
-    subject_violations,
     validity_of,
-    validity_violations,
 )
 from certificates.services.authorities.versions import (
     install,
@@ -43,24 +38,33 @@ from certificates.services.authorities.versions import (
     store_version,
     version_facts,
 )
-from certificates.services.columns import columns_of
+from certificates.services.columns import store_certificate
+from certificates.services.requests import Asked, failed_request_kept, store_request
 from certificates.services.signing import signer_of, signer_of_key
 from certificates.x509.csr import read_csr
 from certificates.x509.extensions import authority_extensions
 from certificates.x509.inspect import serial_number_hex
-from certificates.x509.issuer import AuthorityPlan, DistributionUrls
+from certificates.x509.issuer import DistributionUrls
 from certificates.x509.keys import (
     default_signature_algorithm,
     load_public_key,
     signing_hash,
 )
-from certificates.x509.names import encode_subject
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
 from pki_portal.errors import NotFound, Violation
 from profiles.enrollment import EnrollmentMethod
-from profiles.policy.request import AttributeValue, IssuanceRequest
-from profiles.policy.vocabulary import KeyAlgorithm, SubjectAttribute
+from profiles.policy.authority import (
+    applicant_key_violations,
+    csr_violation,
+    decide_authority,
+    path_length_violations,
+    subject_violations,
+    validity_violations,
+)
+from profiles.policy.judges.lifetime import Validity
+from profiles.policy.request import AttributeValue, BasicConstraints, IssuanceRequest
+from profiles.policy.vocabulary import SubjectAttribute
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +209,28 @@ def sign_intermediate(
             action=Action.CERTIFICATE_AUTHORITIES_SIGN_INTERMEDIATE,
             project_id=authority.project_id,
         )
-        request = read_csr(csr)
-        with transaction.atomic():
+        read = read_csr(csr)
+        # What the CSR asks beside subject and key counts for nothing: it is replaced by what the requester asks.
+        request = IssuanceRequest(
+            subject=read.subject,
+            applicant_key=read.applicant_key,
+            csr=read.csr,
+            not_before=validity.not_before,
+            not_after=validity.not_after,
+            basic_constraints=BasicConstraints(is_ca=True, path_length=max_path_length),
+        )
+        asked = Asked(
+            profile=None,
+            request=request,
+            requester=requester,
+            method=EnrollmentMethod.API,
+            metadata=(),
+            authority=authority,
+        )
+        with failed_request_kept(asked), transaction.atomic():
             locked = lock(authority.pk)
             refuse_any(_csr_violations(locked, request, validity, max_path_length, now))
-            certificate, issuer = _sign_csr(locked, request, validity, max_path_length, requester)
+            certificate, issuer = _sign_csr(locked, asked, validity, now)
             record_act(
                 "sign-intermediate",
                 requester,
@@ -230,24 +251,22 @@ def _csr_violations(
     yield from validity_violations(validity, now=now)
     subject_wrong = list(_csr_subject_violations(request.subject))
     yield from subject_wrong
-    yield from _csr_key_violations(request)
-    if subject_wrong:
-        yield from issuer_violations(authority, now=now)
-    else:
-        yield from parent_violations(
-            authority,
-            subject=encode_subject(request.subject),
-            validity=validity,
-            max_path_length=max_path_length,
-            now=now,
-        )
+    if request.applicant_key is not None:
+        yield from applicant_key_violations(request.applicant_key)
+    yield from parent_violations(
+        authority,
+        subject=None if subject_wrong else request.subject,
+        validity=validity,
+        max_path_length=max_path_length,
+        now=now,
+    )
 
 
 def _csr_subject_violations(subject: tuple[AttributeValue, ...]) -> Iterator[Violation]:
     known = {attribute.value: "" for attribute in SubjectAttribute}
     for attribute in subject:
         if attribute.type not in known or known[attribute.type]:
-            yield _csr_violation(
+            yield csr_violation(
                 "subject_attribute_refused",
                 f"{attribute.type}={attribute.value}"[:200],
                 "each of " + ", ".join(known) + " at most once",
@@ -255,76 +274,35 @@ def _csr_subject_violations(subject: tuple[AttributeValue, ...]) -> Iterator[Vio
             )
         else:
             known[attribute.type] = attribute.value
-    for violation in subject_violations(AuthoritySubject(**known)):
-        yield _csr_violation(violation.code, violation.asked, violation.allowed, violation.fix)
-
-
-def _csr_key_violations(request: IssuanceRequest) -> Iterator[Violation]:
-    key = request.applicant_key
-    if key is None:
-        return
-    if key.algorithm is None:
-        yield _csr_violation(
-            "key_not_supported", key.description, ", ".join(KeyAlgorithm), "Make the CSR with one of these keys."
-        )
-    for weakness in key.weaknesses:
-        yield _csr_violation("key_weak", key.description, f"a sound key: {weakness}", "Make a new key and CSR.")
-
-
-def _csr_violation(code: str, asked: str, allowed: str, fix: str) -> Violation:
-    return Violation(field="csr", code=code, rule="CSR of a CA", asked=asked, allowed=allowed, fix=fix)
+    for violation in subject_violations(AuthoritySubject(**known).attributes()):
+        yield csr_violation(violation.code, violation.asked, violation.allowed, violation.fix)
 
 
 def _sign_csr(
-    authority: CertificateAuthority,
-    request: IssuanceRequest,
-    validity: Validity,
-    max_path_length: int | None,
-    requester: Requester,
+    authority: CertificateAuthority, asked: Asked, validity: Validity, now: datetime
 ) -> tuple[Certificate, AuthorityCertificate]:
     """Sign for a judged CSR and store request and certificate, so that it can be found and revoked like any other."""
-    issuer = authority.active_certificate
+    issuer, facts = authority.active_certificate, issuer_facts_of(authority)
+    request = asked.request
     key = request.applicant_key
-    if issuer is None or key is None:
+    if issuer is None or facts is None or key is None or key.algorithm is None or request.basic_constraints is None:
         raise NotFound(f"{authority.name} has no certificate to sign with.")
-    signer = signer_of(issuer)
-    plan = AuthorityPlan(
+    plan = decide_authority(
         subject=request.subject,
-        not_before=validity.not_before,
-        not_after=validity.not_after,
-        path_length=max_path_length,
-        signature_algorithm=default_signature_algorithm(signer.public_key()),
+        validity=validity,
+        path_length=request.basic_constraints.path_length,
+        issuer=facts,
+        key_name=key.algorithm,
+        now=now,
     )
     signed, findings = sign_authority_certificate(
-        plan=plan, issuer=issuer, public_key=load_public_key(key.subject_public_key_info), signer=signer
+        plan=plan, issuer=issuer, public_key=load_public_key(key.subject_public_key_info), signer=signer_of(issuer)
     )
-    columns = columns_of(signed)
-    row = CertificateRequest.objects.create(
-        project_id=authority.project_id,
-        profile=None,
-        profile_slug="",
-        method=EnrollmentMethod.API,
-        status=RequestStatus.ISSUED,
-        common_name=columns["common_name"],
-        asked={
-            "subject": [{"type": attribute.type, "value": attribute.value} for attribute in request.subject],
-            "not_before": validity.not_before.isoformat(),
-            "not_after": validity.not_after.isoformat(),
-            "basic_constraints": {"is_ca": True, "path_length": max_path_length},
-        },
-        csr=request.csr or "",
-        requester_kind=requester.kind,
-        requester_id=requester.id,
-        requester_name=requester.name,
-    )
-    certificate = Certificate.objects.create(
-        project_id=authority.project_id,
-        profile=None,
-        request=row,
-        authority=authority,
-        authority_certificate=issuer,
+    certificate = store_certificate(
+        request=store_request(asked, status=RequestStatus.ISSUED),
+        issuer=issuer,
+        certificate=signed,
+        findings=findings,
         key_source=KeySource.APPLICANT,
-        lint_findings=[asdict(finding) for finding in findings],
-        **columns,
     )
     return certificate, issuer

@@ -14,7 +14,7 @@ from certificates.x509.inspect import CertificateFacts, facts_of
 from certificates.x509.path import verify_path
 from certificates.x509.tbs import SERIAL_NUMBER_BITS
 from pki_portal.errors import Invalid, Malformed, Violation
-from profiles.policy.judges.constraints import LONGEST_PATH
+from profiles.policy.rules import LONGEST_PATH
 from profiles.policy.vocabulary import KeyUsage
 
 MAX_PEM_LENGTH = 256 * 1024

@@ -42,9 +42,17 @@ def find_authority(
 
 
 def authorities_of(*, requester: Requester, project_id: UUID) -> models.QuerySet[CertificateAuthority]:
-    """The project's CAs with their active certificates, newest first. Raises PermissionDenied, NotFound."""
+    """The project's CAs, newest first, with their active certificates but for DER and chain.
+
+    Raises:
+        PermissionDenied, NotFound: the requester may not read CAs there.
+    """
     require(requester=requester, action=Action.CERTIFICATE_AUTHORITIES_READ, project_id=project_id)
-    return CertificateAuthority.objects.select_related("active_certificate", "parent").filter(project_id=project_id)
+    return (
+        CertificateAuthority.objects.select_related("active_certificate", "parent")
+        .defer("active_certificate__der", "active_certificate__external_chain")
+        .filter(project_id=project_id)
+    )
 
 
 def authority_certificates_of(authority: CertificateAuthority) -> models.QuerySet[AuthorityCertificate]:

@@ -23,16 +23,12 @@ from certificates.services.authorities.rules import (
     INTERMEDIATE_LIFE_YEARS,
     ROOT_LIFE_YEARS,
     AuthoritySubject,
-    Validity,
     friendly_name_violations,
     name_taken,
     name_violations,
     normalised,
     parent_violations,
-    path_length_violations,
-    subject_violations,
     validity_of,
-    validity_violations,
 )
 from certificates.services.authorities.versions import certify
 from certificates.services.revocation import create_revocation_list
@@ -45,6 +41,13 @@ from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
 from pki_portal.errors import Violation
+from profiles.policy.authority import (
+    path_length_violations,
+    start_violations,
+    subject_violations,
+    validity_violations,
+)
+from profiles.policy.judges.lifetime import Validity
 from profiles.policy.vocabulary import KeyAlgorithm
 
 
@@ -179,16 +182,17 @@ def _creation_violations(
     if CertificateAuthority.objects.filter(project=project, name=wanted.name).exists():
         yield name_taken(wanted.name)
     yield from friendly_name_violations(wanted.friendly_name)
-    subject_wrong = list(subject_violations(wanted.subject))
+    subject_wrong = list(subject_violations(wanted.subject.attributes()))
     yield from subject_wrong
     yield from path_length_violations(wanted.max_path_length)
     if wanted.validity is None:
         return
     yield from validity_violations(wanted.validity, now=now)
-    if parent is not None and not subject_wrong:
+    yield from start_violations(wanted.validity, now=now)
+    if parent is not None:
         yield from parent_violations(
             parent,
-            subject=wanted.subject.name(),
+            subject=None if subject_wrong else wanted.subject.attributes(),
             validity=wanted.validity,
             max_path_length=wanted.max_path_length,
             now=now,

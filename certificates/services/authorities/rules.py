@@ -7,19 +7,25 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 
-from certificates.models import AuthorityCertificate, CertificateAuthority
+from certificates.models import Certificate, CertificateAuthority
 from certificates.models.authority import AuthorityKind, AuthorityStatus
-from certificates.x509.names import encode_subject
+from certificates.models.certificate import CertificateStatus
+from certificates.x509.names import encode_subject, read_subject
 from pki_portal.errors import Violation
-from profiles.policy.judges.constraints import LONGEST_PATH
+from profiles.policy.authority import (
+    issuer_violations,
+    path_length_violations,
+    start_violations,
+    under_issuer_violations,
+    validity_violations,
+)
+from profiles.policy.judges.lifetime import Validity
 from profiles.policy.names import InvalidName, normalise_attribute
-from profiles.policy.request import AttributeValue
-from profiles.policy.vocabulary import SubjectAttribute
+from profiles.policy.request import AttributeValue, IssuerFacts
+from profiles.policy.vocabulary import SubjectAttribute, key_family
 
 ROOT_LIFE_YEARS = 10
 INTERMEDIATE_LIFE_YEARS = 5
-# UTCTime, which is to be used up to 2049, begins here.
-EARLIEST = datetime(1950, 1, 1, tzinfo=UTC)
 NAME_LENGTH = 64
 FRIENDLY_NAME_LENGTH = 255
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -47,14 +53,6 @@ class AuthoritySubject:
     def name(self) -> x509.Name:
         """The encoded Name. Raises Invalid."""
         return encode_subject(self.attributes())
-
-
-@dataclass(frozen=True, slots=True)
-class Validity:
-    """Aware UTC in whole seconds, both ends included (RFC 5280, 4.1.2.5)."""
-
-    not_before: datetime
-    not_after: datetime
 
 
 def subject_of(authority: CertificateAuthority) -> AuthoritySubject:
@@ -122,196 +120,49 @@ def friendly_name_violations(friendly_name: str) -> Iterator[Violation]:
         )
 
 
-def subject_violations(subject: AuthoritySubject) -> Iterator[Violation]:
-    """RFC 5280, 4.1.2.6: a CA has a name, of attributes within their upper bounds (appendix A)."""
-    attributes = subject.attributes()
-    if not attributes:
-        yield Violation(
-            field="common_name",
-            code="subject_empty",
-            rule="RFC 5280, 4.1.2.6",
-            asked="an empty subject",
-            allowed="at least one attribute: " + ", ".join(SubjectAttribute),
-            fix="Give the CA at least a common name.",
-        )
-    for attribute in attributes:
-        try:
-            normalise_attribute(attribute)
-        except InvalidName as problem:
-            yield Violation(
-                field=str(attribute.type),
-                code="subject_value_invalid",
-                rule="RFC 5280, appendix A",
-                asked=attribute.value[:200],
-                allowed=f"a value that a name can carry: {problem.reason}",
-                fix=f"{problem.fix[:1].upper()}{problem.fix[1:]}.",
-            )
-
-
-def path_length_violations(max_path_length: int | None) -> Iterator[Violation]:
-    """RFC 5280, 4.2.1.9: not negative; None means no limit."""
-    if max_path_length is not None and not 0 <= max_path_length <= LONGEST_PATH:
-        yield Violation(
-            field="max_path_length",
-            code="path_length_out_of_range",
-            rule="RFC 5280, 4.2.1.9",
-            asked=str(max_path_length),
-            allowed=f"0 to {LONGEST_PATH}, or no limit (-1 in the API)",
-            fix="Ask for 0 where the CA issues no other CAs.",
-        )
-
-
-def validity_violations(validity: Validity, *, now: datetime) -> Iterator[Violation]:
-    """A validity runs forward, is not over, and can be written (RFC 5280, 4.1.2.5.1)."""
-    if validity.not_before < EARLIEST:
-        yield Violation(
-            field="not_before",
-            code="not_before_too_early",
-            rule="RFC 5280, 4.1.2.5.1",
-            asked=_utc(validity.not_before),
-            allowed=f"not before {_utc(EARLIEST)}",
-            fix="Choose a later start.",
-        )
-    if validity.not_after <= validity.not_before:
-        yield Violation(
-            field="not_after",
-            code="validity_backward",
-            rule="RFC 5280, 4.1.2.5",
-            asked=_utc(validity.not_after),
-            allowed=f"later than notBefore, {_utc(validity.not_before)}",
-            fix="Choose a later end or an earlier start.",
-        )
-    elif validity.not_after <= now:
-        yield Violation(
-            field="not_after",
-            code="validity_over",
-            rule="validity of a CA",
-            asked=_utc(validity.not_after),
-            allowed=f"later than now, {_utc(now)}",
-            fix="Choose an end in the future.",
-        )
-
-
-def issuer_violations(parent: CertificateAuthority, *, now: datetime) -> Iterator[Violation]:
-    """The parent can sign at all: it is active and its certificate is valid now."""
-    certificate = parent.active_certificate
-    rule = f"CA {parent.name}"
-    if certificate is None:
-        yield Violation(
-            field="parent",
-            code="issuer_without_certificate",
-            rule=rule,
-            asked=parent.name,
-            allowed="a CA that has a certificate",
-            fix=f"Install a certificate for {parent.name} first, or choose another parent.",
-        )
-        return
-    if parent.status != AuthorityStatus.ACTIVE:
-        yield Violation(
-            field="parent",
-            code="issuer_not_active",
-            rule=rule,
-            asked=f"{parent.name} is {parent.status}",
-            allowed="an active CA",
-            fix=f"Enable {parent.name}, or choose another parent.",
-        )
-    if certificate.not_after <= now:
-        yield Violation(
-            field="parent",
-            code="issuer_expired",
-            rule=rule,
-            asked=f"{parent.name} ended {_utc(certificate.not_after)}",
-            allowed="a CA that has not expired",
-            fix=f"Renew {parent.name}, or choose another parent.",
-        )
-
-
-def under_issuer_violations(
-    parent: CertificateAuthority,
-    issuer: AuthorityCertificate,
-    *,
-    subject: x509.Name,
-    validity: Validity,
-    max_path_length: int | None,
-) -> Iterator[Violation]:
-    """What the parent's certificate leaves room for: validity, path length, another name."""
-    rule = f"certificate of CA {parent.name}"
-    if validity.not_before < issuer.not_before:
-        yield Violation(
-            field="not_before",
-            code="not_before_before_issuer",
-            rule=rule,
-            asked=_utc(validity.not_before),
-            allowed=f"not before {_utc(issuer.not_before)}",
-            fix=f"The earliest possible start is {_utc(issuer.not_before)}.",
-        )
-    if validity.not_after > issuer.not_after:
-        yield Violation(
-            field="not_after",
-            code="not_after_past_issuer",
-            rule=rule,
-            asked=_utc(validity.not_after),
-            allowed=f"not after {_utc(issuer.not_after)}",
-            fix=f"The latest possible end is {_utc(issuer.not_after)}.",
-        )
-    yield from _path_length_under(issuer, rule=rule, max_path_length=max_path_length)
-    if subject == x509.load_der_x509_certificate(bytes(issuer.der)).subject:
-        yield Violation(
-            field="common_name",
-            code="subject_is_issuer",
-            rule="RFC 5280, 3.2: only a self-issued certificate names its subject as its issuer",
-            asked=subject.rfc4514_string(),
-            allowed=f"a name other than that of {parent.name}",
-            fix="Choose another common name.",
-        )
-
-
-def _path_length_under(issuer: AuthorityCertificate, *, rule: str, max_path_length: int | None) -> Iterator[Violation]:
-    """RFC 5280, 4.2.1.9: each CA below has a smaller path length than the one above."""
-    if issuer.path_length is None:
-        return
-    if issuer.path_length == 0:
-        yield Violation(
-            field="parent",
-            code="issuer_path_length_zero",
-            rule=rule,
-            asked="a CA below it",
-            allowed="end entities only: its path length is 0",
-            fix="Choose another parent, or issue this one a new certificate with a greater path length.",
-        )
-    elif max_path_length is None or max_path_length >= issuer.path_length:
-        yield Violation(
-            field="max_path_length",
-            code="path_length_too_long",
-            rule=rule,
-            asked="no limit" if max_path_length is None else str(max_path_length),
-            allowed=f"at most {issuer.path_length - 1}",
-            fix=f"Ask for a path length of at most {issuer.path_length - 1}.",
-        )
-
-
-def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
+def issuer_facts_of(authority: CertificateAuthority) -> IssuerFacts | None:
+    """What the rules ask of a CA that would sign, from its active certificate; None while it has none."""
+    row = authority.active_certificate
+    if row is None:
+        return None
+    return IssuerFacts(
+        name=authority.name,
+        key_family=key_family(authority.key_algorithm),
+        key_algorithm=authority.key_algorithm,
+        not_before=row.not_before,
+        not_after=row.not_after,
+        path_length=row.path_length,
+        is_active=authority.status == AuthorityStatus.ACTIVE,
+        subject=read_subject(x509.load_der_x509_certificate(bytes(row.der)).subject),
+    )
 
 
 def parent_violations(
     parent: CertificateAuthority,
     *,
-    subject: x509.Name,
+    subject: tuple[AttributeValue, ...] | None,
     validity: Validity,
     max_path_length: int | None,
     now: datetime,
 ) -> Iterator[Violation]:
-    """Everything that a parent refuses: its own state, and what its certificate leaves no room for."""
-    yield from issuer_violations(parent, now=now)
-    if parent.active_certificate is not None:
-        yield from under_issuer_violations(
-            parent,
-            parent.active_certificate,
-            subject=subject,
-            validity=validity,
-            max_path_length=max_path_length,
+    """Everything that a parent refuses: its own state, and what its certificate leaves no room for.
+
+    ``subject`` None where it is wrong in itself: then the parent's state alone is judged.
+    """
+    issuer = issuer_facts_of(parent)
+    if issuer is None:
+        yield Violation(
+            field="parent",
+            code="issuer_without_certificate",
+            rule=f"CA {parent.name}",
+            asked=parent.name,
+            allowed="a CA that has a certificate",
+            fix=f"Install a certificate for {parent.name} first, or choose another parent.",
         )
+        return
+    yield from issuer_violations(issuer, now=now)
+    if subject is not None:
+        yield from under_issuer_violations(issuer, subject=subject, validity=validity, max_path_length=max_path_length)
 
 
 def reissue_violations(
@@ -327,6 +178,8 @@ def reissue_violations(
         yield state_violation(authority, "authority_disabled", "is disabled", f"Enable {authority.name} first.")
     yield from path_length_violations(max_path_length)
     yield from validity_violations(validity, now=now)
+    yield from start_violations(validity, now=now)
+    yield from _room_for_those_below(authority, validity=validity, max_path_length=max_path_length, now=now)
     if authority.kind == AuthorityKind.ROOT:
         if parent is not None:
             yield parent_violation(
@@ -349,11 +202,64 @@ def reissue_violations(
     else:
         yield from parent_violations(
             parent,
-            subject=subject_of(authority).name(),
+            subject=subject_of(authority).attributes(),
             validity=validity,
             max_path_length=max_path_length,
             now=now,
         )
+
+
+def _room_for_those_below(
+    authority: CertificateAuthority, *, validity: Validity, max_path_length: int | None, now: datetime
+) -> Iterator[Violation]:
+    """What the CA's earlier certificates gave to CAs below it stays good under the new one."""
+    below = [
+        (f"CA {name}", not_after, path_length)
+        for name, not_after, path_length in CertificateAuthority.objects.filter(
+            active_certificate__issuer_certificate__authority=authority, active_certificate__not_after__gt=now
+        )
+        .exclude(pk=authority.pk)
+        .values_list("name", "active_certificate__not_after", "active_certificate__path_length")
+    ]
+    below += [
+        (f"the CA certificate {serial_number}", not_after, path_length)
+        for serial_number, not_after, path_length in Certificate.objects.filter(
+            authority=authority, is_ca=True, status=CertificateStatus.ACTIVE, not_after__gt=now
+        ).values_list("serial_number", "not_after", "path_length")
+    ]
+    rule = "certificates of CAs below it"
+    last = max(below, key=lambda each: each[1], default=None)
+    if last is not None and validity.not_after < last[1]:
+        yield Violation(
+            field="not_after",
+            code="not_after_before_child",
+            rule=rule,
+            asked=validity.not_after.isoformat(),
+            allowed=f"not before {last[1].isoformat()}, when {last[0]} ends",
+            fix=f"Choose an end of {last[1].isoformat()} or later.",
+        )
+    if max_path_length is None:
+        return
+    unlimited = next((name for name, _, path_length in below if path_length is None), None)
+    longest = max(((path_length, name) for name, _, path_length in below if path_length is not None), default=None)
+    if unlimited is not None:
+        yield _too_short_for(unlimited, rule, max_path_length, "no limit", "Ask for no limit.")
+    elif longest is not None and max_path_length <= longest[0]:
+        least = longest[0] + 1
+        yield _too_short_for(
+            longest[1], rule, max_path_length, f"at least {least}", f"Ask for a path length of at least {least}."
+        )
+
+
+def _too_short_for(below: str, rule: str, asked: int, allowed: str, fix: str) -> Violation:
+    return Violation(
+        field="max_path_length",
+        code="path_length_too_short_for_child",
+        rule=rule,
+        asked=str(asked),
+        allowed=f"{allowed}, because of {below}",
+        fix=fix,
+    )
 
 
 def renewal_violations(

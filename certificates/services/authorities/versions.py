@@ -15,7 +15,7 @@ from certificates.models import (
 from certificates.models.authority import AuthorityStatus
 from certificates.services.authorities.acts import lock_with_parent, record_act, recorded, refuse_any, require_parent_in
 from certificates.services.authorities.rules import (
-    Validity,
+    issuer_facts_of,
     reissue_violations,
     renewal_violations,
     subject_of,
@@ -26,15 +26,17 @@ from certificates.services.revocation import publish_crl
 from certificates.services.signing import sign_and_verify, signer_of, signer_of_key
 from certificates.services.urls import distribution_urls_of
 from certificates.x509.inspect import serial_number_hex
-from certificates.x509.issuer import AuthorityPlan, DistributionUrls, Issuer
+from certificates.x509.issuer import DistributionUrls, Issuer
 from certificates.x509.keys import (
     PublicKey,
-    default_signature_algorithm,
     load_public_key,
 )
 from certificates.x509.lint import Finding
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
+from profiles.policy.authority import decide_authority
+from profiles.policy.judges.lifetime import Validity
+from profiles.policy.plan import AuthorityPlan
 
 
 def issue_authority_certificate(
@@ -114,12 +116,13 @@ def certify(
     issuer = parent.active_certificate if parent is not None else None
     signer = signer_of(issuer) if issuer is not None else signer_of_key(key)
     public_key = load_public_key(bytes(key.subject_public_key_info))
-    plan = AuthorityPlan(
+    plan = decide_authority(
         subject=subject_of(authority).attributes(),
-        not_before=validity.not_before,
-        not_after=validity.not_after,
+        validity=validity,
         path_length=max_path_length,
-        signature_algorithm=default_signature_algorithm(signer.public_key()),
+        issuer=issuer_facts_of(parent) if parent is not None else None,
+        key_name=authority.key_algorithm,
+        now=now,
     )
     signed, _ = sign_authority_certificate(plan=plan, issuer=issuer, public_key=public_key, signer=signer)
     certificate = store_version(authority=authority, key=key, issuer=issuer, certificate=signed)

@@ -3,7 +3,7 @@
 from profiles.policy.errors import Code
 from profiles.policy.judges.findings import Findings
 from profiles.policy.request import BasicConstraints, IssuerFacts
-from profiles.policy.rules import BasicConstraintsRule
+from profiles.policy.rules import LONGEST_PATH, BasicConstraintsRule
 from profiles.policy.vocabulary import BasicConstraintsState
 from profiles.policy.wording import shown
 
@@ -11,8 +11,6 @@ _END_ENTITY = BasicConstraints(is_ca=False)
 _PATH = "basic_constraints"
 _PATH_LENGTH = "basic_constraints/path_length"
 _TEMPLATE = "template basic_constraints"
-# No path is that long; the bound keeps absurd integers out of the encoding.
-LONGEST_PATH = 255
 
 
 def judge_basic_constraints(

@@ -11,7 +11,7 @@ from profiles.policy.wording import duration, shown, time
 
 _SECOND = timedelta(seconds=1)
 # RFC 5280, 4.1.2.5: UTCTime begins in 1950.
-_FIRST_YEAR = 1950
+EARLIEST = datetime(1950, 1, 1, tzinfo=UTC)
 _FIRST_MOMENT = datetime(1, 1, 1, tzinfo=UTC)
 _LAST_MOMENT = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
@@ -155,13 +155,13 @@ def _is_sound(findings: Findings, validity: Validity, field: str, now: datetime)
     """Whether the dates make a life that has not ended and can be written down."""
     start, end = validity.not_before, validity.not_after
     sound = True
-    if start.year < _FIRST_YEAR:
+    if start < EARLIEST:
         findings.refuse(
             "not_before",
             Code.DATE_OUT_OF_RANGE,
             rule="RFC 5280, 4.1.2.5",
             asked=f"not_before {time(start)}",
-            allowed=f"{_FIRST_YEAR} or later",
+            allowed=f"{EARLIEST.year} or later",
             fix="leave not_before out to start now",
         )
         sound = False

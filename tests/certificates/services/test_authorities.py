@@ -19,9 +19,11 @@ from certificates.models import (
     AuthorityKey,
     Certificate,
     CertificateAuthority,
+    CertificateRequest,
     CertificateRevocationList,
 )
 from certificates.models.authority import AuthorityStatus
+from certificates.models.request import RequestStatus
 from certificates.services import authorities, signing
 from certificates.services.authorities import (
     AuthoritySubject,
@@ -504,6 +506,7 @@ def test_parent_below_the_ca_is_refused() -> None:
     project = make_project()
     upper = make_authority(project, parent=make_authority(project), max_path_length=3)
     lower = make_authority(project, parent=upper, max_path_length=2)
+    assert upper.not_after is not None
 
     for parent in (lower, upper):
         with pytest.raises(Invalid) as refusal:
@@ -511,8 +514,8 @@ def test_parent_below_the_ca_is_refused() -> None:
                 requester=SYSTEM,
                 authority=upper,
                 parent=parent,
-                not_after=datetime(2028, 1, 1, tzinfo=UTC),
-                max_path_length=1,
+                not_after=upper.not_after,
+                max_path_length=3,
             )
         assert codes(refusal) == {"parent_is_below"}
 
@@ -572,6 +575,57 @@ def test_renewal_past_the_parent_is_refused() -> None:
         renew_authority(requester=SYSTEM, authority=issuing, not_after=datetime(2090, 1, 1, tzinfo=UTC))
 
     assert codes(refusal) == {"not_after_past_issuer"}
+
+
+def test_active_ca_gets_no_certificate_that_starts_later() -> None:
+    project = make_project()
+    root = make_authority(project)
+    tomorrow = timezone.now() + timedelta(days=1)
+
+    with pytest.raises(Invalid) as refusal:
+        issue_authority_certificate(
+            requester=SYSTEM, authority=root, not_before=tomorrow, not_after=datetime(2040, 1, 1, tzinfo=UTC)
+        )
+    assert codes(refusal) == {"not_before_in_future"}
+
+    with pytest.raises(Invalid) as refusal:
+        intermediate(project, root, not_before=tomorrow)
+    assert codes(refusal) == {"not_before_in_future"}
+
+
+def test_parent_that_has_not_started_is_refused() -> None:
+    project = make_project()
+    root = make_authority(project)
+    AuthorityCertificate.objects.filter(authority=root).update(not_before=timezone.now() + timedelta(days=1))
+
+    with pytest.raises(Invalid) as refusal:
+        intermediate(project, root)
+
+    assert "issuer_not_started" in codes(refusal)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_new_version_leaves_room_for_the_cas_below(elsewhere: bool) -> None:
+    project = make_project()
+    root = make_authority(project, max_path_length=3)
+    end = datetime(2030, 1, 1, tzinfo=UTC)
+    if elsewhere:
+        sign_intermediate(requester=SYSTEM, authority=root, csr=csr_of(), not_after=end, max_path_length=1)
+    else:
+        make_authority(project, parent=root, max_path_length=1, not_after=end)
+
+    with pytest.raises(Invalid) as refusal:
+        issue_authority_certificate(
+            requester=SYSTEM, authority=root, not_after=end - timedelta(days=1), max_path_length=1
+        )
+    assert codes(refusal) == {"not_after_before_child", "path_length_too_short_for_child"}
+    assert {violation.fix for violation in refusal.value.violations} == {
+        "Choose an end of 2030-01-01T00:00:00+00:00 or later.",
+        "Ask for a path length of at least 2.",
+    }
+
+    version = issue_authority_certificate(requester=SYSTEM, authority=root, not_after=end, max_path_length=2)
+    assert version.path_length == 2
 
 
 # --- CSR, import, sign-intermediate -----------------------------------------------------------------------------------
@@ -829,6 +883,45 @@ def test_signing_an_intermediate_is_refused(csr: str, changes: dict[str, Any], c
 
     assert code in codes(refusal)
     assert not Certificate.objects.exists()
+
+
+def test_refused_signing_of_an_intermediate_keeps_its_failed_request() -> None:
+    root = make_authority(make_project(), max_path_length=1)
+
+    with pytest.raises(Invalid):
+        sign_intermediate(
+            requester=SYSTEM,
+            authority=root,
+            csr=csr_of(),
+            not_after=datetime(2028, 1, 1, tzinfo=UTC),
+            max_path_length=1,
+        )
+
+    kept = CertificateRequest.objects.get()
+    assert (kept.status, kept.common_name, kept.profile) == (RequestStatus.FAILED, "Partner CA", None)
+    assert [violation["code"] for violation in kept.violations] == ["path_length_too_long"]
+    assert kept.asked["basic_constraints"] == {"is_ca": True, "path_length": 1}
+    assert not Certificate.objects.exists()
+
+
+def test_path_length_of_a_csr_counts_for_nothing() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    csr = (
+        x509.CertificateSigningRequestBuilder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Partner CA")]))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=100_000), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+
+    signed = sign_intermediate(
+        requester=SYSTEM,
+        authority=make_authority(make_project()),
+        csr=csr.public_bytes(Encoding.PEM).decode(),
+        not_after=datetime(2028, 1, 1, tzinfo=UTC),
+        max_path_length=0,
+    )
+
+    assert signed.certificate.path_length == 0
+    assert signed.certificate.request.asked["basic_constraints"]["path_length"] == 0
 
 
 def test_signing_by_a_disabled_ca_is_refused() -> None:

@@ -11,11 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from certificates.keystore.base import MemorySigner
-from certificates.x509.issuer import AuthorityPlan, DistributionUrls, Issuer
-from certificates.x509.keys import PrivateKey, default_signature_algorithm, generate
+from certificates.x509.issuer import DistributionUrls, Issuer
+from certificates.x509.keys import PrivateKey, generate
 from certificates.x509.tbs import build, build_authority, new_serial_number, sign
+from profiles.policy.authority import decide_authority
 from profiles.policy.decide import decide
-from profiles.policy.plan import IssuancePlan
+from profiles.policy.judges.lifetime import Validity
+from profiles.policy.plan import AuthorityPlan, IssuancePlan
 from profiles.policy.request import AttributeValue, GeneralName, IssuanceRequest, IssuerFacts
 from profiles.policy.rules import BasicConstraintsRule, ProfileDefaults, TemplateRules, UsageRule, ValueRule
 from profiles.policy.vocabulary import (
@@ -66,12 +68,13 @@ def dns(*names: str) -> tuple[GeneralName, ...]:
 
 def authority_plan(name: str, signed_by: KeyAlgorithm, **changes: Any) -> AuthorityPlan:
     """A CA for ten years."""
-    plan = AuthorityPlan(
+    plan = decide_authority(
         subject=subject(country="US", organization="Acmé", common_name=name),
-        not_before=NOW - timedelta(days=1),
-        not_after=NOW + timedelta(days=3650),
+        validity=Validity(NOW - timedelta(days=1), NOW + timedelta(days=3650)),
         path_length=None,
-        signature_algorithm=default_signature_algorithm(key(signed_by).public_key()),
+        issuer=None,
+        key_name=signed_by,
+        now=NOW,
     )
     return replace(plan, **changes)
 

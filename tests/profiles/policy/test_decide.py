@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from profiles.policy.decide import decide
 from profiles.policy.errors import sentence
 from profiles.policy.request import GeneralName, IssuanceRequest
 from profiles.policy.rules import ProfileDefaults, TemplateRules
@@ -513,3 +514,12 @@ def test_everything_wrong_is_told_at_once() -> None:
 def test_what_was_ignored_is_told_first() -> None:
     decision = judge(rules_of(), make_request(ignored=("/attributes/color",)), now=NOW)
     assert decision.warnings[0] == "/attributes/color was ignored."
+
+
+def test_self_signed_certificate_without_a_subject_is_refused() -> None:
+    request = IssuanceRequest(
+        subject_alternative_names=(GeneralName(NameType.DNS_NAME, "host.example.com"),), ttl=timedelta(days=1)
+    )
+    decision = decide(rules=TemplateRules(), defaults=ProfileDefaults(), request=request, issuer=None, now=NOW)
+    told = [violation for violation in decision.violations if violation.rule == "RFC 5280, 4.1.2.4"]
+    assert [violation.field for violation in told] == ["subject/common_name"]

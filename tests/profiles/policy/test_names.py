@@ -180,7 +180,8 @@ def test_fix_for_underscores_is_the_name_with_hyphens() -> None:
     [
         ("common_name", "  Jane Doe ", "Jane Doe"),
         ("common_name", "x" * 64, "x" * 64),
-        ("common_name", "日本" * 32, "日本" * 32),
+        ("organization", "日本" * 32, "日本" * 32),
+        ("common_name", "日" * 21, "日" * 21),
         ("organization", "Cafe\u0301", "Caf\u00e9"),
         ("state", "x" * 128, "x" * 128),
         ("country", "us", "US"),
@@ -468,3 +469,15 @@ def test_networks_are_told_from_texts() -> None:
     assert is_network("10.0.0.0/8")
     assert not is_network("10.0.0.*")
     assert not is_network("10.0.0.0/33")
+
+
+@pytest.mark.parametrize("value", ["a.0", "*.a.0", "host.example.1", "a.0."])
+def test_host_that_ends_in_a_number_is_refused(value: str) -> None:
+    with pytest.raises(InvalidName, match="last label is a number") as refusal:
+        normalise(GeneralName(NameType.DNS_NAME, value))
+    assert "ip_address" in refusal.value.fix
+
+
+def test_common_name_of_more_octets_than_can_be_written_is_refused() -> None:
+    with pytest.raises(InvalidName, match="66 octets"):
+        normalise_attribute(AttributeValue(SubjectAttribute.COMMON_NAME, "日" * 22))
