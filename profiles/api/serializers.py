@@ -167,8 +167,12 @@ class BasicConstraintsRuleSerializer(SparseSerializer):
 class TemplateRulesSerializer(WireSerializer):
     """The rules of a template."""
 
-    subject = SubjectRuleSerializer(many=True, required=False, allow_null=True, max_length=MOST_ENTRIES)
-    sans = SanRuleSerializer(many=True, required=False, allow_null=True, max_length=MOST_ENTRIES)
+    subject = SubjectRuleSerializer(  # type: ignore[call-arg]  # many=True makes a list, which has a length
+        many=True, required=False, allow_null=True, max_length=MOST_ENTRIES
+    )
+    sans = SanRuleSerializer(  # type: ignore[call-arg]  # many=True makes a list, which has a length
+        many=True, required=False, allow_null=True, max_length=MOST_ENTRIES
+    )
     keyUsages = KeyUsageRuleSerializer(source="key_usages", required=False, allow_null=True)
     extendedKeyUsages = ExtendedKeyUsageRuleSerializer(source="extended_key_usages", required=False, allow_null=True)
     algorithms = AlgorithmRulesSerializer(required=False, allow_null=True)

@@ -31,6 +31,7 @@ from certificates.x509.keys import public_key_info
 from certificates.x509.names import distinguished_name
 from certificates.x509.path import PathError, verify_path
 from pki_portal.errors import PortalError
+from profiles.policy.vocabulary import KeyUsage
 
 CHUNK = 500
 PROGRESS_EVERY = 10_000
@@ -159,7 +160,7 @@ def revocation_list_findings() -> Iterator[str]:
 def certificate_findings() -> Iterator[str]:
     """One item for each certificate checked: an empty text where all is well, else its findings."""
     paths: dict[Any, Path] = {}
-    rows = Certificate.objects.select_related("authority_certificate__key").order_by("pk")
+    rows = Certificate.objects.select_related("authority_certificate").order_by("pk")
     for row in rows.iterator(chunk_size=CHUNK):
         yield "\n".join(f"certificate {row.id}: {reason}" for reason in _reasons(row, paths))
 
@@ -182,6 +183,7 @@ def _reasons(row: Certificate, paths: dict[Any, Path]) -> Iterator[str]:
         yield f"its issuing certificate {issuer.id} belongs to authority {issuer.authority_id}, not {row.authority_id}"
     if issuer.id not in paths:
         paths[issuer.id] = load_path(issuer)
+        yield from issuer_reasons(paths[issuer.id])
     path = paths[issuer.id]
     if not path:
         yield f"the path of authority certificate {issuer.id} cannot be read"
@@ -202,6 +204,14 @@ def link_reasons(certificate: x509.Certificate, issuer: x509.Certificate) -> Ite
         yield f"was not issued by {distinguished_name(issuer.subject)}"
     if certificate.not_valid_before_utc < issuer.not_valid_before_utc:
         yield "is older than its issuer"
+
+
+def issuer_reasons(path: Path) -> Iterator[str]:
+    """Why the CA at the start of a path may not sign certificates (RFC 5280, 6.1.4 k and n); told once for each CA."""
+    for issuer in path[:1]:
+        facts = facts_of(issuer)
+        if not facts.is_ca or KeyUsage.KEY_CERT_SIGN not in facts.key_usages:
+            yield f"its issuer {distinguished_name(issuer.subject)} is no CA that may sign certificates"
 
 
 def load_path(row: AuthorityCertificate) -> Path:

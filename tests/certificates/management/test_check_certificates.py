@@ -6,12 +6,14 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
+from cryptography import x509
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from certificates.keystore.database import forget_keys
+from certificates.management.commands.check_certificates import issuer_reasons, load_path
 from certificates.models import (
     AuthorityCertificate,
     AuthorityKey,
@@ -223,3 +225,10 @@ def test_the_work_is_the_same_few_queries_for_any_number(pki: Pki) -> None:
     for _ in range(4):
         issued(robot, pki.profile)
     assert cost() == before
+
+
+def test_an_issuer_that_is_no_ca_is_found(pki: Pki) -> None:
+    leaf = x509.load_der_x509_certificate(bytes(own().der))
+    path = load_path(AuthorityCertificate.objects.get(issued_certificates=own()))
+    assert list(issuer_reasons(path)) == []
+    assert "no CA that may sign" in "".join(issuer_reasons((leaf, *path)))

@@ -209,6 +209,16 @@ def test_a_disabled_authority_acts_at_once(profile: CertificateProfile) -> None:
     assert [violation.code for violation in refusal.value.violations] == ["issuer_not_active"]
 
 
+def test_the_authoritys_own_name_is_refused(profile: CertificateProfile) -> None:
+    taken = (
+        AttributeValue(SubjectAttribute.ORGANIZATION, "ACME"),
+        AttributeValue(SubjectAttribute.COMMON_NAME, "server  ROOT"),
+    )
+    with pytest.raises(PolicyViolation) as refusal:
+        issue_certificate(profile=profile, request=service_request(subject=taken), requester=SYSTEM)
+    assert [violation.code for violation in refusal.value.violations] == ["subject_is_issuer"]
+
+
 def test_the_end_past_the_authoritys_is_refused_with_the_latest_possible(project: Project) -> None:
     profile = make_issuing_profile(project, authority_life=timedelta(days=30))
     with pytest.raises(PolicyViolation) as refusal:
