@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from certificates.api.serializers import MomentField
+from certificates.api.fields import MomentField
 from certificates.models import AuthorityCertificate, CertificateAuthority
 from certificates.models.authority import AuthorityKind, AuthorityStatus
 from certificates.services.authorities import AuthoritySubject, certification_path_of, subject_of

@@ -11,6 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from certificates.api.issue_serializers import IssueCertificateAnswerSerializer, IssueCertificateSerializer
+from certificates.api.queries import (
+    CertificatesQuery,
+    ProfileCertificatesQuery,
+    RequestsQuery,
+    SearchCertificatesSerializer,
+)
 from certificates.api.schema import (
     IDEMPOTENCY_KEY,
     PROFILE_ID,
@@ -28,16 +35,10 @@ from certificates.api.serializers import (
     CertificateRequestSerializer,
     CertificatesAnswerSerializer,
     CertificateSerializer,
-    CertificatesQuery,
-    IssueCertificateAnswerSerializer,
-    IssueCertificateSerializer,
     LatestCertificateBundleSerializer,
     ProfileCertificatesAnswerSerializer,
     ProfileCertificateSerializer,
-    ProfileCertificatesQuery,
-    RequestsQuery,
     SearchCertificatesAnswerSerializer,
-    SearchCertificatesSerializer,
 )
 from certificates.models.request import RequestStatus
 from certificates.querysets import (
