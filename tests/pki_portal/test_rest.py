@@ -1,4 +1,3 @@
-import time
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from uuid import UUID, uuid4
@@ -110,12 +109,10 @@ def test_parse_json_refuses(raw: bytes) -> None:
         b'{"a":' * 100_000,
     ],
 )
-def test_parse_json_refuses_deep_nesting_within_a_second(raw: bytes) -> None:
-    begun = time.monotonic()
+def test_parse_json_refuses_deep_nesting(raw: bytes) -> None:
     with pytest.raises(Malformed) as caught:
         parse_json(raw)
     assert caught.value.violations[0].code == "too_deep"
-    assert time.monotonic() - begun < 1
 
 
 def test_parse_json_refuses_more_than_a_mebibyte() -> None:

@@ -1,5 +1,4 @@
-import time
-
+import idna
 import pytest
 
 from profiles.policy.judges.alternative_names import MOST_NAMES
@@ -66,17 +65,15 @@ def test_more_than_a_thousand_names_are_one_violation() -> None:
     assert len(granted(rules_of(), make_request(subject_alternative_names=many[1:])).subject_alternative_names) == 1000
 
 
-def test_a_thousand_refusals_under_250_patterns_take_a_moment() -> None:
+def test_of_a_thousand_refusals_under_250_patterns_the_first_are_told() -> None:
     patterns = [f"*.domain{number}.example.com" for number in range(250)]
     rules = rules_of(sans=[{"type": "dns_name", "allowed": patterns, "denied": ["*.evil.test"]}])
     many = dns(*(f"host{number}.bücher.evil.org" for number in range(1_000)))
-    started = time.process_time()
     violations = refused(rules, make_request(subject_alternative_names=many))
     assert len(violations) == MOST_TOLD + 1
     assert violations[-1].code == "too_many_violations"
     assert violations[-1].asked == "a request with 800 violations more"
     assert sum(len(str(violation)) for violation in violations) < 200_000
-    assert time.process_time() - started < 1.5
 
 
 def _ideographs(start: int, number: int) -> str:
@@ -91,19 +88,27 @@ def _ideographs(start: int, number: int) -> str:
         (NameType.URI, ["https://a.test/" + "a\u0316\u0301" * 2_040] * 120),
     ],
 )
-def test_names_of_much_text_are_one_violation_and_take_no_time(kind: NameType, values: list[str]) -> None:
-    started = time.process_time()
+def test_names_of_much_text_are_one_violation(kind: NameType, values: list[str]) -> None:
     violation = only(refused(rules_of(), make_request(subject_alternative_names=names(kind, *values))))
     assert found([violation]) == [("subject_alternative_names", "too_much_text")]
-    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize("length", [15, 30, 59, 250])
-def test_names_of_as_much_text_as_is_judged_take_less_than_a_moment(length: int) -> None:
+def test_only_labels_that_can_fit_are_encoded(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+    encode = idna.alabel
+
+    def counted(label: str) -> bytes:
+        encoded.append(label)
+        return encode(label)
+
+    # The encoding takes the square of a label's length, so its length and their sum bound the work of a request.
+    monkeypatch.setattr(idna, "alabel", counted)
     values = [_ideographs(number, length) for number in range(min(1_000, 64 * 1024 // (3 * length)))]
-    started = time.process_time()
-    assert judge(rules_of(), make_request(subject_alternative_names=dns(*values))).violations or length == 15
-    assert time.process_time() - started < 1.5
+    judge(rules_of(), make_request(subject_alternative_names=dns(*values)))
+    assert bool(encoded) is (length < 60)
+    assert all(len(label) < 60 for label in encoded)
+    assert sum(len(label) for label in encoded) <= 64 * 1024
 
 
 def test_networks_allow_and_deny_addresses() -> None:
