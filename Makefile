@@ -28,7 +28,6 @@ test: $(DEV) chromium lint
 	DATABASE_URL= $(SUITE) --ignore tests/interop/test_schema.py $(COVER)
 	$(PY) scripts/with_postgres.py $(SUITE) $(COVER)
 	$(PY) -m coverage report --fail-under=95 --include='profiles/policy/*,certificates/x509/*,certificates/services/*'
-	$(PY) scripts/with_postgres.py $(PYTEST) -m browser
 	DATABASE_URL= $(PYTEST) -m browser
 
 lint: $(DEV)

@@ -1,5 +1,6 @@
 """One road, three doors: API, page and command make the same TBSCertificate, up to serial number, key and time."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,12 @@ def test_all_doors_refuse_alike(pki: Pki) -> None:
 
     assert Certificate.objects.count() == 0
     api, command, page = CertificateRequest.objects.order_by("created_at")
-    assert api.violations == command.violations
-    assert [violation for violation in api.violations if violation["field"] == "ttl"] == page.violations
+    assert _told(api) == _told(command)
+    assert [violation for violation in _told(api) if violation["field"] == "ttl"] == _told(page)
     assert AuditEvent.objects.filter(event="issue-certificate-from-profile", outcome="refused").count() == 3
+
+
+def _told(row: CertificateRequest) -> list[dict[str, str]]:
+    """The violations without the instants that a fix names: each door asked at its own second."""
+    instant = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
+    return [{part: instant.sub("(then)", text) for part, text in violation.items()} for violation in row.violations]
