@@ -17,6 +17,8 @@ LINT_ENV := SECRET_KEY=only-for-the-checks-of-the-deployment-settings-0123456789
 
 install: $(BASE)
 
+dev: $(DEV)
+
 run: $(BASE)
 	@$(PY) manage.py quickstart
 	@exec $(PY) -m gunicorn --config gunicorn.conf.py pki_portal.wsgi:application
