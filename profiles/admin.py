@@ -15,7 +15,8 @@ from pki_portal.access.requester import requester_of
 from pki_portal.errors import PortalError
 from profiles import services
 from profiles.enrollment import EnrollmentMethod
-from profiles.models import CertificateProfile, CertificateTemplate
+from profiles.models import CertificateProfile, CertificateTemplate, ProfileVersion, TemplateVersion
+from profiles.models.version import Version
 from profiles.querysets import with_relations
 from profiles.services import AcmeSettings, ApiSettings, EstSettings, TemplateDocument
 from profiles.services.settings import settings_of
@@ -124,7 +125,7 @@ class CertificateTemplateAdmin(ServiceAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: CertificateTemplate | None = None) -> tuple[str, ...]:
         """A template stays in its project."""
-        return () if obj is None else ("id", "project", "created_at", "updated_at")
+        return () if obj is None else ("id", "project", "version", "created_at", "updated_at")
 
     @admin.action(description="Delete, where no profile uses it")
     def remove(self, request: HttpRequest, templates: QuerySet[CertificateTemplate]) -> None:
@@ -253,7 +254,10 @@ class CertificateProfileAdmin(ServiceAdmin):
         """A profile stays with its project, CA and template."""
         if obj is None:
             return ()
-        return ("id", "project", "issuer_type", "certificate_authority", "template", "created_at", "updated_at")
+        return (
+            *("id", "project", "issuer_type", "certificate_authority", "template"),
+            *("version", "created_at", "updated_at"),
+        )
 
     @admin.action(description="Delete; certificates stay and are not renewed any more")
     def remove(self, request: HttpRequest, profiles: QuerySet[CertificateProfile]) -> None:
@@ -265,3 +269,47 @@ class CertificateProfileAdmin(ServiceAdmin):
             lambda row: services.delete_profile(requester=requester, profile=row),
             "deleted",
         )
+
+
+class VersionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Versions are read here and changed nowhere."""
+
+    list_display = ("name", "number", "project", "author_kind", "author_name", "created_at")
+    list_filter = (("project", admin.RelatedOnlyFieldListFilter),)
+    list_select_related = ("project",)
+    search_fields = ("name",)
+    actions = None
+    action_to_read: Action
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Version]:
+        """Only what the requester may read."""
+        versions: QuerySet[Version] = super().get_queryset(request)
+        return versions.filter(
+            project__in=projects_allowing(requester=requester_of(request), action=self.action_to_read)
+        )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+
+@admin.register(TemplateVersion)
+class TemplateVersionAdmin(VersionAdmin):
+    """Versions of templates, of those that are gone too."""
+
+    action_to_read = Action.CERTIFICATE_TEMPLATES_READ
+
+
+@admin.register(ProfileVersion)
+class ProfileVersionAdmin(VersionAdmin):
+    """Versions of profiles, of those that are gone too."""
+
+    action_to_read = Action.CERTIFICATE_PROFILES_READ

@@ -208,6 +208,7 @@ class CertificateTemplateSerializer(TemplateRulesSerializer):
     algorithms = AlgorithmRulesSerializer(allow_null=True)
     validity = ValidityRuleSerializer(allow_null=True)
     basicConstraints = BasicConstraintsRuleSerializer(source="basic_constraints", allow_null=True)
+    version = serializers.IntegerField(help_text="Counts up with every change; what judged a certificate stays.")
     createdAt = TimeField(source="created_at")
     updatedAt = TimeField(source="updated_at")
 
@@ -395,6 +396,7 @@ class CertificateProfileSerializer(serializers.Serializer[Any]):
     acmeConfigId = serializers.UUIDField(source="acme_enrollment.id", allow_null=True)
     externalConfigs = serializers.SerializerMethodField()
     defaults = serializers.SerializerMethodField()
+    version = serializers.IntegerField(help_text="Counts up with every change; what judged a certificate stays.")
     createdAt = TimeField(source="created_at")
     updatedAt = TimeField(source="updated_at")
 

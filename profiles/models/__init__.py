@@ -1,6 +1,7 @@
 from profiles.models.enrollment import AcmeEnrollment, ApiEnrollment, EstEnrollment
 from profiles.models.profile import CertificateProfile
 from profiles.models.template import CertificateTemplate
+from profiles.models.version import ProfileVersion, TemplateVersion
 
 __all__ = [
     "AcmeEnrollment",
@@ -8,4 +9,6 @@ __all__ = [
     "CertificateProfile",
     "CertificateTemplate",
     "EstEnrollment",
+    "ProfileVersion",
+    "TemplateVersion",
 ]

@@ -1,6 +1,8 @@
 """Profiles: a CA, a template and a way to enroll."""
 
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from django.db import models
 
@@ -9,6 +11,15 @@ from profiles.enrollment import EnrollmentMethod
 from profiles.models.template import CertificateTemplate
 from profiles.policy.rules import ProfileDefaults
 from profiles.policy.vocabulary import IssuerType
+
+# Columns that a version of a profile keeps as they are: a new one belongs here.
+DOCUMENTED = ("slug", "description", "issuer_type", "enrollment_method", "defaults")
+# Of the settings of each enrollment method what a version keeps: no secret, nor what is made of one.
+DOCUMENTED_SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "api": ("auto_renew", "renew_before_days"),
+    "est": ("disable_bootstrap_ca_validation", "ca_chain"),
+    "acme": ("skip_dns_ownership_verification", "skip_eab_binding"),
+}
 
 
 def issuer_types() -> list[tuple[str, str]]:
@@ -38,6 +49,8 @@ class CertificateProfile(models.Model):
     enrollment_method = models.CharField(max_length=16, choices=enrollment_methods)
     issuer_type = models.CharField(max_length=16, choices=issuer_types, default=IssuerType.CA)
     defaults = models.JSONField(default=dict, blank=True)
+    # The number of the ProfileVersion that says the same as this row.
+    version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -64,3 +77,19 @@ class CertificateProfile(models.Model):
     def profile_defaults(self) -> ProfileDefaults:
         """The stored defaults, compiled; pure, no query."""
         return ProfileDefaults.from_json(self.defaults)
+
+    def document(self) -> dict[str, Any]:
+        """The whole profile as JSON values, for its versions; reads CA, template and settings unless they are loaded.
+
+        CA and template stand there by id and, for people, by the name that they had.
+        """
+        authority = self.certificate_authority
+        return {column: getattr(self, column) for column in DOCUMENTED} | {
+            "certificate_authority": None if authority is None else {"id": str(authority.pk), "name": authority.name},
+            "template": {"id": str(self.template.pk), "name": self.template.name},
+            "settings": {
+                method: {column: getattr(row, column) for column in columns}
+                for method, columns in DOCUMENTED_SETTINGS.items()
+                if (row := getattr(self, f"{method}_enrollment", None)) is not None
+            },
+        }

@@ -1,11 +1,16 @@
 """Templates: what may be in a certificate."""
 
 import uuid
+from typing import Any
 
 from django.db import models
 
 from pki_portal.access.models import Project
 from profiles.policy.rules import TemplateRules
+
+# The columns that hold rules, and all that a version of a template keeps.
+RULES = ("subject", "sans", "key_usages", "extended_key_usages", "algorithms", "validity", "basic_constraints")
+DOCUMENTED = ("name", "description", *RULES)
 
 
 class CertificateTemplate(models.Model):
@@ -26,6 +31,8 @@ class CertificateTemplate(models.Model):
     algorithms = models.JSONField(null=True, blank=True)
     validity = models.JSONField(null=True, blank=True)
     basic_constraints = models.JSONField(null=True, blank=True)
+    # The number of the TemplateVersion that says the same as this row.
+    version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -41,14 +48,8 @@ class CertificateTemplate(models.Model):
 
     def rules(self) -> TemplateRules:
         """The stored rules, compiled; pure, no query."""
-        return TemplateRules.from_json(
-            {
-                "subject": self.subject,
-                "sans": self.sans,
-                "key_usages": self.key_usages,
-                "extended_key_usages": self.extended_key_usages,
-                "algorithms": self.algorithms,
-                "validity": self.validity,
-                "basic_constraints": self.basic_constraints,
-            }
-        )
+        return TemplateRules.from_json({rule: getattr(self, rule) for rule in RULES})
+
+    def document(self) -> dict[str, Any]:
+        """The whole template as JSON values, for its versions; pure, no query."""
+        return {column: getattr(self, column) for column in DOCUMENTED}

@@ -32,6 +32,7 @@ from profiles.services.settings import (
     settings_of,
     stored_settings,
 )
+from profiles.services.versions import keep_profile_version
 from profiles.services.violations import (
     DEFAULTS,
     SLUG_FORM,
@@ -161,6 +162,7 @@ def create_profile(
             _save_with_free_slug(profile)
             for name, row in stored.items():
                 SETTINGS[name]._default_manager.create(profile=profile, **row)
+            keep_profile_version(profile, requester=requester)
             record(
                 event="create-certificate-profile",
                 actor=requester.actor,
@@ -186,6 +188,7 @@ def update_profile(
 
     CA and template never change. Settings are changed only where the profile has that row: another enrollment method
     brings none into being, and then they are left out of account. Works on the row as it stands now, under a lock.
+    Whatever changes, but for a pass phrase, makes the next version.
 
     Raises:
         PermissionDenied, NotFound: the requester may not change it, or it is gone.
@@ -217,13 +220,17 @@ def update_profile(
             changed = _applied(current, columns)
             for name, row in stored.items():
                 changed |= change_settings(current, name, row)
+            # A pass phrase is in no version, so it makes none.
+            if changed.keys() - {"est.passphrase"}:
+                apply(current, {"version": current.version + 1})
+                keep_profile_version(current, requester=requester)
             record(
                 event="update-certificate-profile",
                 actor=requester.actor,
                 project_id=current.project_id,
                 subject_type=SUBJECT_TYPE,
                 subject_id=str(current.pk),
-                data={"slug": current.slug, "changed": changed},
+                data={"slug": current.slug, "changed": changed, "version": current.version},
             )
     return _loaded(profile.pk)
 

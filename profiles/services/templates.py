@@ -18,6 +18,7 @@ from pki_portal.access.requester import Requester
 from pki_portal.audit.services import record, recorded_refusals
 from pki_portal.errors import Forbidden, Malformed, NotFound, Violation
 from profiles.models import CertificateTemplate
+from profiles.models.template import RULES
 from profiles.policy.errors import DuplicateRule, RuleError
 from profiles.policy.rules import TemplateRules
 from profiles.policy.vocabulary import (
@@ -27,10 +28,10 @@ from profiles.policy.vocabulary import (
     parse_subject_attribute,
 )
 from profiles.services.columns import DESCRIPTION_MAX_LENGTH, apply, shape_violation, text_violations
+from profiles.services.versions import keep_template_version
 
 NAME_MAX_LENGTH = 255
 SUBJECT_TYPE = "certificate-template"
-RULES = ("subject", "sans", "key_usages", "extended_key_usages", "algorithms", "validity", "basic_constraints")
 
 _LISTS = ("allowed", "required", "denied")
 _KEYS_AS_WRITTEN: Mapping[str, Sequence[str]] = {
@@ -104,6 +105,7 @@ def create_template(*, requester: Requester, project: Project, document: Templat
                 template.name = name
                 if _saved(template):
                     break
+            keep_template_version(template, requester=requester)
             record(
                 event="create-certificate-template",
                 actor=requester.actor,
@@ -120,7 +122,8 @@ def update_template(
 ) -> CertificateTemplate:
     """Change the columns named in ``changes`` (those of :class:`TemplateDocument`); None empties a rule.
 
-    Works on the row as it stands now, under a lock; returns that row. A name is treated as at creation.
+    Works on the row as it stands now, under a lock; returns that row. A name is treated as at creation. Whatever
+    changes makes the next version.
 
     Raises as :func:`create_template`, and NotFound where the template is gone.
     """
@@ -142,13 +145,16 @@ def update_template(
             changed = apply(current, columns)
             if name != current.name:
                 changed["name"] = {"before": current.name, "after": _rename(current, str(name))}
+            if changed:
+                apply(current, {"version": current.version + 1})
+                keep_template_version(current, requester=requester)
             record(
                 event="update-certificate-template",
                 actor=requester.actor,
                 project_id=current.project_id,
                 subject_type=SUBJECT_TYPE,
                 subject_id=str(current.pk),
-                data={"name": current.name, "changed": changed},
+                data={"name": current.name, "changed": changed, "version": current.version},
             )
     return current
 

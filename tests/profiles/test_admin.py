@@ -10,7 +10,13 @@ from django.test import Client
 from certificates.models import CertificateAuthority
 from pki_portal.access.models import Project
 from pki_portal.audit.models import AuditEvent
-from profiles.models import CertificateProfile, CertificateTemplate, EstEnrollment
+from profiles.models import (
+    CertificateProfile,
+    CertificateTemplate,
+    EstEnrollment,
+    ProfileVersion,
+    TemplateVersion,
+)
 from profiles.services import ApiSettings, EstSettings, TemplateDocument, create_profile, create_template
 from tests.factories import SYSTEM, make_authority, make_project, make_user
 
@@ -304,3 +310,34 @@ def test_who_is_no_staff_is_sent_to_the_login(client: Client, profile: Certifica
 
     for page in (TEMPLATES, PROFILES, f"{PROFILES}{profile.pk}/change/"):
         assert client.get(page).status_code in {302, 403}
+
+
+# --- Versions ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["templateversion", "profileversion"])
+def test_versions_are_read_and_neither_added_nor_changed_nor_deleted(
+    client: Client, project: Project, template: CertificateTemplate, kind: str
+) -> None:
+    create_profile(
+        requester=SYSTEM,
+        project=project,
+        slug="server",
+        template_id=template.pk,
+        enrollment_method="api",
+        issuer_type="self-signed",
+        api=ApiSettings(),
+    )
+    model = {"templateversion": TemplateVersion, "profileversion": ProfileVersion}[kind]
+    version: Any = model.objects.get()
+    base = f"/admin/profiles/{kind}/"
+    client.force_login(make_user("alice", is_superuser=True))
+
+    assert "server" in client.get(base).content.decode()
+    page = client.get(f"{base}{version.pk}/change/")
+    assert page.status_code == 200
+    assert 'name="_save"' not in page.content.decode()
+    assert client.post(f"{base}{version.pk}/change/", {"name": "changed"}).status_code == 403
+    assert client.get(f"{base}add/").status_code == 403
+    assert client.post(f"{base}{version.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert model.objects.get().name == "server"

@@ -122,6 +122,7 @@ def test_the_sample_of_the_source_page_works_verbatim(robot: APIClient, body: di
         "acmeConfigId": None,
         "externalConfigs": None,
         "defaults": None,
+        "version": 1,
     }
 
 
