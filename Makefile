@@ -1,4 +1,4 @@
-# make install | run | test | lint: everything else is ./manage.py. Needs Python 3.11 or newer, pip and make.
+# `make help` lists what there is; everything else is ./manage.py. Needs Python 3.11 or newer, pip and make.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -13,7 +13,16 @@ COVER := --cov --cov-append --cov-report=
 # Stands in for a real installation where only the configuration is judged: no state folder is touched.
 LINT_ENV := SECRET_KEY=only-for-the-checks-of-the-deployment-settings-0123456789 SITE_URL=https://pki.example.com DEBUG=false DATABASE_URL=sqlite:///:memory:
 
-.PHONY: install run test lint dev chromium
+.DEFAULT_GOAL := help
+.PHONY: help install run dev test lint screenshots chromium
+
+help:
+	@echo "make run          install what is needed, prepare the database, serve (HOST, PORT and the rest: README.md)"
+	@echo "make install      only install what the portal needs, into $(VENV)"
+	@echo "make test         lint, then every test on SQLite and PostgreSQL, then the pages in Chromium"
+	@echo "make lint         format, lint, import contracts, types, deployment checks"
+	@echo "make screenshots  pictures of every page into build/screenshots, or into DIR=..."
+	@echo "make dev          only install what the tests need, too"
 
 install: $(BASE)
 
@@ -40,6 +49,9 @@ lint: $(DEV)
 	$(LINT_ENV) $(PY) manage.py check --deploy --fail-level WARNING
 	$(LINT_ENV) $(PY) manage.py makemigrations --check --dry-run
 	find templates -name '*.html' | xargs $(VENV)/bin/djade --target-version 5.2 --check
+
+screenshots: $(DEV) chromium
+	DATABASE_URL= $(PY) -m scripts.screenshots $(DIR)
 
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }

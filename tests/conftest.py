@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from tests.chromium import launch_options
+
 SITE_URL = "http://pki.test"
 MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
 
@@ -47,11 +49,5 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    """The system's Chromium where there is one, else the one that Playwright brought; silent on the network."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    switches = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    switches += ["--disable-component-update", "--disable-sync"]
-    if os.geteuid() == 0:
-        switches.append("--no-sandbox")  # Chromium refuses to start as root otherwise
-    found = {"executable_path": chromium} if chromium else {}
-    return browser_type_launch_args | found | {"args": switches}
+    """As everywhere in the tests."""
+    return browser_type_launch_args | launch_options()

@@ -88,6 +88,26 @@ class Portal:
             return read
 
 
+def install(state: Path, *, database_url: str = "") -> Portal:
+    """A new installation with its demo project, not serving yet; on SQLite in ``state`` unless told otherwise."""
+    url = f"http://127.0.0.1:{free_port()}"
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PKI_PORTAL", "DJANGO", "PYTEST"))
+    }
+    environment = kept | {
+        "PKI_PORTAL_VAR": str(state),
+        "DATABASE_URL": database_url,
+        "HOST": "127.0.0.1",
+        "PORT": url.rpartition(":")[2],
+        "SITE_URL": url,
+    }
+    installed = Portal(state=state, environment=environment, base_url=url, made={})
+    made = installed.manage("quickstart", "--json")
+    assert made.returncode == 0, made.stderr
+    installed.made.update(json.loads(made.stdout))
+    return installed
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

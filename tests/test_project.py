@@ -149,6 +149,14 @@ def test_version_is_the_same_in_its_two_places() -> None:
     assert project["version"] == settings.VERSION
 
 
+def test_make_tells_every_target_that_it_has() -> None:
+    text = (ROOT / "Makefile").read_text()
+    targets = set(re.search(r"^\.PHONY: (.+)$", text, re.MULTILINE)[1].split())  # type: ignore[index]
+    assert targets - set(re.findall(r"^([a-z]+):", text, re.MULTILINE)) == set()
+    told = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert set(re.findall(r"^make ([a-z]+) ", told, re.MULTILINE)) == targets - {"help", "chromium"}
+
+
 def test_vendored_files_are_those_that_were_reviewed() -> None:
     vendor = ROOT / "static" / "vendor"
     lines = (vendor / "SHA256SUMS").read_text().splitlines()

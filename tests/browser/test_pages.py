@@ -6,8 +6,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from certificates.models import Certificate, CertificateRequest
+from certificates.models import Certificate, CertificateAuthority, CertificateRequest
 from profiles.models import CertificateTemplate
+from tests.addresses import SHARED_PAGES, project_pages
 from tests.pages import DESKTOP, PHONE, Scene, make_issued, sign_in
 
 pytestmark = pytest.mark.browser
@@ -15,30 +16,15 @@ pytestmark = pytest.mark.browser
 
 def addresses(scene: Scene) -> list[str]:
     """One address of every kind of page, with something on it."""
-    certificate = make_issued(scene.profile)
-    template = CertificateTemplate.objects.get()
-    paths = [
-        "",
-        "certificates/",
-        f"certificates/{certificate.pk}/",
-        "certificates/issue/",
-        "requests/",
-        f"requests/{CertificateRequest.objects.get().pk}/",
-        "profiles/",
-        f"profiles/{scene.profile.pk}/",
-        "profiles/create/",
-        f"profiles/{scene.profile.pk}/edit/",
-        "templates/",
-        f"templates/{template.pk}/",
-        "templates/create/?preset=tls-server",
-        f"templates/{template.pk}/edit/",
-        "authorities/",
-        f"authorities/{scene.profile.certificate_authority_id}/",
-        "authorities/create/",
-        "audit-log/",
-    ]
-    shared = ["/projects/", "/accounts/password/change/", "/accounts/password/reset/", "/no/such/page/"]
-    return [scene.address(path) for path in paths] + [scene.origin + path for path in shared]
+    pages = project_pages(
+        slug=scene.project.slug,
+        certificate=make_issued(scene.profile).pk,
+        request=CertificateRequest.objects.get().pk,
+        profile=scene.profile.pk,
+        template=CertificateTemplate.objects.get().pk,
+        authority=CertificateAuthority.objects.get().pk,
+    )
+    return [scene.origin + path for path in (pages | SHARED_PAGES).values()]
 
 
 @pytest.mark.timeout(300)  # some twenty pages, each judged by axe

@@ -1,0 +1,178 @@
+"""Pictures of every page, light and dark, on a desk and on a phone, of an installation made for them.
+
+python -m scripts.screenshots [FOLDER]
+"""
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from playwright.sync_api import Page, ViewportSize, sync_playwright
+
+from tests.addresses import SHARED_PAGES, project_pages
+from tests.chromium import launch_options
+from tests.portal import Portal, install
+
+DESK: ViewportSize = {"width": 1440, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+LOOKS = [(scheme, size) for scheme in ("light", "dark") for size in (DESK, PHONE)]
+PASSWORD = "a long and quiet river"  # noqa: S105 - of an installation that ends with this script
+ADMIN_PAGES = {
+    "admin": "/admin/",
+    "admin-certificates": "/admin/certificates/certificate/",
+    "admin-create-template": "/admin/profiles/certificatetemplate/add/",
+}
+
+
+@dataclass(frozen=True)
+class Album:
+    """Pictures of one page at a time, in all four looks, as ``<name>.<scheme>-<width>.png``."""
+
+    page: Page
+    folder: Path
+
+    def visit(self, name: str, path: str) -> None:
+        """Open a page and take its pictures; raises RuntimeError for a fault of the portal."""
+        answer = self.page.goto(path)
+        if answer is None or answer.status >= 500:
+            raise RuntimeError(f"{path} did not answer with a page")
+        self.take(name)
+
+    def take(self, name: str) -> None:
+        """Take pictures of what is shown now."""
+        for scheme, size in LOOKS:
+            self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # a Literal, from a list of str
+            self.page.set_viewport_size(size)
+            file = self.folder / f"{name}.{scheme}-{size['width']}.png"
+            self.page.screenshot(path=file, full_page=True, animations="disabled")
+        self.page.set_viewport_size(DESK)
+
+
+def main(folder: Path) -> None:
+    """Fill the folder."""
+    with tempfile.TemporaryDirectory(prefix="pki-portal-screenshots-") as state, sync_playwright() as playwright:
+        portal = install(Path(state) / "var")
+        portal.start()
+        try:
+            browser = playwright.chromium.launch(**launch_options())
+            page = browser.new_page(base_url=portal.base_url, viewport=DESK)
+            page.set_default_timeout(10_000)
+            _take_all(Album(page, folder), portal)
+            browser.close()
+        finally:
+            portal.kill()
+
+
+def _take_all(album: Album, portal: Portal) -> None:
+    _enter(album, portal)
+    album.visit("overview-empty", f"/projects/{portal.made['projectSlug']}/")
+    album.visit("certificates-empty", f"/projects/{portal.made['projectSlug']}/certificates/")
+    pages = _fill(portal)
+    for name, path in (pages | SHARED_PAGES | ADMIN_PAGES).items():
+        album.visit(name, path)
+    album.page.goto("/api/docs/")
+    album.page.locator(".opblock").first.wait_for()
+    album.take("api-docs")
+    _issue(album, pages["certificates"])
+
+
+def _enter(album: Album, portal: Portal) -> None:
+    """The pages of people who are not signed in, then sign in by the link that the start printed."""
+    page, link = album.page, portal.made["adminSetPasswordUrl"]
+    album.visit("login", "/accounts/login/")
+    page.locator("[name=login]").fill("admin")
+    page.locator("[name=password]").fill("not it")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("alert").wait_for()
+    album.take("login-refused")
+    album.visit("set-password", link)
+    page.get_by_label("New password").fill(PASSWORD)
+    page.get_by_label("Repeat it").fill(PASSWORD)
+    page.get_by_role("button", name="Set password").click()
+    page.wait_for_url("**/projects/**")
+    album.visit("set-password-gone", link)
+
+
+def _issue(album: Album, certificates: str) -> None:
+    """The dialog: as it opens, with everything unfolded and refused, with a CSR, and what comes of it."""
+    page = album.page
+    page.goto(certificates)
+    page.get_by_role("link", name="Issue certificate").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Common name").wait_for()
+    album.take("issue-dialog")
+    dialog.get_by_text("Details").click()
+    album.take("issue-dialog-details")
+    dialog.get_by_label("Common name").fill("not a name")
+    dialog.get_by_label("Valid for").fill("9y")
+    dialog.get_by_role("button", name="Issue").click()
+    dialog.get_by_role("alert").filter(has_text="Not issued").wait_for()
+    album.take("issue-dialog-refused")
+    dialog.get_by_label("Paste a CSR").check()
+    album.take("issue-dialog-csr")
+    dialog.get_by_label("Fill in fields").check()
+    dialog.get_by_label("Common name").fill("service.acme.com")
+    dialog.get_by_label("Valid for").fill("90d")
+    dialog.get_by_role("button", name="Issue").click()
+    page.locator("#private-key").wait_for()
+    album.take("issued")
+
+
+def _fill(portal: Portal) -> dict[str, str]:
+    """Put things on the pages, short and long ones, and answer the pages' paths by name."""
+    token, made = portal.token(), portal.made
+    server, client = made["profileIds"]["tls-server"], made["profileIds"]["tls-client"]
+
+    def issue(profile: str, **body: Any) -> dict[str, Any]:
+        return portal.call("POST", "/api/v1/cert-manager/certificates", {"profileId": profile} | body, token=token)
+
+    def names(*values: str) -> list[dict[str, str]]:
+        return [{"type": "DNS", "value": value} for value in values]
+
+    long = f"{'a-host-with-a-long-name-' * 2}in.a-region-with-a-long-name.example.com"
+    issue(client, attributes={"commonName": "build agent 7", "ttl": "3d", "organization": "Acme"})
+    issue(server, attributes={"altNames": names(long, *(f"node-{number}.example.com" for number in range(12)))})
+    issue(server, csr=_csr("signed-from-a-csr.example.com"), attributes={"ttl": "30d"})
+    shown = issue(
+        server,
+        attributes={
+            "commonName": "shop.example.com",
+            "organization": "Acme",
+            "country": "US",
+            "altNames": [*names("shop.example.com", "*.shop.example.com"), {"type": "IP", "value": "10.20.0.7"}],
+            "ttl": "90d",
+        },
+    )
+    try:
+        issue(server, attributes={"commonName": "too-long.example.com", "ttl": "9y"})
+    except HTTPError as refusal:  # it stands among the requests
+        refusal.close()
+    portal.manage("quickstart", "--project", "payments-and-settlement")
+    return project_pages(
+        slug=made["projectSlug"],
+        certificate=shown["certificate"]["certificateId"],
+        request=shown["certificateRequestId"],
+        profile=server,
+        template=made["templateIds"]["tls-server"],
+        authority=made["caIds"]["ec"],
+    )
+
+
+def _csr(name: str) -> str:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    names = x509.SubjectAlternativeName([x509.DNSName(name)])
+    built = x509.CertificateSigningRequestBuilder().subject_name(subject).add_extension(names, critical=False)
+    return built.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "build/screenshots"))

@@ -1,0 +1,38 @@
+"""Where the pages are: each page that people see once, by the name that a picture of it gets."""
+
+from uuid import UUID
+
+SHARED_PAGES = {
+    "projects": "/projects/",
+    "change-password": "/accounts/password/change/",
+    "forgotten-password": "/accounts/password/reset/",
+    "not-found": "/no/such/page/",
+}
+
+
+def project_pages(
+    *, slug: str, certificate: UUID | str, request: UUID | str, profile: UUID | str, template: UUID | str,
+    authority: UUID | str,
+) -> dict[str, str]:  # fmt: skip
+    """Path of one page of every kind of a project, with those things on them."""
+    pages = {
+        "overview": "",
+        "certificates": "certificates/",
+        "certificate": f"certificates/{certificate}/",
+        "issue": "certificates/issue/",
+        "requests": "requests/",
+        "request": f"requests/{request}/",
+        "profiles": "profiles/",
+        "profile": f"profiles/{profile}/",
+        "create-profile": "profiles/create/",
+        "edit-profile": f"profiles/{profile}/edit/",
+        "templates": "templates/",
+        "template": f"templates/{template}/",
+        "create-template": "templates/create/?preset=tls-server",
+        "edit-template": f"templates/{template}/edit/",
+        "authorities": "authorities/",
+        "authority": f"authorities/{authority}/",
+        "create-authority": "authorities/create/",
+        "audit-log": "audit-log/",
+    }
+    return {name: f"/projects/{slug}/{path}" for name, path in pages.items()}
