@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.text import Truncator
 
 from certificates.models import (
     AuthorityCertificate,
@@ -256,7 +257,7 @@ class CertificateAdmin(ReadOnlyAdmin):
 
     action = Action.CERTIFICATES_READ
     change_list_template = "admin/certificates/certificate/change_list.html"
-    list_display = ("__str__", "project", "status", "serial_number", "authority", "not_after", "created_at")
+    list_display = ("short_name", "project", "status", "serial_number", "authority", "not_after", "created_at")
     list_filter = (
         ("project", admin.RelatedOnlyFieldListFilter),
         "status",
@@ -295,6 +296,11 @@ class CertificateAdmin(ReadOnlyAdmin):
         "revocation_reason",
         "created_at",
     )
+
+    @admin.display(description="certificate")
+    def short_name(self, certificate: Certificate) -> str:
+        """Its name; without a common name that is all its other names, which may be a thousand."""
+        return Truncator(str(certificate)).chars(64)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Add the links to the dialogs."""

@@ -249,8 +249,15 @@ def _document(name: str, purpose: ExtendedKeyUsage) -> TemplateDocument:
     return TemplateDocument(
         name=name,
         description="TLS servers, any name" if purpose is ExtendedKeyUsage.SERVER_AUTH else "TLS clients, any name",
-        subject=[{"type": attribute.value, "allowed": anything} for attribute in SubjectAttribute],
-        sans=[{"type": kind.value, "allowed": anything} for kind in NameType],
+        # In the order in which people look for them.
+        subject=[
+            {"type": each.value, "allowed": anything}
+            for each in sorted(SubjectAttribute, key=lambda each: each is not SubjectAttribute.COMMON_NAME)
+        ],
+        sans=[
+            {"type": each.value, "allowed": anything}
+            for each in sorted(NameType, key=lambda each: each is not NameType.DNS_NAME)
+        ],
         key_usages={
             "required": [KeyUsage.DIGITAL_SIGNATURE.value],
             "allowed": [KeyUsage.KEY_ENCIPHERMENT.value, KeyUsage.KEY_AGREEMENT.value],

@@ -56,5 +56,9 @@ def request_detail(request: HttpRequest, page: Page, request_id: UUID) -> HttpRe
         request,
         page,
         "certificates/request.html",
-        {"asked": found, "certificate": getattr(found, "certificate", None)},
+        {
+            "asked": found,
+            "as_asked": {name: value for name, value in found.asked.items() if value is not None},
+            "certificate": getattr(found, "certificate", None),
+        },
     )
