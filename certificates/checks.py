@@ -7,7 +7,11 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError, connections
 
 from certificates.models import AuthorityKey
-from certificates.services.signing import check_master_key, is_master_key_configured
+from certificates.services.master_keys import (
+    check_master_key,
+    is_master_key_configured,
+    seals_that_do_not_open,
+)
 from pki_portal.errors import Unavailable
 
 
@@ -38,6 +42,24 @@ def check_master_keys_are_there(databases: Sequence[str] | None = None, **_: Any
             hint="Put the master key file of this installation back (by default master-keys in the state folder), or"
             " set PKI_PORTAL_MASTER_KEYS. A new master key does not open what an old one sealed.",
             id="certificates.E002",
+        )
+
+
+@register(Tags.database)
+def check_master_keys_open_what_is_sealed(databases: Sequence[str] | None = None, **_: Any) -> Iterable[CheckMessage]:
+    """One secret of each table and master key opens; every one of them is read by check_certificates."""
+    if not databases or not is_master_key_configured() or not _has_authority_keys():
+        return
+    try:
+        check_master_key()
+        problems = list(seals_that_do_not_open())
+    except (Unavailable, DatabaseError):
+        return  # told by another check; a table that is not there yet is made by the migration that this check precedes
+    for problem in problems:
+        yield Error(
+            f"The configured master keys do not open what the database holds: {problem}",
+            hint="Configure the master keys that were in use when it was sealed, all of them; the first one seals.",
+            id="certificates.E003",
         )
 
 

@@ -1,15 +1,12 @@
 """CA keys: made, sealed, lent to whoever signs; and the one place where certificates are signed."""
 
-from pathlib import Path
 from uuid import uuid4
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from django.conf import settings
 
 from certificates.keystore.base import Signer
 from certificates.keystore.database import load_signer, seal_private_key
-from certificates.keystore.sealing import forget_keyring, keyring, new_master_key_text
 from certificates.models import AuthorityCertificate, AuthorityKey, CertificateAuthority
 from certificates.services.lint import lint_violations
 from certificates.x509.issuer import DistributionUrls, Issuer
@@ -18,7 +15,6 @@ from certificates.x509.lint import Finding, blocking, lint, lint_shape, shape_of
 from certificates.x509.tbs import ToBeSigned, build, build_authority, draft, new_serial_number, sign
 from certificates.x509.verify import VerificationFailed, verify_authority, verify_issued
 from pki_portal.errors import Invalid
-from pki_portal.state import read_or_create_secret
 from profiles.policy.plan import AuthorityPlan, IssuancePlan
 
 
@@ -45,33 +41,6 @@ def store_authority_key(*, authority: CertificateAuthority, private_key: Private
         subject_public_key_info=public_key_info(private_key.public_key()),
         sealed_private_key=seal_private_key(private_key, key_id=key_id),
     )
-
-
-def is_master_key_configured() -> bool:
-    """Whether there is a text of master keys at all, well-formed or not; reads no key."""
-    return bool(settings.PKI_PORTAL_MASTER_KEYS) or _master_key_file().is_file()
-
-
-def check_master_key() -> None:
-    """Return if the configured master keys can be used. Raises Unavailable, saying what is wrong with them."""
-    keyring()
-
-
-def make_master_key_if_none() -> Path | None:
-    """Make a master key file (mode 0600) where nothing is configured; the path of a new one, else None.
-
-    Of several processes at once one makes it and all use it. Raises OSError.
-    """
-    if is_master_key_configured():
-        return None
-    path = _master_key_file()
-    read_or_create_secret(path, new_master_key_text)
-    forget_keyring()
-    return path
-
-
-def _master_key_file() -> Path:
-    return Path(settings.PKI_PORTAL_MASTER_KEYS_FILE)
 
 
 def sign_and_verify(

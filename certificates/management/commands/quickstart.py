@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from certificates.services.signing import is_master_key_configured, make_master_key_if_none
+from certificates.services.master_keys import is_master_key_configured, make_master_key_if_none
 from certificates.services.starter import (
     ISSUING_EC,
     ISSUING_RSA,

@@ -127,6 +127,22 @@ def test_a_wrong_master_key_is_told_and_nothing_is_signed(settings: Settings) ->
         load(row)
 
 
+def test_a_row_that_was_replaced_is_opened_again_at_once() -> None:
+    row = sealed_row(generate(P256))
+    load(row)
+    other = generate(P256)
+    replaced = (row[0], seal_private_key(other, key_id=row[0]), public_key_info(other.public_key()))
+    assert public_key_info(load(replaced).public_key()) == replaced[2]
+
+
+def test_with_the_master_key_gone_nothing_signs_from_memory(settings: Settings) -> None:
+    row = sealed_row(key(P256))
+    load(row)
+    settings.PKI_PORTAL_MASTER_KEYS = new_master_key_text("k2")
+    with pytest.raises(Unavailable, match="master key k1, which is not configured"):
+        load(row)
+
+
 def test_a_sealed_secret_that_is_no_signing_key_is_told() -> None:
     row = uuid4()
     agreement = x25519.X25519PrivateKey.generate().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())

@@ -10,10 +10,14 @@ from pytest_django import Settings
 from certificates.keystore.sealing import (
     KeyRing,
     MasterKeysInvalid,
+    MasterKeyUnknown,
     SealBroken,
     forget_keyring,
+    key_id_of,
     keyring,
     new_master_key_text,
+    open_sealed,
+    with_new_master_key,
 )
 from pki_portal.errors import Unavailable
 
@@ -113,12 +117,11 @@ def test_malformed_keys_are_refused_with_a_remedy_and_not_repeated(text: str, re
     assert caught.value.__cause__ is None
 
 
-def test_the_configured_text_is_used_and_read_once(settings: Settings) -> None:
+def test_the_configured_text_is_used_and_parsed_once(settings: Settings) -> None:
     settings.PKI_PORTAL_MASTER_KEYS = new_master_key_text("k3")
     assert keyring().sealing_key_id == "k3"
+    assert keyring() is keyring()
     settings.PKI_PORTAL_MASTER_KEYS = new_master_key_text("k4")
-    assert keyring().sealing_key_id == "k3"
-    forget_keyring()
     assert keyring().sealing_key_id == "k4"
 
 
@@ -141,3 +144,67 @@ def test_a_missing_file_is_told_with_its_remedy_and_tried_again(settings: Settin
         keyring()
     file.write_text(new_master_key_text())
     assert keyring().sealing_key_id == "k1"
+
+
+@pytest.fixture
+def file(settings: Settings, tmp_path: Path) -> Path:
+    """A configured file with the one key k1."""
+    settings.PKI_PORTAL_MASTER_KEYS = ""
+    settings.PKI_PORTAL_MASTER_KEYS_FILE = tmp_path / "master-keys"
+    settings.PKI_PORTAL_MASTER_KEYS_FILE.write_text(new_master_key_text())
+    return settings.PKI_PORTAL_MASTER_KEYS_FILE
+
+
+def test_a_changed_file_counts_from_the_next_use(file: Path) -> None:
+    first = keyring()
+    assert keyring() is first
+    file.write_text(with_new_master_key(file.read_text()))  # in place
+    assert keyring().key_ids == ("k2", "k1")
+    other = file.with_name("other")
+    other.write_text(new_master_key_text("k3"))
+    other.rename(file)
+    assert keyring().key_ids == ("k3",)
+    file.unlink()
+    with pytest.raises(MasterKeysInvalid):
+        keyring()
+
+
+def test_a_secret_under_an_unknown_key_makes_the_file_be_read_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = file.stat()
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: stale)  # times so coarse that no change shows
+    assert keyring().key_ids == ("k1",)
+    file.write_text(with_new_master_key(file.read_text()))
+    sealed = KeyRing.from_text(file.read_text()).seal(b"secret", ROW)  # as another process does
+    assert keyring().key_ids == ("k1",)
+    assert open_sealed(sealed, ROW) == b"secret"
+    foreign = KeyRing.from_text(new_master_key_text("k9")).seal(b"secret", ROW)
+    with pytest.raises(MasterKeyUnknown, match="k9, which is not configured"):
+        open_sealed(foreign, ROW)
+
+
+def test_rewrapping_changes_the_key_and_not_the_secret() -> None:
+    old_text = new_master_key_text()
+    old = KeyRing.from_text(old_text)
+    text = new_master_key_text("a-longer-name")
+    sealed = old.seal(b"secret", ROW)
+    both = KeyRing.from_text(f"{text},{old_text}")
+    rewrapped = both.rewrap(sealed)
+    assert key_id_of(rewrapped) == "a-longer-name"
+    assert rewrapped[-34:] == sealed[-34:]  # nonce, six bytes and their tag, as they were
+    assert KeyRing.from_text(text).open_sealed(rewrapped, ROW) == b"secret"
+    with pytest.raises(SealBroken):
+        KeyRing.from_text(text).open_sealed(rewrapped, b"another row")
+    with pytest.raises(MasterKeyUnknown):
+        KeyRing.from_text(text).rewrap(sealed)
+
+
+@pytest.mark.parametrize(
+    ("before", "name"), [("k1", "k2"), ("k9,k10", "k11"), ("main", "k1"), ("k007,x", "k8"), ("prod-k5", "k1")]
+)
+def test_a_new_key_gets_the_next_free_name_and_seals(before: str, name: str) -> None:
+    text = ",".join(new_master_key_text(key_id) for key_id in before.split(","))
+    ring = KeyRing.from_text(with_new_master_key(text))
+    assert ring.key_ids == (name, *before.split(","))
+    assert ring.sealing_key_id == name

@@ -7,18 +7,12 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from certificates.checks import check_master_keys_are_there, check_master_keys_can_be_read
 from certificates.keystore.database import forget_keys
 from certificates.keystore.sealing import forget_keyring
 from certificates.models import AuthorityKey, CertificateAuthority
 from certificates.services import signing
 from certificates.services.authorities import AuthoritySubject, create_root
-from certificates.services.signing import (
-    is_master_key_configured,
-    make_master_key_if_none,
-    signer_of,
-    signer_of_key,
-)
+from certificates.services.signing import signer_of, signer_of_key
 from certificates.x509.keys import public_key_info
 from pki_portal.errors import Unavailable
 from profiles.policy.vocabulary import KeyAlgorithm
@@ -84,52 +78,6 @@ def test_ca_without_master_key_is_not_made(no_master_key: Path) -> None:
 
     assert not CertificateAuthority.objects.exists()
     assert not AuthorityKey.objects.exists()
-
-
-def test_master_key_is_made_once(no_master_key: Path) -> None:
-    assert not is_master_key_configured()
-
-    assert make_master_key_if_none() == no_master_key
-    text = no_master_key.read_text()
-    assert make_master_key_if_none() is None
-
-    assert no_master_key.read_text() == text
-    assert no_master_key.stat().st_mode & 0o777 == 0o600
-
-
-def test_check_names_a_malformed_master_key(settings: Settings) -> None:
-    settings.PKI_PORTAL_MASTER_KEYS = "k1:short"
-    forget_keyring()
-
-    try:
-        (found,) = check_master_keys_can_be_read()
-    finally:
-        forget_keyring()
-
-    assert found.id == "certificates.E001"
-    assert "short" not in str(found.msg)
-    assert found.hint
-
-
-def test_check_is_silent_where_all_is_well() -> None:
-    make_authority(make_project())
-
-    assert list(check_master_keys_can_be_read()) == []
-    assert list(check_master_keys_are_there(databases=["default"])) == []
-
-
-def test_check_names_a_missing_master_key_once_there_are_keys(no_master_key: Path, settings: Settings) -> None:
-    assert list(check_master_keys_are_there(databases=["default"])) == []
-    make_master_key_if_none()
-    make_authority(make_project())
-    no_master_key.unlink()
-    forget_keyring()
-
-    (found,) = check_master_keys_are_there(databases=["default"])
-
-    assert found.id == "certificates.E002"
-    assert found.hint
-    assert list(check_master_keys_can_be_read()) == []
 
 
 def test_one_module_signs_certificates() -> None:
