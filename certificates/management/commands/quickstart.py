@@ -32,6 +32,8 @@ LOST_MASTER_KEY = (
     " installation back, or set PKI_PORTAL_MASTER_KEYS; a new one would not open what the old one sealed."
 )
 
+MANAGE = ".venv/bin/python manage.py"
+
 
 class Command(BaseCommand):
     """Migrates, makes a master key and, on an empty database, a project to begin with; run again it changes nothing."""
@@ -120,7 +122,7 @@ def _facts(starter: Starter) -> Iterator[str]:
     project = starter.project
     if project is None:
         yield "The database is in use and has no project demo: none was made."
-        yield "To make a project to begin with: manage.py quickstart --project SLUG"
+        yield f"To make a project to begin with: {MANAGE} quickstart --project SLUG"
         yield ""
     else:
         yield _fact("Project", f"{project.name}  {settings.SITE_URL}/projects/{project.slug}/")
@@ -129,7 +131,7 @@ def _facts(starter: Starter) -> Iterator[str]:
     yield from _administrator_facts(starter)
     if starter.client_id is not None and project is not None:
         yield _fact("Client id", str(starter.client_id))
-        another = f"shown when it was made; another: manage.py quickstart --project {project.slug} --new-client-secret"
+        another = f"shown when it was made; another: {MANAGE} quickstart --project {project.slug} --new-client-secret"
         yield _fact("Secret", f"{starter.client_secret}  (shown this once)" if starter.client_secret else another)
 
 
@@ -139,7 +141,7 @@ def _administrator_facts(starter: Starter) -> Iterator[str]:
         yield _fact("", starter.admin_set_password_url)
     else:
         name = starter.admin_username
-        yield _fact("Log in as", f"{name}  (no password, or lost? manage.py changepassword {name})")
+        yield _fact("Log in as", f"{name}  (no password, or lost? {MANAGE} changepassword {name})")
 
 
 def _fact(name: str, value: str) -> str:
