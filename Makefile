@@ -14,7 +14,7 @@ COVER := --cov --cov-append --cov-report=
 LINT_ENV := SECRET_KEY=only-for-the-checks-of-the-deployment-settings-0123456789 SITE_URL=https://pki.example.com DEBUG=false DATABASE_URL=sqlite:///:memory:
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test lint screenshots chromium
+.PHONY: help install run dev test lint screenshots chromium softhsm
 
 help:
 	@echo "make run          install what is needed, prepare the database, serve (HOST, PORT and the rest: README.md)"
@@ -33,7 +33,7 @@ run: $(BASE)
 	@exec $(PY) -m gunicorn --config gunicorn.conf.py pki_portal.wsgi:application
 
 # In order of speed; the first that fails ends it.
-test: $(DEV) chromium lint
+test: $(DEV) chromium softhsm lint
 	rm -f .coverage
 	@# The API is fuzzed on PostgreSQL only: it refuses more than SQLite does.
 	DATABASE_URL= $(SUITE) --ignore tests/interop/test_schema.py $(COVER)
@@ -80,3 +80,8 @@ chromium: $(DEV)
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; then :; \
 	elif $(PY) -m playwright install --with-deps chromium || $(PY) -m playwright install chromium; then :; \
 	else echo "The browser tests need Chromium and none could be had: install the package chromium (Debian: apt-get install chromium), then run make test again."; exit 1; fi
+
+softhsm:
+	@if command -v softhsm2-util >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends softhsm2 >/dev/null; then :; \
+	else echo "The tests of keys in tokens need SoftHSM and it could not be had: install the package softhsm2 (Debian: apt-get install softhsm2), then run make test again."; exit 1; fi

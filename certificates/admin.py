@@ -200,10 +200,17 @@ class AuthorityKeyAdmin(ReadOnlyAdmin):
 
     action = Action.CERTIFICATE_AUTHORITIES_READ
     project_path = "authority__project"
-    list_display = ("id", "authority", "created_at")
+    list_display = ("id", "authority", "key_store", "created_at")
     list_select_related = ("authority",)
     unread = ("subject_public_key_info", "sealed_private_key")
-    fields = readonly_fields = ("id", "authority", "subject_key_identifier", "created_at")
+    fields = readonly_fields = (
+        "id",
+        "authority",
+        "key_store",
+        "token_label",
+        "subject_key_identifier",
+        "created_at",
+    )
 
     @admin.display(description="Subject key identifier")
     def subject_key_identifier(self, key: AuthorityKey) -> str:

@@ -1,8 +1,11 @@
 """Bad configuration of keys stops the start: each check has an id, and its hint is the remedy."""
 
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError, connections
 
@@ -63,10 +66,33 @@ def check_master_keys_open_what_is_sealed(databases: Sequence[str] | None = None
         )
 
 
+@register(Tags.security)
+def check_token_settings(**_: Any) -> Iterable[CheckMessage]:
+    """What is needed to reach a PKCS#11 token is there; the token itself is not asked, for it may come later."""
+    if not settings.PKCS11_MODULE:
+        return
+    if not Path(settings.PKCS11_MODULE).is_file():
+        yield _token_error(
+            f"PKCS11_MODULE {settings.PKCS11_MODULE} is no file.", "Name the library of the HSM's maker."
+        )
+    if find_spec("pkcs11") is None:
+        yield _token_error("PKCS11_MODULE is set, and python-pkcs11 is not installed.", "Install requirements/hsm.txt.")
+    for name in ("PKCS11_TOKEN_LABEL", "PKCS11_PIN"):
+        if not getattr(settings, name):
+            yield _token_error(f"PKCS11_MODULE is set, and {name} is not.", f"Set {name} (or {name}_FILE).")
+
+
+def _token_error(message: str, hint: str) -> CheckMessage:
+    return Error(
+        message, hint=f"{hint} Or unset PKCS11_MODULE, if no CA has its key in a token.", id="certificates.E004"
+    )
+
+
 def _has_authority_keys() -> bool:
     """False also where the tables are not there yet: before the first migration."""
     try:
         tables = connections["default"].introspection.table_names()
-        return AuthorityKey._meta.db_table in tables and AuthorityKey.objects.exists()
+        sealed = AuthorityKey.objects.filter(sealed_private_key__isnull=False)
+        return AuthorityKey._meta.db_table in tables and sealed.exists()
     except DatabaseError:
         return False

@@ -40,6 +40,11 @@ env = environ.FileAwareEnv(
     TRUSTED_PROXIES=(int, 0),
     # Host names answered, by commas. Default: the host of SITE_URL, HOST and the names of this machine's loopback.
     ALLOWED_HOSTS=(list, []),
+    # PKCS#11 library of an HSM, the label of the token in it, and the user's PIN: CAs can then be made whose keys never
+    # leave the token. Needs requirements/hsm.txt.
+    PKCS11_MODULE=(str, ""),
+    PKCS11_TOKEN_LABEL=(str, ""),
+    PKCS11_PIN=(str, ""),
     # Tracebacks in the browser; never where others can reach the server.
     DEBUG=(bool, False),
 )
@@ -63,6 +68,10 @@ IS_HTTPS = _site.scheme == "https"
 PKI_PORTAL_VAR = Path(env("PKI_PORTAL_VAR") or BASE_DIR / "var").absolute()
 PKI_PORTAL_MASTER_KEYS: str = master_key_env("PKI_PORTAL_MASTER_KEYS")
 PKI_PORTAL_MASTER_KEYS_FILE = Path(master_key_env("PKI_PORTAL_MASTER_KEYS_FILE") or PKI_PORTAL_VAR / "master-keys")
+
+PKCS11_MODULE: str = env("PKCS11_MODULE")
+PKCS11_TOKEN_LABEL: str = env("PKCS11_TOKEN_LABEL")
+PKCS11_PIN: str = env("PKCS11_PIN").strip()  # a file ends with a line feed
 
 
 def _stored_secret_key() -> str:
@@ -266,6 +275,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 }
 
 # --- Language, time, log
+
+DEFAULT_EXCEPTION_REPORTER_FILTER = "pki_portal.reporting.ReportFilter"
 
 LANGUAGE_CODE = "en"
 USE_I18N = False

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.management import call_command
+from django.views.debug import get_default_exception_reporter_filter
 
 from pki_portal import settings as settings_module
 
@@ -119,13 +120,25 @@ def test_no_migration_is_missing() -> None:
     assert "No changes detected" in out.getvalue()
 
 
-@pytest.mark.parametrize("name", ["base", "dev"])
-def test_requirements_are_pinned_hashed_and_name_no_host(name: str) -> None:
+def test_pin_and_master_keys_are_hidden_on_the_page_of_a_traceback() -> None:
+    shown = get_default_exception_reporter_filter().get_safe_settings()
+    secrets = {"PKCS11_PIN", "PKI_PORTAL_MASTER_KEYS", "SECRET_KEY"}
+    assert {shown[name] for name in secrets} == {"********************"}
+
+
+def test_a_pin_is_read_from_a_file_without_its_line_feed(tmp_path: Path) -> None:
+    (tmp_path / "pin").write_text("1234\n")
+    code = "from django.conf import settings as s; print(repr(s.PKCS11_PIN))"
+    assert python_with(code, PKCS11_PIN_FILE=str(tmp_path / "pin")).stdout == "'1234'\n"
+
+
+@pytest.mark.parametrize(("name", "least"), [("base", 30), ("hsm", 1), ("dev", 30)])
+def test_requirements_are_pinned_hashed_and_name_no_host(name: str, least: int) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     assert "://" not in text
     assert "--index-url" not in text
     pins = re.split(r"\n(?=[a-z])", text.strip())
-    assert len(pins) > 30
+    assert len(pins) > least
     for pin in pins:
         assert re.match(r"[a-z0-9.\-]+(\[[a-z,\-]+\])?==\S+", pin), pin
         assert "--hash=sha256:" in pin, pin
@@ -141,7 +154,7 @@ def test_tests_run_on_the_versions_that_are_served() -> None:
             )
         )
 
-    assert pins("base") - pins("dev") == set()
+    assert (pins("base") | pins("hsm")) - pins("dev") == set()
 
 
 def test_version_is_the_same_in_its_two_places() -> None:
@@ -154,7 +167,7 @@ def test_make_tells_every_target_that_it_has() -> None:
     targets = set(re.search(r"^\.PHONY: (.+)$", text, re.MULTILINE)[1].split())  # type: ignore[index]
     assert targets - set(re.findall(r"^([a-z]+):", text, re.MULTILINE)) == set()
     told = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert set(re.findall(r"^make ([a-z]+) ", told, re.MULTILINE)) == targets - {"help", "chromium"}
+    assert set(re.findall(r"^make ([a-z]+) ", told, re.MULTILINE)) == targets - {"help", "chromium", "softhsm"}
 
 
 def test_vendored_files_are_those_that_were_reviewed() -> None:

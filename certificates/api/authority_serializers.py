@@ -12,7 +12,7 @@ from rest_framework.fields import empty
 
 from certificates.api.fields import MomentField
 from certificates.models import AuthorityCertificate, CertificateAuthority
-from certificates.models.authority import AuthorityKind, AuthorityStatus
+from certificates.models.authority import AuthorityKind, AuthorityStatus, KeyStore
 from certificates.services.authorities import AuthoritySubject, certification_path_of, subject_of
 from certificates.services.authorities.rules import FRIENDLY_NAME_LENGTH
 from certificates.x509.inspect import pem_of
@@ -51,6 +51,13 @@ class Status(StrEnum):
     ACTIVE = AuthorityStatus.ACTIVE.value
     DISABLED = AuthorityStatus.DISABLED.value
     PENDING_CERTIFICATE = AuthorityStatus.PENDING_CERTIFICATE.value
+
+
+class Store(StrEnum):
+    """Where a CA's key is."""
+
+    DATABASE = KeyStore.DATABASE.value
+    PKCS11 = KeyStore.PKCS11.value
 
 
 class RenewalType(StrEnum):
@@ -128,6 +135,11 @@ class AuthorityConfigurationSerializer(WireSerializer):
     notAfter = OptionalMomentField(help_text="Without it a root lives 10 years, an intermediate under a parent 5.")
     maxPathLength = PathLengthField()
     keyAlgorithm = WordField(KeyAlgorithm, parse=parse_key_algorithm)
+    keyStore = EnumField(
+        Store,
+        required=False,
+        help_text="Where the key is made and stays; pkcs11 is the token of this installation, if it has one.",
+    )
     parentCaId = OptionalIdField(help_text="Of an intermediate that is to be signed at once.")
 
 
@@ -227,6 +239,7 @@ class AuthorityConfigurationAnswer(serializers.Serializer[Any]):
     notAfter = TimeField(source="not_after", allow_null=True)
     maxPathLength = serializers.SerializerMethodField()
     keyAlgorithm = serializers.CharField(source="key_algorithm")
+    keyStore = serializers.ChoiceField([each.value for each in Store], source="key_store")
     dn = serializers.SerializerMethodField()
     parentCaId = serializers.UUIDField(source="parent_id", allow_null=True)
     serialNumber = serializers.SerializerMethodField()

@@ -37,7 +37,7 @@ from certificates.api.authority_serializers import (
 )
 from certificates.api.schema import CA_CERT_ID, CA_ID, PROJECT_ID, paging
 from certificates.models import CertificateAuthority
-from certificates.models.authority import AuthorityStatus
+from certificates.models.authority import AuthorityStatus, KeyStore
 from certificates.services.authorities import (
     authorities_of,
     authority_certificates_of,
@@ -77,6 +77,8 @@ _WIRE_NAMES: Mapping[str, str] = {
     "not_before": "notBefore",
     "not_after": "notAfter",
     "max_path_length": "maxPathLength",
+    "key_algorithm": "keyAlgorithm",
+    "key_store": "keyStore",
     "parent": "parentCaId",
     "certificate_chain": "certificateChain",
     "certification_path": "certificateChain",
@@ -158,6 +160,7 @@ class InternalAuthoritiesView(AuthorityView):
             "name": name,
             "subject": subject_in(configuration),
             "key_algorithm": configuration["keyAlgorithm"],
+            "key_store": KeyStore(configuration.get("keyStore") or KeyStore.DATABASE),
             "not_before": configuration.get("notBefore"),
             "not_after": configuration.get("notAfter"),
             "max_path_length": path_length_in(configuration),

@@ -18,6 +18,11 @@ class AuthorityStatus(models.TextChoices):
     PENDING_CERTIFICATE = "pending-certificate", "Pending certificate"
 
 
+class KeyStore(models.TextChoices):
+    DATABASE = "database", "Database"
+    PKCS11 = "pkcs11", "PKCS#11 token"
+
+
 class CertificateAuthority(models.Model):
     """An issuer: a name, a key and the certificates that bind them.
 
@@ -39,6 +44,8 @@ class CertificateAuthority(models.Model):
     state = models.CharField(max_length=128, blank=True, default="")
     locality = models.CharField(max_length=128, blank=True, default="")
     key_algorithm = models.CharField(max_length=32)
+    # Where its next key is made; where each of its keys is, the key says.
+    key_store = models.CharField(max_length=16, choices=KeyStore.choices, default=KeyStore.DATABASE)
     max_path_length = models.PositiveSmallIntegerField(null=True, blank=True)
     not_before = models.DateTimeField(null=True, blank=True)
     not_after = models.DateTimeField(null=True, blank=True)
@@ -69,13 +76,24 @@ class CertificateAuthority(models.Model):
 
 
 class AuthorityKey(models.Model):
-    """A CA's key pair; the private half only as sealed bytes that are bound to this row's id."""
+    """A CA's key pair; the private half as sealed bytes that are bound to this row's id, or in a token by its label."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     authority = models.ForeignKey(CertificateAuthority, on_delete=models.CASCADE, related_name="keys")
     subject_public_key_info = models.BinaryField()
-    sealed_private_key = models.BinaryField()
+    key_store = models.CharField(max_length=16, choices=KeyStore.choices, default=KeyStore.DATABASE)
+    sealed_private_key = models.BinaryField(null=True)
+    token_label = models.CharField(max_length=64, blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(key_store=KeyStore.DATABASE, sealed_private_key__isnull=False, token_label="")
+                | (models.Q(key_store=KeyStore.PKCS11, sealed_private_key__isnull=True) & ~models.Q(token_label="")),
+                name="authority_key_sealed_or_in_token",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"key {self.id}"

@@ -1,46 +1,172 @@
-"""CA keys: made, sealed, lent to whoever signs; and the one place where certificates are signed."""
+"""CA keys: made, stored, lent to whoever signs; and the one place where certificates are signed."""
 
-from uuid import uuid4
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from typing import Any
+from uuid import UUID, uuid4
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from django.conf import settings
 
 from certificates.keystore.base import Signer
 from certificates.keystore.database import load_signer, seal_private_key
 from certificates.models import AuthorityCertificate, AuthorityKey, CertificateAuthority
+from certificates.models.authority import KeyStore
 from certificates.services.lint import lint_violations
 from certificates.x509.issuer import DistributionUrls, Issuer
-from certificates.x509.keys import PrivateKey, PublicKey, public_key_info
+from certificates.x509.keys import PrivateKey, PublicKey, generate, public_key_info
 from certificates.x509.lint import Finding, blocking, lint, lint_shape, shape_of
 from certificates.x509.tbs import ToBeSigned, build, build_authority, draft, new_serial_number, sign
 from certificates.x509.verify import VerificationFailed, verify_authority, verify_issued
-from pki_portal.errors import Invalid
+from pki_portal.errors import Invalid, Unavailable, Violation
 from profiles.policy.plan import AuthorityPlan, IssuancePlan
+from profiles.policy.vocabulary import KeyAlgorithm
+
+logger = logging.getLogger(__name__)
 
 
 def signer_of(authority_certificate: AuthorityCertificate) -> Signer:
-    """The key behind one version of a CA's certificate. Raises Unavailable where it cannot be unsealed."""
+    """The key behind one version of a CA's certificate. Raises Unavailable where it cannot be used."""
     return signer_of_key(authority_certificate.key)
 
 
 def signer_of_key(key: AuthorityKey) -> Signer:
-    """A CA's key, unsealed once per process. Raises Unavailable."""
-    return load_signer(
-        key_id=key.id,
-        sealed=bytes(key.sealed_private_key),
-        public_key_spki=bytes(key.subject_public_key_info),
-    )
+    """A CA's key: unsealed once per process, or asked in its token at each signature.
+
+    Raises:
+        Unavailable: it cannot be used; the text names the CA. A token is only asked when something is signed, and then
+            the signing raises it.
+    """
+    try:
+        if key.key_store == KeyStore.PKCS11:
+            signer: Signer = _tokens().load_signer(
+                label=key.token_label,
+                public_key_spki=bytes(key.subject_public_key_info),
+                owner=lambda: key.authority.name,
+            )
+            return signer
+        return load_signer(
+            key_id=key.id,
+            sealed=bytes(key.sealed_private_key or b""),
+            public_key_spki=bytes(key.subject_public_key_info),
+        )
+    except Unavailable as problem:
+        raise Unavailable(f"The key of CA {key.authority.name} cannot be used: {problem.message}") from problem
+
+
+def check_authority_key(key: AuthorityKey) -> None:
+    """Return if a CA's key can be used; asks the token of one that is there. Raises Unavailable."""
+    private_key = signer_of_key(key).private_key
+    if key.key_store == KeyStore.PKCS11:
+        private_key.check()  # type: ignore[union-attr]
+
+
+def key_stores() -> tuple[KeyStore, ...]:
+    """Where the keys of new CAs can be made, the usual place first."""
+    return (KeyStore.DATABASE, KeyStore.PKCS11) if settings.PKCS11_MODULE else (KeyStore.DATABASE,)
+
+
+def key_store_violations(key_store: KeyStore, key_algorithm: KeyAlgorithm) -> Iterator[Violation]:
+    """Why no key of that algorithm can be made there."""
+    if key_store not in key_stores():
+        yield Violation(
+            field="key_store",
+            code="key_store_not_configured",
+            rule="settings of the portal",
+            asked=key_store.value,
+            allowed=", ".join(key_stores()),
+            fix="Leave the key store out, or have PKCS11_MODULE, PKCS11_TOKEN_LABEL and PKCS11_PIN set.",
+        )
+    elif key_store == KeyStore.PKCS11 and not _tokens().can_make(key_algorithm):
+        yield Violation(
+            field="key_algorithm",
+            code="key_algorithm_not_in_token",
+            rule=f"key store {key_store.value}",
+            asked=key_algorithm.value,
+            allowed="RSA, EC and Ed25519 keys",
+            fix="Choose another key algorithm, or keep the key in the database.",
+        )
+
+
+def make_private_key(algorithm: KeyAlgorithm, *, key_store: KeyStore, authority_name: str) -> PrivateKey:
+    """A new key for a CA, in the token where that is its store; what has been refused by ``key_store_violations``
+    raises here. RSA takes up to a second, in a token longer.
+
+    Raises:
+        Unavailable: the token does not answer, or cannot make such a key.
+    """
+    if key_store == KeyStore.PKCS11:
+        made: PrivateKey = _tokens().make_key(algorithm, owner=lambda: authority_name)
+        return made
+    return generate(algorithm)
+
+
+@contextmanager
+def destroyed_on_failure(private_key: PrivateKey) -> Iterator[None]:
+    """Destroy a key that was just made in a token where the block, which stores it, fails.
+
+    To stand inside the transaction: where only the commit fails nobody knows if the row exists, and the key stays.
+    """
+    try:
+        yield
+    except BaseException:
+        if label := _token_label(private_key):
+            with suppress(Unavailable):
+                _tokens().destroy_key(label)
+        raise
 
 
 def store_authority_key(*, authority: CertificateAuthority, private_key: PrivateKey) -> AuthorityKey:
-    """Store a new key of a CA, sealed to the id of its row, in the caller's transaction. Raises Unavailable."""
+    """Store a new key of a CA, in the caller's transaction: sealed to the id of its row, or where it is in the token.
+
+    Raises Unavailable.
+    """
+    spki = public_key_info(private_key.public_key())
+    if label := _token_label(private_key):
+        return AuthorityKey.objects.create(
+            id=UUID(label),
+            authority=authority,
+            key_store=KeyStore.PKCS11,
+            subject_public_key_info=spki,
+            token_label=label,
+        )
     key_id = uuid4()
     return AuthorityKey.objects.create(
         id=key_id,
         authority=authority,
-        subject_public_key_info=public_key_info(private_key.public_key()),
+        subject_public_key_info=spki,
         sealed_private_key=seal_private_key(private_key, key_id=key_id),
     )
+
+
+def destroy_token_keys(keys: Sequence[AuthorityKey]) -> None:
+    """Destroy what the token holds of deleted keys; one that cannot be reached is logged with its label there."""
+    for key in keys:
+        if key.token_label:
+            try:
+                _tokens().destroy_key(key.token_label)
+            except Unavailable as problem:
+                logger.error("key %s of a deleted CA is left in its token: %s", key.token_label, problem.message)
+
+
+def _token_label(private_key: PrivateKey) -> str:
+    """Empty for a key in this process's memory."""
+    return str(getattr(private_key, "label", ""))
+
+
+def _tokens() -> Any:
+    """The module of keys in tokens, which needs a library that is not installed everywhere. Raises Unavailable."""
+    if not settings.PKCS11_MODULE:
+        raise Unavailable("it is in a PKCS#11 token, and PKCS11_MODULE is not set.")
+    try:
+        return import_module("certificates.keystore.pkcs11")
+    except ModuleNotFoundError:
+        raise Unavailable(
+            "it is in a PKCS#11 token, and python-pkcs11 is not installed: install requirements/hsm.txt."
+        ) from None
 
 
 def sign_and_verify(

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from certificates.models import AuthorityKey, CertificateAuthority
+from certificates.models.authority import KeyStore
 from certificates.services.authorities import AuthoritySubject, create_intermediate, create_root
 from certificates.services.signing import signer_of_key
 from pki_portal.access import universal_auth
@@ -73,15 +74,18 @@ def only_one_at_a_time() -> Iterator[None]:
 
 
 def check_authority_keys_open() -> None:
-    """Return if the configured master keys open the newest CA key, or there is none yet. Raises Unavailable."""
-    newest = AuthorityKey.objects.order_by("-created_at").first()
+    """Return if the configured master keys open the newest CA key, or there is none yet. Raises Unavailable.
+
+    Of keys in a token nothing is asked: one that is away comes back, and the portal serves what it can meanwhile.
+    """
+    newest = AuthorityKey.objects.filter(key_store=KeyStore.DATABASE).order_by("-created_at").first()
     if newest is not None:
         signer_of_key(newest)
 
 
 def has_authority_keys() -> bool:
     """Whether anything has ever been sealed."""
-    return AuthorityKey.objects.exists()
+    return AuthorityKey.objects.filter(key_store=KeyStore.DATABASE).exists()
 
 
 def make_starter(*, requester: Requester, slug: str | None, new_client_secret: bool) -> Starter:

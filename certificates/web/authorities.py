@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from certificates.models import AuthorityCertificate, CertificateAuthority
-from certificates.models.authority import AuthorityKind, AuthorityStatus
+from certificates.models.authority import AuthorityKind, AuthorityStatus, KeyStore
 from certificates.services.authorities import (
     authorities_of,
     authority_certificates_of,
@@ -72,7 +72,8 @@ def create_authority(request: HttpRequest, page: Page) -> HttpResponse:
         else:
             messages.success(request, f"CA {made.name} was created.")
             return redirect("authority", page.project.slug, made.pk)
-    return show(request, page, "certificates/authority_form.html", {"form": form}, status=422)
+    status = form.refusal.status if form.refusal else 422
+    return show(request, page, "certificates/authority_form.html", {"form": form}, status=status)
 
 
 @project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_READ)
@@ -125,6 +126,7 @@ def _create(page: Page, form: AuthorityForm) -> CertificateAuthority:
         "name": values["name"],
         "subject": form.subject(),
         "key_algorithm": KeyAlgorithm(values["key_algorithm"]),
+        "key_store": KeyStore(values["key_store"] or KeyStore.DATABASE),
         "not_after": form.ends(),
         "max_path_length": values["max_path_length"],
     }

@@ -8,6 +8,7 @@ from django.http import QueryDict
 from certificates.models import CertificateAuthority
 from certificates.models.authority import AuthorityKind, AuthorityStatus
 from certificates.services.authorities import AuthoritySubject
+from certificates.services.signing import key_stores
 from pki_portal.access.models import Project
 from pki_portal.access.templatetags.portal import words
 from pki_portal.access.web.refusals import Refusal, place, refusal_of
@@ -44,6 +45,9 @@ class AuthorityForm(forms.Form):
         choices=[(algorithm.value, words(algorithm.value)) for algorithm in KeyAlgorithm],
         initial=USUAL_KEY.value,
     )
+    key_store = forms.ChoiceField(
+        label="Key store", required=False, help_text="A key that is made in a token never leaves it."
+    )
     not_after = forms.DateField(
         label="Valid until",
         required=False,
@@ -70,6 +74,16 @@ class AuthorityForm(forms.Form):
             ("", "None: a CA elsewhere will sign"),
             *((key, authority.name) for key, authority in self.parents.items()),
         ]
+
+        self._offer_key_stores()
+
+    def _offer_key_stores(self) -> None:
+        """No choice where there is but one."""
+        stores = key_stores()
+        field = self.fields["key_store"]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - for the type checker: declared above
+        field.choices = [(store.value, store.label) for store in stores]
+        self.has_key_stores = len(stores) > 1
 
     def subject(self) -> AuthoritySubject:
         """The distinguished name as typed."""

@@ -79,6 +79,7 @@ def test_master_key_is_rotated_while_clients_issue_and_the_rotation_is_killed(po
         done.set()
         for client in clients:
             client.join(timeout=60)
+    _assert_running_processes_follow(portal, token, file)
     sys.stderr.write(f"{left} rows in {seconds:.1f} s with the command's start; {len(answered)} certificates issued\n")
 
     assert failed == []
@@ -90,6 +91,33 @@ def test_master_key_is_rotated_while_clients_issue_and_the_rotation_is_killed(po
     assert opened == [b"secret"] * ROWS
     checked = portal.manage("check", "--database", "default")
     assert checked.returncode == 0, checked.stderr
+
+
+def _assert_running_processes_follow(portal: Portal, token: str, file: Path) -> None:
+    """Every worker has the CA's key in memory by now; none may use it past what the file and the row say."""
+
+    def issue() -> int:
+        body = {"profileId": portal.made["profileIds"]["tls-server"], "attributes": {"commonName": "a", "ttl": "1d"}}
+        body["attributes"] |= {"altNames": [{"type": "dns_name", "value": "a.example.com"}]}
+        try:
+            portal.call("POST", "/api/v1/cert-manager/certificates", body, token=token)
+        except urllib.error.HTTPError as error:
+            told.append(error.read().decode())
+            return error.code
+        return 200
+
+    told: list[str] = []
+    away = file.with_name("away")
+    file.rename(away)
+    assert {issue() for _ in range(8)} == {503}
+    assert all("The key of CA issuing-ec cannot be used: No master key" in each for each in told)
+    away.rename(file)
+    assert {issue() for _ in range(8)} == {200}
+    address = f"/api/v1/cert-manager/ca/internal/{portal.made['caIds']['ec']}"
+    portal.call("PATCH", address, {"status": "disabled"}, token=token)
+    assert {issue() for _ in range(8)} == {400}
+    portal.call("PATCH", address, {"status": "active"}, token=token)
+    assert {issue() for _ in range(8)} == {200}
 
 
 def _rotation(portal: Portal, *arguments: str) -> "subprocess.Popen[str]":
@@ -106,8 +134,8 @@ def _rotation(portal: Portal, *arguments: str) -> "subprocess.Popen[str]":
 def _fill(portal: Portal, ring: KeyRing, count: int) -> None:
     """So many more sealed rows of one of the CAs."""
     (authority,), *_ = _query(portal, "SELECT id FROM certificates_certificateauthority LIMIT 1")
-    columns = ", ".join(["id", "authority_id", "subject_public_key_info", "sealed_private_key", "created_at"])
-    sql = f"INSERT INTO {TABLE} ({columns}) VALUES (?, ?, ?, ?, CURRENT_TIMESTAMP)"  # noqa: S608 - constants
+    columns = "id, authority_id, key_store, token_label, subject_public_key_info, sealed_private_key, created_at"
+    sql = f"INSERT INTO {TABLE} ({columns}) VALUES (?, ?, 'database', '', ?, ?, CURRENT_TIMESTAMP)"  # noqa: S608
     rows = [(uuid4(), authority, b"copy", ring.seal(b"secret", b"copy")) for _ in range(count)]
     _execute_many(portal, sql, rows)
 
@@ -130,16 +158,16 @@ def _copies(portal: Portal) -> list[Any]:
 
 def _query(portal: Portal, sql: str, *parameters: object) -> list[Any]:
     if url := portal.environment["DATABASE_URL"]:
-        with psycopg.connect(url) as connection:
-            return connection.execute(sql.replace("?", "%s"), parameters).fetchall()  # type: ignore[arg-type]
+        with psycopg.connect(url) as server:
+            return server.execute(sql.replace("?", "%s"), parameters).fetchall()
     with closing(_sqlite(portal.state)) as connection:
         return connection.execute(sql, parameters).fetchall()
 
 
 def _execute_many(portal: Portal, sql: str, rows: list[tuple[Any, ...]]) -> None:
     if url := portal.environment["DATABASE_URL"]:
-        with psycopg.connect(url) as connection:
-            connection.cursor().executemany(sql.replace("?", "%s"), rows)  # type: ignore[arg-type]
+        with psycopg.connect(url) as server:
+            server.cursor().executemany(sql.replace("?", "%s"), rows)
         return
     with closing(_sqlite(portal.state)) as connection, connection:
         connection.executemany(sql, [(row[0].hex, *row[1:]) for row in rows])

@@ -25,7 +25,7 @@ from certificates.models.authority import AuthorityStatus
 from certificates.models.request import RequestStatus
 from certificates.services.authorities import certification_path_of
 from certificates.services.columns import columns_of
-from certificates.services.signing import signer_of_key
+from certificates.services.signing import check_authority_key
 from certificates.x509.inspect import facts_of
 from certificates.x509.keys import public_key_info
 from certificates.x509.names import distinguished_name
@@ -94,10 +94,10 @@ def authority_findings() -> Iterator[str]:
 
 
 def key_findings() -> Iterator[str]:
-    """A CA's sealed key opens, and is the one whose public half stands beside it (the keystore compares them)."""
+    """A CA's key opens, or is in its token, and is the one whose public half stands beside it (the keystore looks)."""
     for key in AuthorityKey.objects.iterator(chunk_size=CHUNK):
         try:
-            signer_of_key(key)
+            check_authority_key(key)
         except (PortalError, *UNREADABLE) as problem:
             yield f"authority key {key.id}: cannot be used: {problem}"
         if not CertificateRevocationList.objects.filter(key=key).exists():

@@ -10,6 +10,7 @@ from certificates.models import (
 from certificates.models.authority import AuthorityStatus
 from certificates.services.authorities.acts import lock, name_taken_told, record_act, recorded, refuse_any
 from certificates.services.authorities.rules import name_taken, name_violations
+from certificates.services.signing import destroy_token_keys
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
 from pki_portal.errors import Conflict, Violation
@@ -90,7 +91,9 @@ def delete_authority(*, requester: Requester, authority: CertificateAuthority) -
                 locked = lock(authority.pk)
                 refuse_any(_deletion_violations(locked))
                 record_act("delete-ca", requester, locked, data={})
+                keys = list(locked.keys.all())
                 _delete(locked)
+                transaction.on_commit(lambda: destroy_token_keys(keys))
         except (IntegrityError, models.ProtectedError) as problem:
             raise Conflict(f"CA {authority.name} came into use meanwhile and was not deleted.") from problem
 

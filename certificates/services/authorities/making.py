@@ -10,7 +10,7 @@ from django.utils import timezone
 from certificates.models import (
     CertificateAuthority,
 )
-from certificates.models.authority import AuthorityKind, AuthorityStatus
+from certificates.models.authority import AuthorityKind, AuthorityStatus, KeyStore
 from certificates.services.authorities.acts import (
     lock,
     name_taken_told,
@@ -32,11 +32,13 @@ from certificates.services.authorities.rules import (
 )
 from certificates.services.authorities.versions import certify
 from certificates.services.revocation import create_revocation_list
-from certificates.services.signing import store_authority_key
-from certificates.x509.keys import (
-    PrivateKey,
-    generate,
+from certificates.services.signing import (
+    destroyed_on_failure,
+    key_store_violations,
+    make_private_key,
+    store_authority_key,
 )
+from certificates.x509.keys import PrivateKey
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
@@ -60,6 +62,7 @@ class _Wanted:
     friendly_name: str
     subject: AuthoritySubject
     key_algorithm: KeyAlgorithm
+    key_store: KeyStore
     max_path_length: int | None
     validity: Validity | None
     asked_not_before: datetime | None
@@ -77,6 +80,7 @@ def create_root(
     not_after: datetime | None = None,
     max_path_length: int | None = None,
     friendly_name: str = "",
+    key_store: KeyStore = KeyStore.DATABASE,
 ) -> CertificateAuthority:
     """Make a root with its key, self-signed certificate and first CRL; it is active at once.
 
@@ -85,7 +89,7 @@ def create_root(
     Raises:
         PermissionDenied, NotFound: the requester may not make CAs there.
         Invalid: with every violation.
-        Unavailable: the master key cannot be used.
+        Unavailable: the master key or the token cannot be used.
     """
     now = timezone.now()
     wanted = _Wanted(
@@ -94,6 +98,7 @@ def create_root(
         friendly_name=friendly_name,
         subject=normalised(subject),
         key_algorithm=key_algorithm,
+        key_store=key_store,
         max_path_length=max_path_length,
         validity=validity_of(not_before=not_before, not_after=not_after, default_years=ROOT_LIFE_YEARS, now=now),
         asked_not_before=not_before,
@@ -114,6 +119,7 @@ def create_intermediate(
     not_after: datetime | None = None,
     max_path_length: int | None = None,
     friendly_name: str = "",
+    key_store: KeyStore = KeyStore.DATABASE,
 ) -> CertificateAuthority:
     """Make an intermediate with its key: active under ``parent``, or waiting for a certificate where that is None.
 
@@ -123,7 +129,7 @@ def create_intermediate(
     Raises:
         PermissionDenied, NotFound: the requester may not make CAs there, or the parent is not there.
         Invalid: with every violation.
-        Unavailable: the master key cannot be used.
+        Unavailable: the master key or the token cannot be used.
     """
     now = timezone.now()
     wanted = _Wanted(
@@ -132,6 +138,7 @@ def create_intermediate(
         friendly_name=friendly_name,
         subject=normalised(subject),
         key_algorithm=key_algorithm,
+        key_store=key_store,
         max_path_length=max_path_length,
         validity=_validity_under(parent, not_before=not_before, not_after=not_after, now=now) if parent else None,
         asked_not_before=not_before,
@@ -158,8 +165,8 @@ def _create(
         require_parent_in(project.pk, parent)
         # Judged before the key is made, which takes long, and again with the parent locked.
         refuse_any(_creation_violations(project, wanted, parent, now))
-        private_key = generate(wanted.key_algorithm)
-        with name_taken_told(project, wanted.name), transaction.atomic():
+        private_key = make_private_key(wanted.key_algorithm, key_store=wanted.key_store, authority_name=wanted.name)
+        with name_taken_told(project, wanted.name), transaction.atomic(), destroyed_on_failure(private_key):
             locked_parent = lock(parent.pk) if parent is not None else None
             refuse_any(_creation_violations(project, wanted, locked_parent, now))
             authority = _store_authority(project=project, wanted=wanted, private_key=private_key)
@@ -185,6 +192,7 @@ def _creation_violations(
     subject_wrong = list(subject_violations(wanted.subject.attributes()))
     yield from subject_wrong
     yield from path_length_violations(wanted.max_path_length)
+    yield from key_store_violations(wanted.key_store, wanted.key_algorithm)
     if wanted.validity is None:
         return
     yield from validity_violations(wanted.validity, now=now)
@@ -200,7 +208,7 @@ def _creation_violations(
 
 
 def _store_authority(*, project: Project, wanted: _Wanted, private_key: PrivateKey) -> CertificateAuthority:
-    """Store the CA as waiting for a certificate, its sealed key and the row of its CRL, in the caller's transaction."""
+    """Store the CA as waiting for a certificate, its key and the row of its CRL, in the caller's transaction."""
     authority = CertificateAuthority.objects.create(
         project=project,
         name=wanted.name,
@@ -208,6 +216,7 @@ def _store_authority(*, project: Project, wanted: _Wanted, private_key: PrivateK
         status=AuthorityStatus.PENDING_CERTIFICATE,
         friendly_name=wanted.friendly_name,
         key_algorithm=wanted.key_algorithm,
+        key_store=wanted.key_store,
         max_path_length=wanted.max_path_length,
         not_before=wanted.asked_not_before,
         not_after=wanted.asked_not_after,

@@ -109,6 +109,7 @@ def test_created_root_answers_active_as_a_bare_object(robot: APIClient, project:
         "notAfter": "2035-11-07T00:00:00.000Z",
         "maxPathLength": -1,
         "keyAlgorithm": "EC_prime256v1",
+        "keyStore": "database",
         "dn": "O=Acme, CN=Acme Root",
         "parentCaId": None,
         "serialNumber": stored.active_certificate.serial_number,

@@ -150,9 +150,10 @@ def test_a_missing_file_is_told_with_its_remedy_and_tried_again(settings: Settin
 def file(settings: Settings, tmp_path: Path) -> Path:
     """A configured file with the one key k1."""
     settings.PKI_PORTAL_MASTER_KEYS = ""
-    settings.PKI_PORTAL_MASTER_KEYS_FILE = tmp_path / "master-keys"
-    settings.PKI_PORTAL_MASTER_KEYS_FILE.write_text(new_master_key_text())
-    return settings.PKI_PORTAL_MASTER_KEYS_FILE
+    path = tmp_path / "master-keys"
+    path.write_text(new_master_key_text())
+    settings.PKI_PORTAL_MASTER_KEYS_FILE = path
+    return path
 
 
 def test_a_changed_file_counts_from_the_next_use(file: Path) -> None:

@@ -140,6 +140,7 @@ def test_root_comes_with_sealed_key_crl_and_audit_event() -> None:
     root = make_authority(make_project())
 
     key = AuthorityKey.objects.get(authority=root)
+    assert key.sealed_private_key is not None
     assert b"PRIVATE" not in bytes(key.sealed_private_key)
     crl = x509.load_der_x509_crl(bytes(CertificateRevocationList.objects.get(key=key).der or b""))
     assert crl.is_signature_valid(certificate_of(root).public_key())  # type: ignore[arg-type]

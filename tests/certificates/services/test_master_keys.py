@@ -67,8 +67,13 @@ def make_keys(count: int) -> list[AuthorityKey]:
     return [first, *AuthorityKey.objects.bulk_create(copies)]
 
 
+def all_sealed() -> list[bytes]:
+    rows = AuthorityKey.objects.order_by("pk").values_list("sealed_private_key", flat=True)
+    return [bytes(sealed or b"") for sealed in rows]
+
+
 def key_ids() -> set[str]:
-    return {key_id_of(bytes(sealed)) for sealed in AuthorityKey.objects.values_list("sealed_private_key", flat=True)}
+    return {key_id_of(sealed) for sealed in all_sealed()}
 
 
 def rotate(*arguments: str) -> tuple[str, str]:
@@ -175,20 +180,18 @@ def test_rotation_puts_every_row_under_a_new_key_and_the_old_one_can_be_dropped(
     key.refresh_from_db()
     signer_of_key(key)
     for row in AuthorityKey.objects.exclude(pk=key.pk):
-        assert keyring().open_sealed(bytes(row.sealed_private_key), b"of a copy") == b"secret"
+        assert keyring().open_sealed(bytes(row.sealed_private_key or b""), b"of a copy") == b"secret"
     assert rotate("--check")[0].strip().endswith("Every row is under k2, the only master key.")
 
 
 def test_rotation_again_changes_nothing(file: Path) -> None:
     make_keys(3)
     rotate("--make-new")
-    before = list(AuthorityKey.objects.order_by("pk").values_list("sealed_private_key", flat=True))
+    before = all_sealed()
 
     assert "0 of 0 rows" in rotate()[1]
 
-    assert [bytes(sealed) for sealed in before] == [
-        bytes(sealed) for sealed in AuthorityKey.objects.order_by("pk").values_list("sealed_private_key", flat=True)
-    ]
+    assert all_sealed() == before
 
 
 def test_a_rotation_that_was_ended_is_finished_by_the_next(file: Path) -> None:
@@ -215,7 +218,7 @@ def test_a_row_that_changes_meanwhile_is_not_overwritten_and_is_done_too(
     make_another_master_key()
     replaced = old_ring.seal(b"new secret", b"of a copy")
     rewrap = KeyRing.rewrap
-    interfered = []
+    interfered: list[int] = []
 
     def interfere(ring: KeyRing, sealed: bytes) -> bytes:
         if not interfered:
@@ -229,7 +232,7 @@ def test_a_row_that_changes_meanwhile_is_not_overwritten_and_is_done_too(
     assert interfered == [1]
     assert rotation.rewrapped == 2
     other.refresh_from_db()
-    assert keyring().open_sealed(bytes(other.sealed_private_key), b"of a copy") == b"new secret"
+    assert keyring().open_sealed(bytes(other.sealed_private_key or b""), b"of a copy") == b"new secret"
     assert key_ids() == {"k2"}
 
 
