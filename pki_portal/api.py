@@ -196,7 +196,10 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response:
     body, status, headers = _answer_of(exc, request)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR or isinstance(exc, IntegrityError | DataError):
         logger.error("unforeseen exception, told as %s", body["reqId"], exc_info=exc)
-    elif request is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+    elif status == HTTPStatus.SERVICE_UNAVAILABLE:
+        if not getattr(exc, "is_recorded", False):
+            logger.error("%s: %s", type(exc).__name__, exc)
+    elif request is not None:
         _record(exc, request, body)
     if isinstance(exc, exceptions.MethodNotAllowed) and request is not None:
         headers["Allow"] = ", ".join(context["view"].allowed_methods)

@@ -71,7 +71,7 @@ def issue(request: HttpRequest, page: Page) -> HttpResponse:
         return _show_form(request, page, profiles, form, status=422)
     except PortalError as error:
         form.refuse(error)
-        return _show_form(request, page, profiles, form, status=422)
+        return _show_form(request, page, profiles, form, status=form.refusal.status if form.refusal else 422)
     return _show_issued(request, page, issued)
 
 

@@ -1,5 +1,6 @@
 """Writing audit events: in the acting transaction for what was done, in one of its own for what was refused."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from pki_portal.audit.models import AuditEvent, Outcome
-from pki_portal.errors import PortalError, Violation
+from pki_portal.errors import PortalError, Unavailable, Violation
 from pki_portal.storable import storable, storable_json
+
+logger = logging.getLogger(__name__)
 
 JSON: TypeAlias = "str | int | float | bool | Mapping[str, JSON] | list[JSON] | tuple[JSON, ...] | None"
 
@@ -95,9 +98,14 @@ def record_refusal(
     subject_id: str,
     data: Mapping[str, JSON] | None = None,
 ) -> None:
-    """Write a refused ``event`` in a transaction of its own, unless this refusal has been recorded already."""
+    """Write a refused ``event`` in a transaction of its own, unless this refusal has been recorded already.
+
+    A fault of the installation also goes to the log: whoever runs it must see it, and the database may be what fails.
+    """
     if refusal.is_recorded:
         return
+    if isinstance(refusal, Unavailable):
+        logger.error("%s: %s", event, refusal.message)
     with transaction.atomic():
         _write(
             event=event,

@@ -47,9 +47,9 @@
   });
   dialog?.addEventListener("close", () => dialogContent.replaceChildren());
 
-  // 422 is a form with its violations: something to show, not an error to swallow.
+  // 422 is a form with its violations, 503 one with a fault of ours: something to show, not an error to swallow.
   document.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.detail.xhr.status === 422) {
+    if ([422, 503].includes(event.detail.xhr.status)) {
       event.detail.shouldSwap = true;
       event.detail.isError = false;
     }

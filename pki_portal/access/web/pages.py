@@ -1,5 +1,6 @@
 """What every page of a project shares: who looks at which project, what they may do there, and refusals as pages."""
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied as ForbiddenPage
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_cache_control
@@ -18,7 +20,9 @@ from pki_portal.access.permissions import ACTIONS_OF_ROLE, Action, memberships_o
 from pki_portal.access.refusals import record_at_the_door
 from pki_portal.access.requester import Requester, requester_of
 from pki_portal.audit.services import recorded_refusals
-from pki_portal.errors import Forbidden, NotFound, PermissionDenied, PortalError, Unauthenticated
+from pki_portal.errors import Forbidden, NotFound, PermissionDenied, PortalError, Unauthenticated, Unavailable
+
+logger = logging.getLogger(__name__)
 
 # A portal with more projects than this is walked by the list of all projects.
 SWITCHER_LENGTH = 12
@@ -145,10 +149,21 @@ def as_page(request: HttpRequest, view: Callable[[], HttpResponse]) -> HttpRespo
         raise Http404 from error
     except (PermissionDenied, Forbidden) as error:
         raise ForbiddenPage from error
+    except Unavailable as error:
+        if not error.is_recorded:
+            logger.error("%s", error.message)
+        response = _fault_page(request, error.message)
     except PortalError as error:
         response = render(request, "refused.html", {"message": error.message}, status=400)
+    except (OperationalError, InterfaceError):
+        logger.exception("the database failed")
+        response = _fault_page(request, "The database does not answer; nothing was done. Try again.")
     patch_cache_control(response, private=True, no_store=True)
     return response
+
+
+def _fault_page(request: HttpRequest, message: str) -> HttpResponse:
+    return render(request, "refused.html", {"message": message, "is_fault": True}, status=503)
 
 
 def _recorded(request: HttpRequest, view: Callable[[], HttpResponse]) -> HttpResponse:
