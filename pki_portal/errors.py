@@ -2,7 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of mending a request, for programs; the inside counterpart of a step of JSON Patch (RFC 6902).
+
+    ``set`` writes ``value`` over whatever stands at ``field``, ``add`` puts it at the end of the list there, ``remove``
+    takes out what stands there. Steps are taken in their order: an index is that of the list as the step finds it.
+
+    Attributes:
+        field: inside path: ``subject/common_name``, ``subject_alternative_names/0``, ``key_usages``, ``ttl`` ...
+        value: a JSON value in inside spelling: a name is ``{"type", "value"}``, a length of life is ``90d``, a moment
+            is ISO 8601; None where something is removed.
+    """
+
+    op: Literal["set", "add", "remove"]
+    field: str
+    value: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +29,8 @@ class Violation:
 
     ``field`` is the inside path of the value (``subject/common_name``, ``subject_alternative_names/2``, ``ttl``);
     each door translates it to its own spelling. ``rule`` names where the rule stands, ``fix`` says what would pass.
+    ``changes``, made to the request as it was asked, make this violation go away; without any, nothing that the
+    requester can change in the request helps.
     """
 
     field: str
@@ -19,6 +39,7 @@ class Violation:
     asked: str
     allowed: str
     fix: str
+    changes: tuple[Change, ...] = ()
 
 
 class PortalError(Exception):

@@ -36,16 +36,18 @@ def decide(
         issuer: None for a self-signed profile.
         now: aware UTC.
     """
-    findings = Findings(warnings=[f"{part} was ignored." for part in request.ignored])
+    findings = Findings(
+        has_csr=request.applicant_key is not None, warnings=[f"{part} was ignored." for part in request.ignored]
+    )
     now = utc_second(now)
     key = request.applicant_key
 
-    judge_presence_of_names(findings, defaults=defaults, request=request, is_self_signed=issuer is None)
+    judge_presence_of_names(findings, rules=rules, defaults=defaults, request=request, is_self_signed=issuer is None)
     subject: tuple[AttributeValue, ...] = ()
     alternative_names: tuple[GeneralName, ...] = ()
     if judge_amount_of_text(findings, request):
         subject = judge_subject(findings, rules=rules, defaults=defaults, request=request)
-        judge_distance_from_issuer(findings, subject=subject, issuer=issuer)
+        judge_distance_from_issuer(findings, rules=rules, subject=subject, issuer=issuer)
         alternative_names = judge_alternative_names(findings, rules=rules, request=request)
     constraints = judge_basic_constraints(
         findings, rule=rules.basic_constraints, asked=request.basic_constraints, issuer=issuer
@@ -66,9 +68,9 @@ def decide(
     validity = judge_validity(findings, rules=rules, defaults=defaults, request=request, issuer=issuer, now=now)
     judge_issuer(findings, issuer=issuer, now=now)
 
-    violations, warnings = findings.told_violations(), findings.told_warnings()
+    violations, warnings, checks = findings.told_violations(), findings.told_warnings(), findings.told_checks()
     if violations or key_algorithm is None or signature_algorithm is None or validity is None:
-        return Decision(plan=None, violations=violations, warnings=warnings)
+        return Decision(plan=None, violations=violations, warnings=warnings, checks=checks)
     plan = IssuancePlan(
         subject=subject,
         subject_alternative_names=alternative_names,
@@ -83,4 +85,4 @@ def decide(
         is_self_signed=issuer is None,
         judged=JUDGED,
     )
-    return Decision(plan=plan, violations=(), warnings=warnings)
+    return Decision(plan=plan, violations=(), warnings=warnings, checks=checks)

@@ -71,12 +71,16 @@ class InvalidName(ValueError):
     Attributes:
         reason: what is wrong with it, a clause.
         fix: what to do about it, a sentence without its full stop.
+        instead: the value that the fix speaks of; empty where it names none. It need not be valid itself.
+        instead_kind: the kind of that value where it is another one.
     """
 
-    def __init__(self, reason: str, fix: str) -> None:
+    def __init__(self, reason: str, fix: str, *, instead: str = "", instead_kind: NameType | None = None) -> None:
         super().__init__(f"{reason}; {fix}")
         self.reason = reason
         self.fix = fix
+        self.instead = instead
+        self.instead_kind = instead_kind
 
 
 # --- Normal forms ---------------------------------------------------------------------------------------------------
@@ -97,10 +101,13 @@ def normalise_attribute(attribute: AttributeValue) -> AttributeValue:
         raise InvalidName(
             "it has invisible characters, which make it read as another name",
             f"remove zero-width and filler characters from the {kind}",
+            instead=_INVISIBLE.sub("", text),
         )
     if kind is SubjectAttribute.COUNTRY:
         if not re.fullmatch("[A-Za-z]{2}", text):
-            raise InvalidName("a country is two letters", "use the ISO 3166 code of the country, for example US")
+            raise InvalidName(
+                "a country is two letters", "use the ISO 3166 code of the country, for example US", instead="US"
+            )
         text = text.upper()
     elif len(text) > bound:
         raise InvalidName(f"it has {len(text)} characters, RFC 5280 allows {bound}", f"use at most {bound} characters")
@@ -141,26 +148,44 @@ def _writable(value: str, what: str, longest: int) -> str:
     text = unicodedata.normalize("NFC", text).strip()
     if not text:
         raise InvalidName("it is empty", f"give the {what} a value or leave it out")
-    if any(unicodedata.category(character) in _UNWRITABLE or character in _BIDI_CONTROLS for character in text):
-        raise InvalidName("it has control characters", f"use only printable characters in the {what}")
+    if any(_is_unwritable(character) for character in text):
+        raise InvalidName(
+            "it has control characters",
+            f"use only printable characters in the {what}",
+            instead="".join(character for character in text if not _is_unwritable(character)),
+        )
     return text
+
+
+def _is_unwritable(character: str) -> bool:
+    return unicodedata.category(character) in _UNWRITABLE or character in _BIDI_CONTROLS
 
 
 def _dns_name(text: str) -> str:
     if _is_ip_address(text):
-        raise InvalidName("it is an IP address", f"ask for it as ip_address: {quoted(text)}")
+        address = text.strip("[]")
+        raise InvalidName(
+            "it is an IP address",
+            f"ask for it as ip_address: {quoted(address)}",
+            instead=address,
+            instead_kind=NameType.IP_ADDRESS,
+        )
     if text.startswith("*."):
-        return _checked_length("*." + _host(text[2:]))
+        return _checked_length("*." + _host(text[2:], before="*."))
     return _host(text)
 
 
-def _host(text: str) -> str:
-    """RFC 1123 host name in A-labels: letters, digits and inner hyphens; a final dot is dropped."""
+def _host(text: str, *, before: str = "") -> str:
+    """RFC 1123 host name in A-labels: letters, digits and inner hyphens; a final dot is dropped.
+
+    ``before`` is what stands before the host in the whole value, for the messages.
+    """
     if not text.isascii():
         text = _mapped(text)
     host = text.lower().removesuffix(".")
     if "_" in host:
-        raise InvalidName("host names have no underscores", f"use {quoted(host.replace('_', '-'))}")
+        instead = before + ".".join(label.replace("_", "-").strip("-") for label in host.split("."))
+        raise InvalidName("host names have no underscores", f"use {quoted(instead)}", instead=instead)
     name = ".".join(_label(label) for label in host.split("."))
     if "." in name and name.rpartition(".")[2].isdigit():
         raise InvalidName(
@@ -217,7 +242,8 @@ def _ip_address(text: str) -> str:
     address = _parsed_address(text)
     if address is None:
         fix = "give one address as 10.0.0.1 or 2001:db8::1, without brackets, zone or prefix length"
-        raise InvalidName("it is not an IP address", fix)
+        bare = re.split("[/%]", text.strip("[]"))[0].strip("[]")
+        raise InvalidName("it is not an IP address", fix, instead=bare if _is_ip_address(bare) else "")
     return address.compressed
 
 
@@ -242,7 +268,7 @@ def _email(text: str) -> str:
         raise InvalidName("the part before @ is not ASCII", "use an ASCII address; the host may be international")
     if len(local) > 64 or not _DOT_ATOM.fullmatch(local):
         raise InvalidName("the part before @ is not a plain mailbox name", "write it as name@example.com")
-    address = f"{local}@{_host(host)}"
+    address = f"{local}@{_host(host, before=f'{local}@')}"
     if len(address) > 254:
         raise InvalidName(f"the address has {len(address)} characters", "use at most 254 characters")
     return address

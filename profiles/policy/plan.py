@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
 
-from pki_portal.errors import Violation
+from pki_portal.errors import Change, Violation
 from profiles.policy.errors import Code, PolicyViolation, ValidityMissing
 from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName
 from profiles.policy.vocabulary import (
@@ -68,17 +70,44 @@ class AuthorityPlan:
             raise TypeError("an AuthorityPlan is made by profiles.policy.authority.decide_authority alone")
 
 
+class Verdict(StrEnum):
+    """What came of one rule; ``filled`` is a pass of what the portal supplied where nothing was asked."""
+
+    PASS = "pass"  # noqa: S105 - a verdict
+    FAIL = "fail"
+    FILLED = "filled"
+
+
+class Check(NamedTuple):
+    """One rule that was looked at: a row of the trace.
+
+    A plain tuple, because every decision makes dozens. ``fix``, ``changes`` and ``code`` are those of the violation;
+    empty where the rule was met.
+    """
+
+    field: str
+    rule: str
+    asked: str
+    allowed: str
+    verdict: Verdict
+    fix: str = ""
+    changes: tuple[Change, ...] = ()
+    code: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The verdict on one request: a plan, or every violation; never both, never neither.
 
     Attributes:
         warnings: what was filled in, ignored or granted differently, each a sentence.
+        checks: every rule looked at in the order judged, passes and refusals; the violations are among them.
     """
 
     plan: IssuancePlan | None
     violations: tuple[Violation, ...]
     warnings: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
 
     def granted(self) -> IssuancePlan:
         """The plan.

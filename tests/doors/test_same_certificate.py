@@ -1,5 +1,6 @@
 """One road, three doors: API, page and command make the same TBSCertificate, up to serial number, key and time."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -156,7 +157,8 @@ def test_all_doors_refuse_alike(pki: Pki) -> None:
     assert AuditEvent.objects.filter(event="issue-certificate-from-profile", outcome="refused").count() == 3
 
 
-def _told(row: CertificateRequest) -> list[dict[str, str]]:
+def _told(row: CertificateRequest) -> list[dict[str, Any]]:
     """The violations without the instants that a fix names: each door asked at its own second."""
     instant = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
-    return [{part: instant.sub("(then)", text) for part, text in violation.items()} for violation in row.violations]
+    told: list[dict[str, Any]] = json.loads(instant.sub("(then)", json.dumps(row.violations)))
+    return told

@@ -1,7 +1,8 @@
 """Key and signature algorithms, and the applicant's own key."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from pki_portal.errors import Change
 from profiles.policy.errors import Code
 from profiles.policy.judges.findings import Findings
 from profiles.policy.judges.usages import fits
@@ -49,6 +50,8 @@ def judge_key_algorithm(
             _refuse_choice(findings, "key_algorithm", _KEY_RULE, f"key algorithm {request.key_algorithm}")
         elif request.key_algorithm not in offered:
             _refuse_unlisted(findings, "key_algorithm", _KEY_RULE, f"key algorithm {request.key_algorithm}", offered)
+        else:
+            findings.passed("key_algorithm", _KEY_RULE, f"key algorithm {request.key_algorithm}", listed(offered))
         return request.key_algorithm
     return _filled_key_algorithm(findings, rules, defaults, request, is_self_signed=issuer is None)
 
@@ -81,6 +84,9 @@ def judge_signature_algorithm(
             asked=f"the template's signature algorithms ({listed(offered or ['none'])})",
             allowed=f"{listed(makeable)} by {signer}",
             fix=_fix_without_signature(rules, issuer, makeable),
+            changes=tuple(
+                Change("set", "key_algorithm", each.value) for each in _keys_with_signature(rules, issuer)[:1]
+            ),
         )
         return None
     if request.signature_algorithm is not None and offered is None:
@@ -91,6 +97,7 @@ def judge_signature_algorithm(
     if wanted is None:
         wanted = default_signature_algorithm(family, signing_key) if offered is None else fitting[0]
         findings.note(f"no signature algorithm was asked for: {wanted} fits {signer}")
+        findings.filled("signature_algorithm", _SIGNATURE_RULE, f"signature algorithm {wanted}", listed(fitting))
         return wanted
     asked = f"signature algorithm {wanted}"
     if request.signature_algorithm is None:
@@ -99,14 +106,21 @@ def judge_signature_algorithm(
     if offered is not None and wanted not in offered:
         _refuse_unlisted(findings, "signature_algorithm", _SIGNATURE_RULE, asked, fitting)
     elif wanted.family is not family:
+        # Where the template offers no choice, the profile alone can have asked.
         findings.refuse(
             "signature_algorithm",
             Code.SIGNATURE_DOES_NOT_FIT_SIGNER,
             rule=f"key of {signer}",
             asked=asked,
             allowed=listed(fitting),
-            fix=f"ask for {listed(fitting)}, or for none",
+            fix=(
+                "have the profile's default changed" if offered is None else f"ask for {listed(fitting)}, or for none"
+            ),
+            changes=() if offered is None else (Change("set", "signature_algorithm", fitting[0].value),),
         )
+    else:
+        tell = findings.filled if request.signature_algorithm is None else findings.passed
+        tell("signature_algorithm", _SIGNATURE_RULE, asked, listed(fitting))
     return wanted
 
 
@@ -114,12 +128,18 @@ def _fix_without_signature(
     rules: TemplateRules, issuer: IssuerFacts | None, makeable: Iterable[SignatureAlgorithm]
 ) -> str:
     """Only a self-signed certificate's applicant can do something about it: ask for another key."""
-    families = {each.family for each in rules.signature_algorithms or ()}
-    offered = rules.key_algorithms if rules.key_algorithms is not None else ()
-    keys = [each for each in offered if each.family in families]
-    if issuer is None and keys:
+    keys = _keys_with_signature(rules, issuer)
+    if keys:
         return f"ask for a key of {listed(keys)}"
     return f"have the template list {listed(makeable)}, or use a profile of another CA"
+
+
+def _keys_with_signature(rules: TemplateRules, issuer: IssuerFacts | None) -> list[KeyAlgorithm]:
+    """Of a self-signed certificate: the keys on offer that can make a signature that the template lists."""
+    if issuer is not None:
+        return []
+    families = {each.family for each in rules.signature_algorithms or ()}
+    return [each for each in rules.key_algorithms or () if each.family in families]
 
 
 def _refuse_choice(findings: Findings, path: str, rule: str, asked: str) -> None:
@@ -130,10 +150,11 @@ def _refuse_choice(findings: Findings, path: str, rule: str, asked: str) -> None
         asked=asked,
         allowed="no choice: the template lists none",
         fix="leave it out: one that fits is chosen",
+        changes=(Change("remove", path),),
     )
 
 
-def _refuse_unlisted(findings: Findings, path: str, rule: str, asked: str, offered: Iterable[str]) -> None:
+def _refuse_unlisted(findings: Findings, path: str, rule: str, asked: str, offered: Sequence[str]) -> None:
     options = listed(offered)
     findings.refuse(
         path,
@@ -142,6 +163,7 @@ def _refuse_unlisted(findings: Findings, path: str, rule: str, asked: str, offer
         asked=asked,
         allowed=options or "none",
         fix=f"use {options}" if options else "have the template changed",
+        changes=() if path == "csr" else tuple(Change("set", path, str(each)) for each in offered[:1]),
     )
 
 
@@ -157,8 +179,11 @@ def _filled_key_algorithm(
     default = defaults.key_algorithm
     if default is not None:
         findings.note(f"no key algorithm was asked for: {default} is filled in from the profile")
+        asked = f"key algorithm {default}{_FROM_PROFILE}"
         if offered is not None and default not in offered:
-            _refuse_unlisted(findings, "key_algorithm", _KEY_RULE, f"key algorithm {default}{_FROM_PROFILE}", offered)
+            _refuse_unlisted(findings, "key_algorithm", _KEY_RULE, asked, offered)
+        else:
+            findings.filled("key_algorithm", _KEY_RULE, asked, listed(offered) if offered else "any")
         return default
     candidates = _KEYS_WITHOUT_LIST if offered is None else offered
     if not candidates:
@@ -166,6 +191,7 @@ def _filled_key_algorithm(
         return None
     chosen = _first_fitting(candidates, rules, request, _signing_families(rules, defaults, request, is_self_signed))
     findings.note(f"no key algorithm was asked for: {chosen} is the first that fits")
+    findings.filled("key_algorithm", _KEY_RULE, f"key algorithm {chosen}", listed(candidates))
     return chosen
 
 
@@ -238,6 +264,8 @@ def _judge_applicant_key(
         return None
     if key.algorithm not in offered:
         _refuse_unlisted(findings, "csr", _KEY_RULE, f"key algorithm {key.algorithm}", offered)
+    elif not key.weaknesses:
+        findings.passed("csr", _KEY_RULE, f"key algorithm {key.algorithm}", options)
     if request.key_algorithm is not None and request.key_algorithm is not key.algorithm:
         findings.refuse(
             "key_algorithm",
@@ -246,5 +274,6 @@ def _judge_applicant_key(
             asked=f"key algorithm {quoted(request.key_algorithm)}",
             allowed=key.algorithm.value,
             fix="leave the key algorithm out: the CSR brings the key",
+            changes=(Change("remove", "key_algorithm"),),
         )
     return key.algorithm

@@ -30,16 +30,20 @@ def judge_alternative_names(
         )
         return ()
     granted: dict[GeneralName, None] = {}
+    written: dict[GeneralName, list[int]] = {}
     for index, name in enumerate(asked):
+        written.setdefault(name, []).append(index)
+    for index, name in enumerate(asked):
+        where = patterns.Place(_PATH, tuple(written[name]))
         path = f"{_PATH}/{index}"
-        normal = _normal(findings, path, name)
+        normal = _normal(findings, path, where, name)
         if normal is None:
             continue
         if normal in granted:
             findings.note(f"{_label(normal.type)} {quoted(name.value)} was asked for twice and is written once")
             continue
         granted[normal] = None
-        _judge_name(findings, path, rules, normal)
+        _judge_name(findings, path, where, rules, normal)
     _judge_required(findings, rules, tuple(granted))
     return tuple(granted)
 
@@ -48,7 +52,7 @@ def _label(kind: str) -> str:
     return f"{kind} SAN"
 
 
-def _normal(findings: Findings, path: str, name: GeneralName) -> GeneralName | None:
+def _normal(findings: Findings, path: str, where: patterns.Place, name: GeneralName) -> GeneralName | None:
     kind = as_word(name.type, NameType)
     if kind is None:
         findings.refuse(
@@ -58,23 +62,26 @@ def _normal(findings: Findings, path: str, name: GeneralName) -> GeneralName | N
             asked=f"{_label(shown(name.type))} {quoted(name.value)}",
             allowed=listed(NameType),
             fix=f"leave the {shown(name.type)} out",
+            changes=where.leave_out(),
         )
         return None
     try:
         return names.normalise(name)
     except names.InvalidName as defect:
+        fix, changes = patterns.way_to_write(defect, where, kind)
         findings.refuse(
             path,
             Code.INVALID_VALUE,
             rule="RFC 5280, 4.2.1.6",
             asked=f"{_label(kind)} {quoted(name.value)}",
             allowed=defect.reason,
-            fix=defect.fix,
+            fix=fix,
+            changes=changes,
         )
         return None
 
 
-def _judge_name(findings: Findings, path: str, rules: TemplateRules, name: GeneralName) -> None:
+def _judge_name(findings: Findings, path: str, where: patterns.Place, rules: TemplateRules, name: GeneralName) -> None:
     kind = NameType(name.type)
     rule = rules.subject_alternative_names.get(kind)
     if rule is None:
@@ -86,31 +93,36 @@ def _judge_name(findings: Findings, path: str, rules: TemplateRules, name: Gener
             asked=f"{_label(kind)} {quoted(name.value)}",
             allowed=listed(_label(each) for each in kinds) if kinds else "no subject alternative names",
             fix=f"leave the {_label(kind)} out",
+            changes=where.leave_out(),
         )
         return
-    judged = _judged(path, kind, rule)
-    if patterns.refuse_denied(findings, judged, name.value) or not rule.allowed:
+    judged = _judged(path, where, kind, rule)
+    if patterns.refuse_denied(findings, judged, name.value):
         return
     permitting = patterns.permitted(rule)
-    if not names.matches_any(permitting, name.value, kind):
+    if rule.allowed and not names.matches_any(permitting, name.value, kind):
         patterns.refuse_mismatch(findings, judged, name.value, "allowed", permitting)
+        return
+    findings.passed(path, judged.place, judged.asked(name.value), patterns.described(rule))
 
 
 def _judge_required(findings: Findings, rules: TemplateRules, granted: tuple[GeneralName, ...]) -> None:
     """Each required pattern is met by some name of its kind."""
     for kind, rule in rules.subject_alternative_names.items():
-        judged = _judged(_PATH, kind, rule)
+        judged = _judged(_PATH, patterns.Place(_PATH, ()), kind, rule)
         values = [name.value for name in granted if name.type == kind]
         for pattern in names.unmet(rule.required, values, kind):
+            fix, changes = patterns.way_in(findings, judged, (pattern,))
             findings.refuse(
                 _PATH,
                 Code.REQUIRED_NOT_MET if values else Code.REQUIRED_MISSING,
                 rule=f"{judged.place} required",
                 asked=f"{judged.label} {listed(values)}" if values else f"no {judged.label}",
                 allowed=listed([pattern]),
-                fix=patterns.way_in(findings, judged, (pattern,)),
+                fix=fix,
+                changes=changes,
             )
 
 
-def _judged(path: str, kind: NameType, rule: ValueRule) -> patterns.Judged:
-    return patterns.Judged(kind, rule, path, _label(kind), f"template sans/{kind}")
+def _judged(path: str, where: patterns.Place, kind: NameType, rule: ValueRule) -> patterns.Judged:
+    return patterns.Judged(kind, rule, path, where, _label(kind), f"template sans/{kind}")

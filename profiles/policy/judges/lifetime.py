@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from pki_portal.errors import Change
 from profiles.policy.errors import Code
 from profiles.policy.judges.findings import Findings
 from profiles.policy.request import IssuanceRequest, IssuerFacts
@@ -10,6 +11,8 @@ from profiles.policy.rules import ProfileDefaults, TemplateRules
 from profiles.policy.wording import duration, shown, time
 
 _SECOND = timedelta(seconds=1)
+_USUAL_LIFE = timedelta(days=90)
+_SHORT_ENOUGH = timedelta(days=3650)
 # RFC 5280, 4.1.2.5: UTCTime begins in 1950.
 EARLIEST = datetime(1950, 1, 1, tzinfo=UTC)
 _FIRST_MOMENT = datetime(1, 1, 1, tzinfo=UTC)
@@ -61,6 +64,7 @@ def judge_validity(
             asked="ttl and dates",
             allowed="a ttl, or not_before and not_after",
             fix="leave out the ttl, or the dates",
+            changes=(Change("remove", "ttl"),),
         )
         return None
     start = now if request.not_before is None else utc_second(request.not_before)
@@ -68,9 +72,54 @@ def judge_validity(
     if end is None:
         return None
     validity = Validity(start, end)
-    if _is_sound(findings, validity, field, now):
-        _judge_limits(findings, rules, issuer, validity, field, now)
+    mend = _Mending(request=request, field=field, start=start, last=_latest_end(rules, issuer, start), now=now)
+    if _is_sound(findings, validity, mend):
+        _judge_limits(findings, rules, issuer, validity, mend)
     return validity
+
+
+@dataclass(frozen=True, slots=True)
+class _Mending:
+    """What can be changed of an end that does not pass.
+
+    Attributes:
+        field: what says the end: ``ttl`` or ``not_after``.
+        last: the latest end that both the template and the CA let pass.
+    """
+
+    request: IssuanceRequest
+    field: str
+    start: datetime
+    last: datetime
+    now: datetime
+
+    @property
+    def has_room(self) -> bool:
+        """Whether anything that starts then can pass at all."""
+        return self.last - self.start >= _SECOND and self.last > max(self.now, EARLIEST)
+
+    def end_earlier(self) -> tuple[str, tuple[Change, ...]]:
+        """As long as can be."""
+        if not self.has_room:
+            return "use another profile: under this one no certificate can start then", ()
+        length = _rounded(self.last - self.start)
+        fix = f"ask for a ttl of at most {length}, or a not_after of {time(self.last)} or before"
+        # A ttl beside a start is one of two ways too many.
+        by_ttl = self.field == "ttl" and self.request.not_before is None
+        return fix, (Change("set", "ttl", length) if by_ttl else Change("set", "not_after", time(self.last)),)
+
+    def end_later(self) -> tuple[str, tuple[Change, ...]]:
+        """After the start and after now, by as much as is usual."""
+        begin = max(self.start, self.now)
+        fix = f"ask for a not_after later than {time(begin)}"
+        if self.request.not_after is None:
+            return fix, (Change("remove", "not_before"),)
+        end = _usual_end(begin, self.last)
+        return fix, (Change("set", "not_after", time(end)),) if end > max(begin, EARLIEST) else ()
+
+
+def _usual_end(begin: datetime, last: datetime) -> datetime:
+    return last if last - begin < _USUAL_LIFE else begin + _USUAL_LIFE
 
 
 def judge_issuer(findings: Findings, *, issuer: IssuerFacts | None, now: datetime) -> None:
@@ -115,18 +164,21 @@ def _end(
             asked=asked.label,
             allowed="at least 1s",
             fix="ask for a ttl of at least 1s, for example 1h",
+            changes=(Change("set", "ttl", "1h"),),
         )
         return asked.field, None
     try:
         return asked.field, start + asked.length // _SECOND * _SECOND
     except OverflowError:
+        shorter = duration(max(_SECOND, min(rules.max_validity or _SHORT_ENOUGH, _SHORT_ENOUGH)))
         findings.refuse(
             asked.field,
             Code.DATE_OUT_OF_RANGE,
             rule="RFC 5280, 4.1.2.5",
             asked=asked.label,
             allowed="an end in the year 9999 or before",
-            fix=f"ask for a ttl of at most {duration(rules.max_validity or timedelta(days=3650))}",
+            fix=f"ask for a ttl of at most {shorter}",
+            changes=(Change("set", "ttl", shorter),),
         )
         return asked.field, None
 
@@ -139,6 +191,7 @@ def _asked_length(
     for length, source in ((defaults.ttl, "the profile's default"), (rules.max_validity, "the template's longest")):
         if length is not None:
             findings.note(f"no ttl was asked for: {duration(length)} is {source}")
+            findings.filled("ttl", source, f"ttl {duration(length)}", "what the applicant leaves open")
             return _Asked(length, "ttl", f"ttl {duration(length)} ({source})")
     findings.refuse(
         "ttl",
@@ -147,11 +200,12 @@ def _asked_length(
         asked="how long the certificate shall live",
         allowed="a ttl or a not_after, for neither profile nor template says one",
         fix="add a ttl, for example 90d",
+        changes=(Change("set", "ttl", "90d"),),
     )
     return None
 
 
-def _is_sound(findings: Findings, validity: Validity, field: str, now: datetime) -> bool:
+def _is_sound(findings: Findings, validity: Validity, mend: _Mending) -> bool:
     """Whether the dates make a life that has not ended and can be written down."""
     start, end = validity.not_before, validity.not_after
     sound = True
@@ -163,72 +217,92 @@ def _is_sound(findings: Findings, validity: Validity, field: str, now: datetime)
             asked=f"not_before {time(start)}",
             allowed=f"{EARLIEST.year} or later",
             fix="leave not_before out to start now",
+            changes=(Change("remove", "not_before"),) if mend.now >= EARLIEST else (),
         )
         sound = False
+    later, changes = mend.end_later()
     if end <= start:
         findings.refuse(
-            field,
+            mend.field,
             Code.ENDS_BEFORE_START,
             rule="RFC 5280, 4.1.2.5",
             asked=f"not_after {time(end)}",
             allowed=f"after {time(start)}",
-            fix=f"ask for a not_after later than {time(max(start, now))}",
+            fix=later,
+            changes=changes,
         )
         return False
-    if end <= now:
+    if end <= mend.now:
         findings.refuse(
-            field,
+            mend.field,
             Code.ENDS_IN_PAST,
             rule="the present time",
             asked=f"not_after {time(end)}",
-            allowed=f"after {time(now)}",
-            fix=f"ask for a not_after later than {time(now)}",
+            allowed=f"after {time(mend.now)}",
+            fix=later,
+            changes=changes,
         )
         return False
     return sound
 
 
 def _judge_limits(
-    findings: Findings,
-    rules: TemplateRules,
-    issuer: IssuerFacts | None,
-    validity: Validity,
-    field: str,
-    now: datetime,
+    findings: Findings, rules: TemplateRules, issuer: IssuerFacts | None, validity: Validity, mend: _Mending
 ) -> None:
     """The template's longest life and the CA's own; a CA that has expired is refused elsewhere, once."""
     start, end = validity.not_before, validity.not_after
-    last = _latest_end(rules, issuer, start)
-    if rules.max_validity is not None and end - start > rules.max_validity:
-        findings.refuse(
-            field,
-            Code.TTL_TOO_LONG,
-            rule="template validity/max",
-            asked=f"a life of {duration(end - start)}",
-            allowed=f"at most {duration(rules.max_validity)}",
-            fix=_shorter(start, last, now),
-        )
-    if issuer is None or utc_second(issuer.not_after) <= now:
+    earlier, changes = mend.end_earlier()
+    if rules.max_validity is not None:
+        asked, allowed = f"a life of {duration(end - start)}", f"at most {duration(rules.max_validity)}"
+        if end - start > rules.max_validity:
+            findings.refuse(
+                mend.field,
+                Code.TTL_TOO_LONG,
+                rule="template validity/max",
+                asked=asked,
+                allowed=allowed,
+                fix=earlier,
+                changes=changes,
+            )
+        else:
+            findings.passed(mend.field, "template validity/max", asked, allowed)
+    if issuer is None or utc_second(issuer.not_after) <= mend.now:
         return
     issuer_start, issuer_end = utc_second(issuer.not_before), utc_second(issuer.not_after)
+    place = f"validity of CA {shown(issuer.name)}"
     if start < issuer_start:
         findings.refuse(
             "not_before",
             Code.STARTS_BEFORE_ISSUER,
-            rule=f"validity of CA {shown(issuer.name)}",
+            rule=place,
             asked=f"not_before {time(start)}",
             allowed=f"{time(issuer_start)} or later",
-            fix=f"ask for a not_before of {time(max(issuer_start, now))} or later",
+            fix=f"ask for a not_before of {time(max(issuer_start, mend.now))} or later",
+            changes=_start_later(mend, issuer_start),
         )
     if end > issuer_end:
         findings.refuse(
-            field,
+            mend.field,
             Code.ENDS_AFTER_ISSUER,
-            rule=f"validity of CA {shown(issuer.name)}",
+            rule=place,
             asked=f"not_after {time(end)}",
             allowed=f"until {time(issuer_end)}",
-            fix=_shorter(start, last, now),
+            fix=earlier,
+            changes=changes,
         )
+    elif start >= issuer_start:
+        findings.passed(
+            mend.field, place, f"{time(start)} to {time(end)}", f"{time(issuer_start)} to {time(issuer_end)}"
+        )
+
+
+def _start_later(mend: _Mending, issuer_start: datetime) -> tuple[Change, ...]:
+    """Now, unless the CA's own time has not come yet; a ttl would then start before it whatever is asked."""
+    if mend.now >= issuer_start:
+        return (Change("remove", "not_before"),)
+    if mend.request.ttl is not None or issuer_start < EARLIEST:
+        return ()
+    return (Change("set", "not_before", time(issuer_start)),)
 
 
 def _latest_end(rules: TemplateRules, issuer: IssuerFacts | None, start: datetime) -> datetime:
@@ -240,13 +314,6 @@ def _latest_end(rules: TemplateRules, issuer: IssuerFacts | None, start: datetim
         return min(last, utc_second(start + rules.max_validity))
     except OverflowError:
         return last
-
-
-def _shorter(start: datetime, last: datetime, now: datetime) -> str:
-    longest = last - start
-    if longest < _SECOND or last <= now:
-        return "use another profile: under this one no certificate can start then"
-    return f"ask for a ttl of at most {_rounded(longest)}, or a not_after of {time(last)} or before"
 
 
 def _rounded(length: timedelta) -> str:

@@ -2,10 +2,12 @@
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import NamedTuple
 
+from pki_portal.errors import Change
 from profiles.policy import names
 from profiles.policy.errors import Code
 from profiles.policy.judges.findings import Findings
@@ -17,12 +19,52 @@ from profiles.policy.wording import a, listed, quoted
 _PATTERNS_TRIED = 10
 
 
+class Place(NamedTuple):
+    """Where in a request a value stands, or would stand.
+
+    Attributes:
+        base: path of the value itself, or of the list that it stands in.
+        indexes: everywhere in the list that it stands; empty where it would be added; None where there is no list.
+        is_asked: false for what the profile fills in, which a request can overrule but not leave out.
+    """
+
+    base: str
+    indexes: tuple[int, ...] | None = None
+    is_asked: bool = True
+
+    def put(self, value: object) -> tuple[Change, ...]:
+        """Have the value stand there, once."""
+        if self.indexes is None:
+            return (Change("set", self.base, value),)
+        if not self.indexes:
+            return (Change("add", self.base, value),)
+        first, *others = self.indexes
+        return (*self._removed(others), Change("set", f"{self.base}/{first}", value))
+
+    def leave_out(self) -> tuple[Change, ...]:
+        """Have nothing stand there."""
+        if not self.is_asked:
+            return ()
+        return (Change("remove", self.base),) if self.indexes is None else self._removed(self.indexes)
+
+    def _removed(self, indexes: Sequence[int]) -> tuple[Change, ...]:
+        return tuple(Change("remove", f"{self.base}/{index}") for index in reversed(indexes))
+
+
+class Mending(NamedTuple):
+    """What would pass: for people and for programs."""
+
+    fix: str
+    changes: tuple[Change, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What is judged: one attribute or kind of name under one rule.
 
     Attributes:
         path: field of the value.
+        where: what to change in the request.
         label: how messages call it (``common_name``, ``dns_name SAN``).
         place: where the rule stands (``template subject/common_name``).
         origin: empty, or a note that the value came from the profile.
@@ -31,12 +73,17 @@ class Judged:
     kind: NameType | SubjectAttribute
     rule: ValueRule
     path: str
+    where: Place
     label: str
     place: str
     origin: str = ""
 
     def asked(self, value: str) -> str:
         return f"{self.label} {quoted(value)}{self.origin}"
+
+    def put(self, value: str) -> tuple[Change, ...]:
+        """The changes after which the value stands in the place of what was asked."""
+        return self.where.put({"type": self.kind.value, "value": value} if isinstance(self.kind, NameType) else value)
 
 
 def mismatch(patterns: tuple[str, ...]) -> Code:
@@ -50,61 +97,96 @@ def permitted(rule: ValueRule) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*rule.required, *rule.allowed)))
 
 
+def described(rule: ValueRule) -> str:
+    """What passes, in short."""
+    permitting = permitted(rule)
+    if permitting:
+        return listed(permitting) + (f", but not {listed(rule.denied)}" if rule.denied else "")
+    return f"any but {listed(rule.denied)}"
+
+
 def refuse_denied(findings: Findings, judged: Judged, value: str) -> bool:
     """Refuses a denied value; true if it was one."""
     rule = judged.rule
     denying = names.denying(rule.denied, value, judged.kind)
     if denying:
         permitting = permitted(rule)
+        fix, changes = way_out(findings, judged, permitting or ("*",), value)
         findings.refuse(
             judged.path,
             Code.VALUE_DENIED,
             rule=f"{judged.place} denied",
             asked=judged.asked(value),
             allowed=f"not {listed(denying)}" + (f", but {listed(permitting)}" if permitting else ""),
-            fix=way_out(findings, judged, permitting or ("*",), value),
+            fix=fix,
+            changes=changes,
         )
     return bool(denying)
 
 
 def refuse_mismatch(findings: Findings, judged: Judged, value: str, which: str, patterns: tuple[str, ...]) -> None:
     """Refuses a value that fits none of the patterns of the list ``which``."""
+    fix, changes = way_out(findings, judged, patterns, value)
     findings.refuse(
         judged.path,
         mismatch(patterns),
         rule=f"{judged.place} {which}",
         asked=judged.asked(value),
         allowed=listed(patterns),
-        fix=way_out(findings, judged, patterns, value),
+        fix=fix,
+        changes=changes,
     )
 
 
-def way_out(findings: Findings, judged: Judged, patterns: tuple[str, ...], value: str) -> str:
+def way_out(findings: Findings, judged: Judged, patterns: tuple[str, ...], value: str) -> Mending:
     """What would pass instead, as close to the value as can be told."""
-    example = ""
+    use = f"use another {judged.label}" if "*" in patterns else f"use {a(judged.label)} that fits {listed(patterns)}"
     if findings.may_give_example():
-        passing = next(_passing(judged, patterns, value), None)
-        if passing is None:
-            return f"leave the {judged.label} out, or have the template changed"
-        example = f", for example {quoted(passing)}"
-    if "*" in patterns:
-        return f"use another {judged.label}{example}"
-    return f"use {a(judged.label)} that fits {listed(patterns)}{example}"
+        passing = next(passing_values(judged, patterns, value), None)
+        if passing is not None:
+            return Mending(f"{use}, for example {quoted(passing)}", judged.put(passing))
+        use = ""
+    left_out = judged.where.leave_out()
+    if not left_out:
+        return Mending(use or f"have the profile's {judged.label} or the template changed")
+    out = f"leave the {judged.label} out"
+    return Mending(f"{use}, or {out}" if use else f"{out}, or have the template changed", left_out)
 
 
-def way_in(findings: Findings, judged: Judged, patterns: tuple[str, ...]) -> str:
+def way_in(findings: Findings, judged: Judged, patterns: tuple[str, ...]) -> Mending:
     """What to add where a required value is missing."""
-    passing = next(_passing(judged, patterns, ""), None) if findings.may_give_example() else None
-    example = "" if passing is None else f", for example {quoted(passing)}"
-    return f"add {a(judged.label)} that fits {listed(patterns)}{example}"
+    add = f"add {a(judged.label)} that fits {listed(patterns)}"
+    if not findings.may_give_example():
+        return Mending(add)
+    passing = next(passing_values(judged, patterns, ""), None)
+    if passing is None:
+        return Mending(f"{add}, or have the template changed: no value is known that passes")
+    return Mending(f"{add}, for example {quoted(passing)}", judged.put(passing))
 
 
-def _passing(judged: Judged, patterns: tuple[str, ...], value: str) -> Iterator[str]:
+def way_to_write(defect: names.InvalidName, where: Place, kind: NameType | SubjectAttribute) -> Mending:
+    """What to write instead of a value that no certificate may carry."""
+    if defect.instead:
+        kind = defect.instead_kind or kind
+        try:
+            value = normal_value(kind, defect.instead)
+        except names.InvalidName:
+            pass
+        else:
+            whole = {"type": kind.value, "value": value} if isinstance(kind, NameType) else value
+            return Mending(defect.fix, where.put(whole))
+    left_out = where.leave_out()
+    if left_out and "leave" not in defect.fix:
+        return Mending(f"{defect.fix}, or leave it out", left_out)
+    return Mending(defect.fix, left_out)
+
+
+def passing_values(judged: Judged, patterns: tuple[str, ...], value: str) -> Iterator[str]:
     """Values that would pass, the one most like the asked value first."""
     candidates = dict.fromkeys(_candidates(patterns[:_PATTERNS_TRIED], value[:100], judged.kind))
     for candidate in sorted(candidates, key=lambda each: _likeness(each, value), reverse=True):
         try:
-            normal = _normal_value(judged.kind, candidate)
+            normal = normal_value(judged.kind, candidate)
         except names.InvalidName:
             continue
         is_denied = names.denying(judged.rule.denied, normal, judged.kind)
@@ -126,13 +208,13 @@ def _candidates(patterns: tuple[str, ...], value: str, kind: NameType | SubjectA
             network = ipaddress.ip_network(pattern, strict=False)
             yield str(network[1 if network.num_addresses > 1 else 0])
         elif names.is_wildcard(pattern):
-            for filler in _fillers(value, kind):
+            for filler in _fillers(pattern, value, kind):
                 yield pattern.replace("*", filler)
         else:
             yield pattern
 
 
-def _fillers(value: str, kind: NameType | SubjectAttribute) -> tuple[str, ...]:
+def _fillers(pattern: str, value: str, kind: NameType | SubjectAttribute) -> tuple[str, ...]:
     """What may stand for a wildcard: the first label or word of what was asked, and what is usual for the kind."""
     own = re.split(r"[.@:/ ]", value)[0]
     match kind:
@@ -144,11 +226,14 @@ def _fillers(value: str, kind: NameType | SubjectAttribute) -> tuple[str, ...]:
             return ("www", "https://www.example.com/")
         case SubjectAttribute.COUNTRY:
             return ("US", "S")
+        case NameType.DNS_NAME | SubjectAttribute.COMMON_NAME if pattern == "*":
+            return (own, "www.example.com")
         case _:
             return (own, "www")
 
 
-def _normal_value(kind: NameType | SubjectAttribute, value: str) -> str:
+def normal_value(kind: NameType | SubjectAttribute, value: str) -> str:
+    """The value in normal form. Raises InvalidName."""
     if isinstance(kind, NameType):
         return names.normalise(GeneralName(kind, value)).value
     return names.normalise_attribute(AttributeValue(kind, value)).value

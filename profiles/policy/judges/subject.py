@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
+from pki_portal.errors import Change
 from profiles.policy import names
 from profiles.policy.errors import Code
 from profiles.policy.judges import patterns
 from profiles.policy.judges.findings import Findings
 from profiles.policy.request import AttributeValue, IssuanceRequest, IssuerFacts
 from profiles.policy.rules import ProfileDefaults, TemplateRules, ValueRule
-from profiles.policy.vocabulary import SubjectAttribute, as_word
+from profiles.policy.vocabulary import NameType, SubjectAttribute, as_word
 from profiles.policy.wording import listed, quoted, shown
 
 # Long enough for 1,000 usual host names.
@@ -58,11 +59,12 @@ def judge_amount_of_text(findings: Findings, request: IssuanceRequest) -> bool:
 
 
 def judge_distance_from_issuer(
-    findings: Findings, *, subject: tuple[AttributeValue, ...], issuer: IssuerFacts | None
+    findings: Findings, *, rules: TemplateRules, subject: tuple[AttributeValue, ...], issuer: IssuerFacts | None
 ) -> None:
     """Nobody else has the CA's name: what bears it would pass for the CA's own in paths and CRLs (RFC 5280, 6.1)."""
     if issuer is None or not issuer.subject or not names.same_subject(subject, issuer.subject):
         return
+    taken = {each.value.casefold() for each in issuer.subject}
     findings.refuse(
         "subject",
         Code.SUBJECT_IS_ISSUER,
@@ -70,11 +72,17 @@ def judge_distance_from_issuer(
         asked=f"the subject {listed(f'{each.type}={each.value}' for each in subject)}",
         allowed="any subject but that of the CA, whatever its case, spaces and order",
         fix="use another common_name",
+        changes=_another_common_name(rules, taken),
     )
 
 
 def judge_presence_of_names(
-    findings: Findings, *, defaults: ProfileDefaults, request: IssuanceRequest, is_self_signed: bool
+    findings: Findings,
+    *,
+    rules: TemplateRules,
+    defaults: ProfileDefaults,
+    request: IssuanceRequest,
+    is_self_signed: bool,
 ) -> None:
     """A certificate names somebody: in its subject or beside it (RFC 5280, 4.1.2.6), and always its issuer."""
     if request.subject or _missing(defaults, request):
@@ -87,6 +95,7 @@ def judge_presence_of_names(
             asked="no subject",
             allowed="a subject: a self-signed certificate is its own issuer, and an issuer has a name",
             fix="give a common_name",
+            changes=_another_common_name(rules, set()),
         )
         return
     if request.subject_alternative_names:
@@ -98,7 +107,31 @@ def judge_presence_of_names(
         asked="neither a subject nor a subject alternative name",
         allowed="a subject, a subject alternative name, or both",
         fix="give a common_name or at least one subject alternative name",
+        changes=_another_common_name(rules, set()) or _some_alternative_name(rules),
     )
+
+
+def _another_common_name(rules: TemplateRules, taken: set[str]) -> tuple[Change, ...]:
+    """A common name that the template lets pass, if it has one that can be told."""
+    kind = SubjectAttribute.COMMON_NAME
+    rule = rules.subject.get(kind)
+    if rule is None:
+        return ()
+    judged = _judged(kind, rule)
+    for value in patterns.passing_values(judged, patterns.permitted(rule) or ("*",), ""):
+        if value.casefold() not in taken:
+            return judged.put(value)
+    return ()
+
+
+def _some_alternative_name(rules: TemplateRules) -> tuple[Change, ...]:
+    rule = rules.subject_alternative_names.get(NameType.DNS_NAME)
+    if rule is None:
+        return ()
+    where = patterns.Place("subject_alternative_names", ())
+    judged = patterns.Judged(NameType.DNS_NAME, rule, where.base, where, "", "")
+    passing = next(patterns.passing_values(judged, patterns.permitted(rule) or ("*",), ""), None)
+    return () if passing is None else judged.put(passing)
 
 
 def _missing(defaults: ProfileDefaults, request: IssuanceRequest) -> tuple[AttributeValue, ...]:
@@ -119,18 +152,21 @@ def _normal(findings: Findings, attribute: AttributeValue, origin: str) -> Attri
             asked=f"subject attribute {shown(attribute.type)} with value {quoted(attribute.value)}",
             allowed=listed(SubjectAttribute),
             fix=f"leave the attribute {shown(attribute.type)} out of the subject",
+            changes=() if origin else (Change("remove", f"subject/{attribute.type}"),),
         )
         return None
     try:
         return names.normalise_attribute(attribute)
     except names.InvalidName as defect:
+        fix, changes = patterns.way_to_write(defect, _where(kind, origin), kind)
         findings.refuse(
             f"subject/{kind}",
             Code.INVALID_VALUE,
             rule="RFC 5280, appendix A",
             asked=f"{kind} {quoted(attribute.value)}{origin}",
             allowed=defect.reason,
-            fix=defect.fix,
+            fix=fix,
+            changes=changes,
         )
         return None
 
@@ -146,6 +182,7 @@ def _judge_number_of_common_names(findings: Findings, granted: list[AttributeVal
             asked=f"common_name {listed(values)}",
             allowed="one at most",
             fix="keep one common_name, and ask for the others as subject alternative names",
+            changes=(Change("set", "subject/common_name", values[0]),),
         )
 
 
@@ -162,6 +199,7 @@ def _judge_value(
             asked=f"{kind} {quoted(attribute.value)}{origin}",
             allowed=listed(rules) if rules else "no subject attributes",
             fix=f"leave {kind} out" if not origin else f"have the profile's {kind} removed, or the template changed",
+            changes=_where(kind, origin).leave_out(),
         )
         return
     judged = _judged(kind, rule, origin)
@@ -172,6 +210,9 @@ def _judge_value(
     if permitting and not names.matches_any(permitting, attribute.value, kind):
         which = "required" if rule.required else "allowed"
         patterns.refuse_mismatch(findings, judged, attribute.value, which, rule.required or rule.allowed)
+        return
+    tell = findings.filled if origin else findings.passed
+    tell(judged.path, judged.place, judged.asked(attribute.value), patterns.described(rule))
 
 
 def _judge_presence(
@@ -187,27 +228,36 @@ def _judge_presence(
         judged = _judged(kind, rule)
         values = [attribute.value for attribute in granted if attribute.type == kind]
         if not any(attribute.type == kind for attribute in asked):
+            fix, changes = patterns.way_in(findings, judged, rule.required)
             findings.refuse(
                 judged.path,
                 Code.REQUIRED_MISSING,
                 rule=f"{judged.place} required",
                 asked=f"no {kind}",
                 allowed=listed(rule.required),
-                fix=patterns.way_in(findings, judged, rule.required),
+                fix=fix,
+                changes=changes,
             )
         elif values and all(
             names.matches_any(rule.allowed, value, kind) and not names.matches_any(rule.required, value, kind)
             for value in values
         ):
+            fix, changes = patterns.way_out(findings, judged, rule.required, values[0])
             findings.refuse(
                 judged.path,
                 Code.REQUIRED_NOT_MET,
                 rule=f"{judged.place} required",
                 asked=f"{kind} {listed(values)}",
                 allowed=listed(rule.required),
-                fix=patterns.way_out(findings, judged, rule.required, values[0]),
+                fix=fix,
+                changes=changes,
             )
 
 
 def _judged(kind: SubjectAttribute, rule: ValueRule, origin: str = "") -> patterns.Judged:
-    return patterns.Judged(kind, rule, f"subject/{kind}", kind.value, f"template subject/{kind}", origin)
+    path = f"subject/{kind}"
+    return patterns.Judged(kind, rule, path, _where(kind, origin), kind.value, f"template subject/{kind}", origin)
+
+
+def _where(kind: SubjectAttribute, origin: str) -> patterns.Place:
+    return patterns.Place(f"subject/{kind}", is_asked=not origin)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Generic, TypeVar
 
+from pki_portal.errors import Change
 from profiles.policy.errors import Code
 from profiles.policy.judges.findings import Findings
 from profiles.policy.request import IssuanceRequest
@@ -95,6 +96,7 @@ def judge_extended_key_usages(
                 asked=f"extended key usage {quoted(text)}",
                 allowed=listed(ExtendedKeyUsage),
                 fix=f"leave {quoted(text)} out",
+                changes=_set(_EXTENDED, usages),
             )
     _judge_lists(findings, _EXTENDED, rule, usages, is_filled=asked is None)
     return usages
@@ -108,6 +110,11 @@ def _in_order(words: type[Word], usages: Iterable[Word]) -> tuple[Word, ...]:
 def _without(usages: Iterable[Word], others: Iterable[Word]) -> tuple[Word, ...]:
     left_out = set(others)
     return tuple(usage for usage in usages if usage not in left_out)
+
+
+def _set(kind: "_Kind[Word]", usages: Iterable[Word]) -> tuple[Change, ...]:
+    """The change that asks for just these."""
+    return (Change("set", kind.path, [usage.value for usage in _in_order(kind.words, usages)]),)
 
 
 def _required(rule: UsageRule[Usage] | None) -> tuple[Usage, ...]:
@@ -189,14 +196,24 @@ def _judge_lists(
             asked=f"no {kind.label} {usage}",
             allowed=listed(required),
             fix=f"add {usage}",
+            changes=_set(kind, (*usages, usage)),
         )
-    for usage in usages:
-        if rule is None or not _permits(rule, usage):
-            _refuse_usage(findings, kind, rule, usage, is_filled=is_filled)
+    passing = [usage for usage in usages if rule is not None and _permits(rule, usage)]
+    for usage in _without(usages, passing):
+        _refuse_usage(findings, kind, rule, usage, usages, is_filled=is_filled)
+    if rule is not None and passing:
+        tell = findings.filled if is_filled else findings.passed
+        tell(kind.path, kind.place, f"{kind.label} {listed(passing)}", _permitted(rule))
 
 
 def _refuse_usage(
-    findings: Findings, kind: _Kind[Usage], rule: UsageRule[Usage] | None, usage: Usage, *, is_filled: bool
+    findings: Findings,
+    kind: _Kind[Usage],
+    rule: UsageRule[Usage] | None,
+    usage: Usage,
+    usages: tuple[Usage, ...],
+    *,
+    is_filled: bool,
 ) -> None:
     if rule is None:
         code, place, allowed = Code.TYPE_NOT_ALLOWED, kind.place, f"no {kind.label}s"
@@ -205,12 +222,14 @@ def _refuse_usage(
     else:
         code, place, allowed = Code.VALUE_NOT_IN_LIST, f"{kind.place} allowed", _permitted(rule)
     asked, fix = f"{kind.label} {usage}", f"leave {usage} out"
-    if is_filled and usage is KeyUsage.KEY_CERT_SIGN:
+    changes = _set(kind, _without(usages, (usage,)))
+    if is_filled and usage is KeyUsage.KEY_CERT_SIGN and usage not in _required(rule):
         asked, fix = f"{asked} (every CA has it)", f"have the template allow {usage}, or leave isCA out"
+        changes = (Change("set", "basic_constraints", {"is_ca": False}),)
     elif is_filled:
         asked += " (the profile's default)"
         fix = f"ask for {kind.label}s yourself, without {usage}, or have the profile's default changed"
-    findings.refuse(kind.path, code, rule=place, asked=asked, allowed=allowed, fix=fix)
+    findings.refuse(kind.path, code, rule=place, asked=asked, allowed=allowed, fix=fix, changes=changes)
 
 
 def _judge_fit(
@@ -225,7 +244,8 @@ def _judge_fit(
     for usage in dict.fromkeys((*required, *usages)):
         if fits(usage, algorithm):
             continue
-        fitting = listed(each for each in offered if fits(usage, each))
+        candidates = [each for each in offered if fits(usage, each)]
+        fitting = listed(candidates)
         if usage in required:
             findings.refuse(
                 "key_algorithm" if request.applicant_key is None else "csr",
@@ -234,6 +254,9 @@ def _judge_fit(
                 asked=f"key algorithm {algorithm}",
                 allowed=f"{fitting or 'no key'} for {usage}",
                 fix=f"use a key of {fitting}" if fitting else "have the template changed: no key that it lists fits",
+                changes=tuple(
+                    Change("set", "key_algorithm", each.value) for each in candidates[:1] if rules.key_algorithms
+                ),
             )
         else:
             findings.refuse(
@@ -243,7 +266,15 @@ def _judge_fit(
                 asked=f"key usage {usage} with key algorithm {algorithm}",
                 allowed=listed(_in_order(KeyUsage, _USAGES_OF[algorithm.family])),
                 fix=f"leave {usage} out" + (f", or use a key of {fitting}" if fitting else ""),
+                changes=_set(_KEY_USAGE, _without(usages, (usage,))),
             )
+    if usages and all(fits(usage, algorithm) for usage in usages):
+        findings.passed(
+            _KEY_USAGE.path,
+            _REFERENCES[algorithm.family],
+            f"key usage {listed(usages)} with key algorithm {algorithm}",
+            listed(_in_order(KeyUsage, _USAGES_OF[algorithm.family])),
+        )
 
 
 def _judge_ca_usages(findings: Findings, usages: tuple[KeyUsage, ...], *, is_ca: bool) -> None:
@@ -255,6 +286,7 @@ def _judge_ca_usages(findings: Findings, usages: tuple[KeyUsage, ...], *, is_ca:
             asked="a certificate for a CA without key usage key_cert_sign",
             allowed="key_cert_sign in every certificate for a CA",
             fix="add key_cert_sign, or leave isCA out",
+            changes=_set(_KEY_USAGE, (*usages, KeyUsage.KEY_CERT_SIGN)),
         )
     for usage in _FOR_CAS:
         if usage in usages and not is_ca:
@@ -265,6 +297,7 @@ def _judge_ca_usages(findings: Findings, usages: tuple[KeyUsage, ...], *, is_ca:
                 asked=f"key usage {usage} in a certificate for an end entity",
                 allowed="only with basicConstraints isCA",
                 fix=f"leave {usage} out, or ask for basicConstraints with isCA",
+                changes=_set(_KEY_USAGE, _without(usages, (usage,))),
             )
 
 
@@ -278,6 +311,7 @@ def _judge_key_agreement(findings: Findings, usages: tuple[KeyUsage, ...]) -> No
             asked=f"key usages {listed(given)}",
             allowed="one of the two",
             fix="leave encipher_only or decipher_only out",
+            changes=_set(_KEY_USAGE, _without(usages, (KeyUsage.DECIPHER_ONLY,))),
         )
     if KeyUsage.KEY_AGREEMENT in usages:
         return
@@ -289,4 +323,5 @@ def _judge_key_agreement(findings: Findings, usages: tuple[KeyUsage, ...]) -> No
             asked=f"key usage {usage}",
             allowed="only together with key_agreement",
             fix=f"leave {usage} out, or add key_agreement",
+            changes=_set(_KEY_USAGE, _without(usages, (usage,))),
         )

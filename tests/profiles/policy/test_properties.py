@@ -1,16 +1,20 @@
 """What holds for every request under every template, by generated examples."""
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pki_portal.errors import Violation
 from profiles.policy import names
+from profiles.policy.amend import amended
 from profiles.policy.decide import decide
 from profiles.policy.errors import VERDICTS, PolicyViolation, ValidityMissing, sentence
+from profiles.policy.explain import decision_document
 from profiles.policy.judges.usages import fits
-from profiles.policy.plan import IssuancePlan
+from profiles.policy.plan import IssuancePlan, Verdict
 from profiles.policy.request import (
     ApplicantKey,
     AttributeValue,
@@ -213,6 +217,47 @@ EASY_REQUESTS = st.builds(
     basic_constraints=optional(st.builds(BasicConstraints, st.booleans(), st.none())),
     applicant_key=optional(st.builds(ApplicantKey, st.just(b"DER"), st.sampled_from(KeyAlgorithm), st.just("key"))),
 )
+
+
+def _is_the_same(one: Violation, other: Violation) -> bool:
+    return (one.code, one.rule, one.asked) == (other.code, other.rule, other.asked)
+
+
+@given(rules=RULES | EASY, defaults=DEFAULTS | st.just(ProfileDefaults()), request_=REQUESTS, issuer=ISSUERS, now=NOWS)
+@settings(max_examples=300)
+def test_every_change_that_is_offered_makes_its_violation_go_away(
+    rules: TemplateRules,
+    defaults: ProfileDefaults,
+    request_: IssuanceRequest,
+    issuer: IssuerFacts | None,
+    now: datetime,
+) -> None:
+    def violations(request: IssuanceRequest) -> tuple[Violation, ...]:
+        return decide(rules=rules, defaults=defaults, request=request, issuer=issuer, now=now).violations
+
+    for violation in violations(request_):
+        if violation.changes:
+            after = violations(amended(request_, violation.changes))
+            assert not any(_is_the_same(violation, other) for other in after), violation
+
+
+@given(rules=RULES | EASY, defaults=DEFAULTS, request_=REQUESTS, issuer=ISSUERS, now=NOWS)
+@settings(max_examples=150)
+def test_the_trace_holds_every_violation_and_is_json(
+    rules: TemplateRules,
+    defaults: ProfileDefaults,
+    request_: IssuanceRequest,
+    issuer: IssuerFacts | None,
+    now: datetime,
+) -> None:
+    decision = decide(rules=rules, defaults=defaults, request=request_, issuer=issuer, now=now)
+    failed = [check for check in decision.checks if check.verdict is Verdict.FAIL]
+    assert [(check.field, check.code, check.changes) for check in failed] == [
+        (violation.field, violation.code, violation.changes) for violation in decision.violations
+    ]
+    document = decision_document(decision)
+    assert document == json.loads(json.dumps(document))
+    assert (document["plan"] is None) == (document["decision"] == "would-refuse")
 
 
 @given(rules=RULES | EASY, request_=EASY_REQUESTS, issuer=EASY_ISSUERS)

@@ -65,7 +65,7 @@ def test_attribute_that_no_template_speaks_of_is_refused() -> None:
     asked = (*subject(common_name="x"), AttributeValue("1.2.840.113549.1.9.1", "jane@example.com"))
     violation = only(refused(rules_of(), make_request(subject=asked, applicant_key=make_key())))
     assert found([violation]) == [("subject", "type_not_supported")]
-    assert violation.fix == "leave the attribute 1.2.840.113549.1.9.1 out of the subject"
+    assert violation.fix == "in a new CSR: leave the attribute 1.2.840.113549.1.9.1 out of the subject"
 
 
 def test_attribute_type_may_come_as_its_plain_name() -> None:
