@@ -327,12 +327,14 @@ class CertificateRequestAdmin(ReadOnlyAdmin):
     list_filter = (("project", admin.RelatedOnlyFieldListFilter), "status", "method")
     list_select_related = ("project",)
     search_fields = ("common_name", "profile_slug", "requester_name")
-    unread = ("asked", "csr", "error_message", "violations", "warnings", "metadata")
+    unread = ("asked", "csr", "error_message", "violations", "warnings", "decision", "metadata")
     fields = (
         "id",
         "project",
         "profile",
         "profile_slug",
+        "profile_version",
+        "template_version",
         "method",
         "status",
         "common_name",
@@ -344,6 +346,7 @@ class CertificateRequestAdmin(ReadOnlyAdmin):
         "error_message",
         "violations",
         "warnings",
+        "decision",
         "metadata",
         "created_at",
     )

@@ -144,7 +144,10 @@ def with_links(queryset: QuerySet[Certificate]) -> QuerySet[Certificate]:
     return (
         queryset.annotate(successor_id=Subquery(successor[:1]))
         .select_related("authority", "profile", "request")
-        .defer("request__asked", "request__csr", "request__violations", "request__warnings", "request__metadata")
+        .defer(
+            *("request__asked", "request__csr", "request__violations", "request__warnings"),
+            *("request__decision", "request__metadata"),
+        )
     )
 
 
@@ -187,9 +190,9 @@ def sorted_requests(
 
 
 def requests_for_list(queryset: QuerySet[CertificateRequest]) -> QuerySet[CertificateRequest]:
-    """Rows as a list shows them: profile and certificate in the same query, no CSR, no encoding."""
+    """Rows as a list shows them: profile and certificate in the same query, no CSR, no trace, no encoding."""
     return queryset.select_related("profile", "certificate").defer(
-        "csr", "violations", "warnings", "certificate__der", "certificate__lint_findings"
+        "csr", "violations", "warnings", "decision", "certificate__der", "certificate__lint_findings"
     )
 
 

@@ -20,6 +20,11 @@ urlpatterns = [
         views.CertificateRequestView.as_view(),
         name="api-certificate-request",
     ),
+    path(
+        f"{_CERTIFICATES}/certificate-requests/<str:request_id>/decision",
+        views.CertificateRequestDecisionView.as_view(),
+        name="api-certificate-request-decision",
+    ),
     path(f"{_CERTIFICATES}/<str:reference>", views.CertificateDetailView.as_view(), name="api-certificate"),
     path(
         f"{_CERTIFICATES}/<str:reference>/certificate", views.CertificateBodyView.as_view(), name="api-certificate-body"
@@ -28,6 +33,11 @@ urlpatterns = [
         f"{_CERTIFICATES}/<str:reference>/private-key",
         views.CertificatePrivateKeyView.as_view(),
         name="api-certificate-private-key",
+    ),
+    path(
+        f"{_CERTIFICATES}/<str:reference>/decision",
+        views.CertificateDecisionView.as_view(),
+        name="api-certificate-decision",
     ),
     path(
         f"{_CERTIFICATES}/<str:reference>/bundle", views.CertificateBundleView.as_view(), name="api-certificate-bundle"

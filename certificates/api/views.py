@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from typing import Any
+from uuid import UUID
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -11,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from certificates.api.decision_serializers import StoredDecisionSerializer
 from certificates.api.issue_serializers import IssueCertificateAnswerSerializer, IssueCertificateSerializer
 from certificates.api.queries import (
     CertificatesQuery,
@@ -40,6 +42,7 @@ from certificates.api.serializers import (
     ProfileCertificateSerializer,
     SearchCertificatesAnswerSerializer,
 )
+from certificates.models import CertificateRequest
 from certificates.models.request import RequestStatus
 from certificates.querysets import (
     certificates_visible_to,
@@ -57,6 +60,7 @@ from certificates.services.requests import read_applicant_csr
 from certificates.services.retrieval import (
     certificate_pem,
     chain_pem,
+    decision_of,
     find_certificate,
     find_request,
     join_path,
@@ -248,6 +252,35 @@ class CertificateBundleView(CertificateView):
         )
 
 
+class CertificateDecisionView(CertificateView):
+    """Why a certificate was issued."""
+
+    @extend_schema(
+        operation_id="getCertificateDecision",
+        summary="Read how a certificate's request was judged",
+        tags=["Certificates"],
+        parameters=[REFERENCE],
+        responses=answers(StoredDecisionSerializer),
+    )
+    def get(self, request: Request, reference: str) -> Response:
+        """Every rule that was looked at; 404 where none was, or for certificates from before this was kept."""
+        certificate = find_certificate(requester=requester_of(request), reference=reference)
+        return _decision_answer(certificate.request, certificate_id=certificate.id)
+
+
+def _decision_answer(request: CertificateRequest, *, certificate_id: UUID | None) -> Response:
+    found = decision_of(request)
+    told = {
+        "certificateId": certificate_id,
+        "certificateRequestId": request.id,
+        "profileId": found.profile_version.profile_id,
+        "profileVersion": found.profile_version.number,
+        "certificateTemplateId": found.template_version.template_id,
+        "templateVersion": found.template_version.number,
+    }
+    return Response(StoredDecisionSerializer(told | found.trace).data)
+
+
 class ProjectCertificatesView(CertificateView):
     """A project's certificates."""
 
@@ -390,3 +423,20 @@ class CertificateRequestView(CertificateView):
         """Its state, and the certificate once there is one."""
         found = find_request(requester=requester_of(request), request_id=parse_uuid(request_id, field="request_id"))
         return Response(CertificateRequestSerializer(found).data)
+
+
+class CertificateRequestDecisionView(CertificateView):
+    """Why a request was granted or refused."""
+
+    @extend_schema(
+        operation_id="getCertificateRequestDecision",
+        summary="Read how a certificate request was judged",
+        tags=["Certificate requests"],
+        parameters=[REQUEST_ID],
+        responses=answers(StoredDecisionSerializer),
+    )
+    def get(self, request: Request, request_id: str) -> Response:
+        """Every rule that was looked at; 404 where none was, or for requests from before this was kept."""
+        found = find_request(requester=requester_of(request), request_id=parse_uuid(request_id, field="request_id"))
+        certificate = getattr(found, "certificate", None)
+        return _decision_answer(found, certificate_id=certificate and certificate.id)

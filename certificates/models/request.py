@@ -6,7 +6,7 @@ from django.db import models
 
 from pki_portal.access.models import Project
 from profiles.enrollment import EnrollmentMethod
-from profiles.models import CertificateProfile
+from profiles.models import CertificateProfile, ProfileVersion, TemplateVersion
 
 
 class RequestStatus(models.TextChoices):
@@ -27,6 +27,13 @@ class CertificateRequest(models.Model):
     profile = models.ForeignKey(
         CertificateProfile, on_delete=models.SET_NULL, null=True, blank=True, related_name="certificate_requests"
     )
+    # What judged it; None where nothing did, and in rows from before there were versions.
+    profile_version = models.ForeignKey(
+        ProfileVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="certificate_requests"
+    )
+    template_version = models.ForeignKey(
+        TemplateVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="certificate_requests"
+    )
     profile_slug = models.CharField(max_length=255)
     method = models.CharField(max_length=16, choices=request_methods)
     status = models.CharField(max_length=16, choices=RequestStatus.choices)
@@ -40,6 +47,8 @@ class CertificateRequest(models.Model):
     error_message = models.TextField(blank=True, default="")
     violations = models.JSONField(default=list, blank=True)
     warnings = models.JSONField(default=list, blank=True)
+    # {decision, plan, rules, warnings}: the trace of how it was judged; None where it was not.
+    decision = models.JSONField(null=True, blank=True)
     metadata = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -36,6 +36,7 @@ from profiles.policy.plan import Decision, IssuancePlan
 from profiles.policy.renewal import RenewalSchedule, schedule_renewal
 from profiles.policy.request import IssuanceRequest, IssuerFacts
 from profiles.policy.vocabulary import key_family
+from profiles.services.versions import RulesInForce, rules_as_loaded, rules_in_force
 
 ISSUE_EVENT = "issue-certificate-from-profile"
 
@@ -91,14 +92,14 @@ def issue_certificate(
 
     When this returns, request, certificate and audit event are committed (unless the caller holds a transaction of
     its own). When it raises, no certificate exists; a refusal leaves its audit event and, where rules refused, the
-    failed request.
+    failed request. Load ``profile`` just before: by rules that were changed since, nothing is issued.
 
     Raises:
         PermissionDenied, NotFound: the requester may not issue from this profile.
         Forbidden: the profile enrolls by another method.
         PolicyViolation, ValidityMissing, Invalid: refused, with every violation.
         Conflict: the Idempotency-Key stands for something else, or its first request is still under way; or the CA was
-            disabled or got another certificate while this one was made.
+            disabled or got another certificate, or profile or template another version, while this one was made.
         Unavailable: the CA's key cannot be used; nothing was signed.
     """
     now = timezone.now()
@@ -116,21 +117,21 @@ def issue_certificate(
         require(requester=requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=profile.project_id)
         _require_method(profile, method)
         with (
-            failed_request_kept(asked),
+            failed_request_kept(asked) as judgement,
             claimed(requester=requester, idempotency=idempotency, now=now) as claim,
         ):
             if isinstance(claim, Certificate):
                 return _replay(claim)
             # Step 4: the decision; nothing but the plan that it made goes on.
             issuer = _issuer_of(profile)
-            decision = _decide(profile=profile, request=request, issuer=issuer, now=now)
+            decision = judgement.decision = _decide(profile=profile, request=request, issuer=issuer, now=now)
             plan = decision.granted()
             # Step 5: build, lint, sign, verify.
             signed = _sign(plan=plan, issuer=issuer)
             # Step 6: one transaction; nothing leaves this function before its commit.
             with _profile_kept(profile), transaction.atomic():
                 _require_unchanged(profile, issuer)
-                request_row = store_request(asked, status=RequestStatus.ISSUED, warnings=decision.warnings)
+                request_row = store_request(asked, status=RequestStatus.ISSUED, decision=decision)
                 certificate = _store_certificate(
                     profile=profile, request_row=request_row, issuer=issuer, plan=plan, signed=signed
                 )
@@ -278,8 +279,12 @@ def _profile_gone(profile: CertificateProfile) -> NotFound:
 
 def _require_unchanged(profile: CertificateProfile, issuer: _Issuer | None) -> None:
     """Return if what was judged still stands as the caller's transaction begins, else raise NotFound or Conflict."""
-    if not CertificateProfile.objects.filter(pk=profile.pk).exists():
+    judged_by = rules_as_loaded(profile)
+    in_force = rules_in_force(profile.pk)
+    if in_force is None:
         raise _profile_gone(profile)
+    if in_force != judged_by:
+        raise _rules_changed(profile, judged_by, in_force)
     if issuer is None:
         return
     same = CertificateAuthority.objects.filter(
@@ -303,6 +308,29 @@ def _require_unchanged(profile: CertificateProfile, issuer: _Issuer | None) -> N
             ],
             retry_after=1,
         )
+
+
+def _rules_changed(profile: CertificateProfile, judged_by: RulesInForce, in_force: RulesInForce) -> Conflict:
+    if in_force.profile_version != judged_by.profile_version:
+        changed = f"certificate profile {profile.slug}"
+        version = judged_by.profile_version
+    else:
+        changed = f"certificate template {profile.template.name}"
+        version = judged_by.template_version
+    return Conflict(
+        f"{changed.capitalize()} was changed while the certificate was made; none was issued. Ask again.",
+        violations=[
+            Violation(
+                field="profile",
+                code="rules_changed",
+                rule=changed,
+                asked=f"a certificate by version {version}",
+                allowed="rules that stay as they are while a certificate is made",
+                fix="Send the request again; it is judged by the rules as they stand then.",
+            )
+        ],
+        retry_after=1,
+    )
 
 
 def _store_certificate(

@@ -18,8 +18,11 @@ from pki_portal.errors import PortalError
 from pki_portal.storable import storable, storable_json
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import CertificateProfile
+from profiles.policy.plan import Decision, IssuancePlan
 from profiles.policy.request import IssuanceRequest
 from profiles.policy.vocabulary import SubjectAttribute
+from profiles.policy.wording import time
+from profiles.services.versions import find_judging_versions
 
 # Columns are this wide; a refused request may have asked for more.
 NAME_WIDTH = 255
@@ -76,12 +79,18 @@ def store_request(
     *,
     status: RequestStatus,
     refusal: PortalError | None = None,
-    warnings: Sequence[str] = (),
+    decision: Decision | None = None,
 ) -> CertificateRequest:
-    """Store what was asked in the caller's transaction, with U+FFFD for what no database takes (a NUL in a CSR)."""
+    """Store what was asked in the caller's transaction, with U+FFFD for what no database takes (a NUL in a CSR).
+
+    ``decision`` is what a profile's rules said, if they were asked; the row points at the versions that it had then.
+    """
+    profile_version, template_version = find_judging_versions(asked.profile) if asked.profile else (None, None)
     return CertificateRequest.objects.create(
         project_id=asked.project_id,
         profile=asked.profile,
+        profile_version_id=profile_version,
+        template_version_id=template_version,
         profile_slug=asked.profile.slug if asked.profile else "",
         method=asked.method,
         status=status,
@@ -93,25 +102,60 @@ def store_request(
         requester_name=asked.requester.name,
         error_message=storable(refusal.message) if refusal else "",
         violations=storable_json([asdict(violation) for violation in refusal.violations] if refusal else []),
-        warnings=storable_json(list(warnings)),
+        warnings=storable_json(list(decision.warnings) if decision and status == RequestStatus.ISSUED else []),
+        decision=None if decision is None else storable_json(_trace(decision, status)),
         metadata=storable_json(asked.metadata),
     )
 
 
+@dataclass(slots=True)
+class Judgement:
+    """Where the caller of :func:`failed_request_kept` leaves what the rules said, once they were asked."""
+
+    decision: Decision | None = None
+
+
 @contextmanager
-def failed_request_kept(asked: Asked) -> Iterator[None]:
+def failed_request_kept(asked: Asked) -> Iterator[Judgement]:
     """If rules refuse it inside the block, store the request as failed, in its own transaction; pass the refusal on.
 
     Stand outside the act's ``transaction.atomic()``. Refusals without violations (permission, a missing part) leave no
     row: the request was never judged.
     """
+    judgement = Judgement()
     try:
-        yield
+        yield judgement
     except PortalError as refusal:
         if refusal.violations:
             with transaction.atomic():
-                store_request(asked, status=RequestStatus.FAILED, refusal=refusal)
+                store_request(asked, status=RequestStatus.FAILED, refusal=refusal, decision=judgement.decision)
         raise
+
+
+def _trace(decision: Decision, status: RequestStatus) -> dict[str, Any]:
+    """A decision as it is stored, with what came of the request instead of what would come of it."""
+    return {
+        "decision": "issued" if status == RequestStatus.ISSUED else "refused",
+        "plan": None if decision.plan is None else _plan_document(decision.plan),
+        "rules": [asdict(violation) | {"verdict": "fail"} for violation in decision.violations],
+        "warnings": list(decision.warnings),
+    }
+
+
+def _plan_document(plan: IssuancePlan) -> dict[str, Any]:
+    return {
+        "subject": [{"type": str(each.type), "value": each.value} for each in plan.subject],
+        "subject_alternative_names": [
+            {"type": str(each.type), "value": each.value} for each in plan.subject_alternative_names
+        ],
+        "key_usages": [usage.value for usage in plan.key_usages],
+        "extended_key_usages": [str(usage) for usage in plan.extended_key_usages],
+        "key_algorithm": plan.key_algorithm.value,
+        "signature_algorithm": plan.signature_algorithm.value,
+        "not_before": time(plan.not_before),
+        "not_after": time(plan.not_after),
+        "basic_constraints": asdict(plan.basic_constraints),
+    }
 
 
 def _document(request: IssuanceRequest) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Finding what was issued, and giving it back in PEM."""
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 from uuid import UUID
 
 from cryptography import x509
@@ -15,7 +16,7 @@ from pki_portal.access.permissions import Action, has_permission, projects_visib
 from pki_portal.access.requester import Requester
 from pki_portal.audit.services import recorded_refusals
 from pki_portal.errors import Gone, Invalid, NotFound, Violation
-from profiles.models import CertificateProfile
+from profiles.models import CertificateProfile, ProfileVersion, TemplateVersion
 
 # Serial numbers are 159 random bits: more hits than this come from imports only, and a message need not name them all.
 AMBIGUOUS_LIMIT = 10
@@ -70,7 +71,7 @@ def _ambiguous(reference: str, certificates: list[Certificate]) -> Invalid:
 
 
 def find_request(*, requester: Requester, request_id: UUID) -> CertificateRequest:
-    """The certificate request with its profile and certificate, if there is one.
+    """The certificate request with its profile and certificate, if there is one; its trace is read when asked.
 
     Raises:
         NotFound: none, or none that the requester may know of.
@@ -78,6 +79,7 @@ def find_request(*, requester: Requester, request_id: UUID) -> CertificateReques
     """
     found = (
         CertificateRequest.objects.select_related("profile", "certificate")
+        .defer("decision")
         .filter(pk=request_id, project__in=projects_visible_to(requester))
         .first()
     )
@@ -85,6 +87,32 @@ def find_request(*, requester: Requester, request_id: UUID) -> CertificateReques
         raise NotFound("There is no certificate request with this id.")
     require(requester=requester, action=Action.CERTIFICATE_REQUESTS_READ, project_id=found.project_id)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecision:
+    """How a request was judged: the trace in inside spelling, and the versions whose rules those were."""
+
+    profile_version: ProfileVersion
+    template_version: TemplateVersion
+    trace: dict[str, Any]
+
+
+def decision_of(request: CertificateRequest) -> StoredDecision:
+    """The trace that was stored with a request. At most three queries.
+
+    Raises NotFound, with the reason, where there is none.
+    """
+    if request.decision is None or request.profile_version is None or request.template_version is None:
+        raise NotFound(
+            "There is no decision to show: "
+            + (
+                "no profile judged this request, it was signed at the CA itself."
+                if not request.profile_slug
+                else "this request was refused before its rules were asked, or is from before decisions were kept."
+            )
+        )
+    return StoredDecision(request.profile_version, request.template_version, request.decision)
 
 
 def latest_active_certificate(

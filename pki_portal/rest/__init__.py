@@ -12,6 +12,7 @@ from pki_portal.rest.fields import (
     UUIDField,
 )
 from pki_portal.rest.paging import PageQuery, WirePaginator
+from pki_portal.rest.pointers import pointer_of
 from pki_portal.rest.serializers import WireSerializer, ignored_keys, pointer_token, read, warned
 from pki_portal.rest.values import iso, malformed, parse_uuid
 
@@ -36,6 +37,7 @@ __all__ = [
     "malformed",
     "parse_json",
     "parse_uuid",
+    "pointer_of",
     "pointer_token",
     "read",
     "warned",

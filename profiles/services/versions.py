@@ -1,5 +1,9 @@
 """Writing and finding versions of templates and profiles."""
 
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db.models import Subquery
 from django.utils import timezone
 
 from pki_portal.access.requester import Requester
@@ -18,6 +22,37 @@ def keep_profile_version(profile: CertificateProfile, *, requester: Requester) -
     At most five queries more: CA, template and settings are read unless ``profile`` has them.
     """
     _keep(ProfileVersion(profile_id=profile.pk, name=profile.slug), profile, requester)
+
+
+def find_judging_versions(profile: CertificateProfile) -> tuple[UUID | None, UUID | None]:
+    """Ids of the versions that ``profile`` and its template are as they were loaded. One query."""
+    of_profile = ProfileVersion.objects.filter(profile_id=profile.pk, number=profile.version)
+    of_template = TemplateVersion.objects.filter(template_id=profile.template_id, number=profile.template.version)
+    return of_profile.values_list("pk", Subquery(of_template.values("pk"))).order_by().first() or (None, None)
+
+
+class RulesInForce(NamedTuple):
+    """Which version of a profile judges, by which version of which template."""
+
+    profile_version: int
+    template_id: UUID
+    template_version: int
+
+
+def rules_as_loaded(profile: CertificateProfile) -> RulesInForce:
+    """Those of the row in memory."""
+    return RulesInForce(profile.version, profile.template_id, profile.template.version)
+
+
+def rules_in_force(profile_id: UUID) -> RulesInForce | None:
+    """Those that stand now; None where the profile is gone. One query."""
+    row = (
+        CertificateProfile.objects.filter(pk=profile_id)
+        .order_by()
+        .values_list("version", "template_id", "template__version")
+        .first()
+    )
+    return None if row is None else RulesInForce(*row)
 
 
 def _keep(version: Version, row: CertificateTemplate | CertificateProfile, requester: Requester) -> None:

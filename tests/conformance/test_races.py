@@ -4,10 +4,12 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from io import StringIO
 from threading import Barrier, Thread
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connections
 from django.test import Client
 from django.utils import timezone
@@ -17,8 +19,8 @@ from certificates.models.authority import AuthorityStatus
 from certificates.services import issuance
 from certificates.services.authorities import issue_authority_certificate, update_authority
 from pki_portal.audit.models import AuditEvent
-from profiles.models import CertificateProfile
-from profiles.services import delete_profile
+from profiles.models import CertificateProfile, CertificateTemplate
+from profiles.services import delete_profile, update_profile, update_template
 from tests.assertions import assert_error
 from tests.factories import SYSTEM, make_identity, make_token
 from tests.wire import CERTIFICATES, Pki, issue_body, make_pki
@@ -169,3 +171,55 @@ def test_a_ca_changed_while_it_signs_issues_nothing(
     assert Certificate.objects.count() == 0
     assert CertificateRequest.objects.get().status == "failed"
     assert AuditEvent.objects.filter(event="issue-certificate-from-profile", outcome="refused").count() == 1
+
+
+def change_profile(pki: Pki) -> object:
+    return update_profile(requester=SYSTEM, profile=pki.profile, changes={"defaults": {"ttl": "1d"}})
+
+
+def change_template(pki: Pki) -> object:
+    template = pki.profile.template
+    return update_template(requester=SYSTEM, template=template, changes={"validity": {"max": "1d"}})
+
+
+@pytest.mark.parametrize("change", [change_profile, change_template])
+def test_rules_changed_while_a_certificate_is_signed_issue_nothing_by_the_old_ones(
+    pki: Pki, token: str, monkeypatch: pytest.MonkeyPatch, change: Callable[[Pki], object]
+) -> None:
+    meanwhile(monkeypatch, "_sign", lambda: change(pki))
+
+    answer = post(token, issue_body(pki.profile))
+    body = assert_error(answer, status=409, error="Conflict", field="/profileId")
+
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert "again" in body["details"][0]["fix"]
+    assert Certificate.objects.count() == 0
+    kept = CertificateRequest.objects.get()
+    assert kept.status == "failed"
+    assert kept.profile_version is not None
+    assert kept.template_version is not None
+    assert (kept.profile_version.number, kept.template_version.number) == (1, 1)
+    monkeypatch.undo()
+    again = post(token, issue_body(pki.profile))
+    assert again.status_code == (200 if change is change_profile else 400)
+
+
+def test_rules_changed_while_certificates_are_made_judge_each_by_what_it_points_at(pki: Pki, token: str) -> None:
+    def act(number: int) -> Any:
+        if number == 0:
+            return [
+                update_template(
+                    requester=SYSTEM, template=pki.profile.template, changes={"validity": {"max": f"{days}d"}}
+                )
+                for days in (91, 92, 93)
+            ]
+        return [post(token, issue_body(pki.profile)).status_code for _ in range(3)]
+
+    answers = at_once(act)
+
+    assert {status for each in answers[1:] for status in each} <= {200, 409}
+    assert CertificateTemplate.objects.get().version == 4
+    for certificate in Certificate.objects.all():
+        assert certificate.request.template_version is not None
+        assert 1 <= certificate.request.template_version.number <= 4
+    call_command("check_certificates", stdout=StringIO(), stderr=StringIO())

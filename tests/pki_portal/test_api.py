@@ -131,34 +131,6 @@ def test_malformed_tells_issues_in_the_reference_form() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("field", "pointer"),
-    [
-        ("", ""),
-        ("subject/common_name", "/attributes/commonName"),
-        ("subject/organizational_unit", "/attributes/organizationalUnit"),
-        ("subject", "/attributes"),
-        ("subject_alternative_names", "/attributes/altNames"),
-        ("subject_alternative_names/3", "/attributes/altNames/3"),
-        ("key_usages", "/attributes/keyUsages"),
-        ("extended_key_usages/0", "/attributes/extendedKeyUsages/0"),
-        ("basic_constraints/path_length", "/attributes/basicConstraints/pathLength"),
-        ("ttl", "/attributes/ttl"),
-        ("csr", "/csr"),
-        ("profile", "/profileId"),
-        ("issuer", "/profileId"),
-        ("issuer_type", "/issuerType"),
-        ("certificate", "/certificate"),
-        ("subject/0/type", "/subject/0/type"),
-        ("validity/max", "/validity/max"),
-        ("api_config/renew_before_days", "/apiConfig/renewBeforeDays"),
-        ("a~b", "/a~0b"),
-    ],
-)
-def test_pointer_of_inside_paths(field: str, pointer: str) -> None:
-    assert api.pointer_of(field) == pointer
-
-
 # --- issues
 
 

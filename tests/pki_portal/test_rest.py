@@ -18,6 +18,7 @@ from pki_portal.rest import (
     iso,
     parse_json,
     parse_uuid,
+    pointer_of,
 )
 
 # Fixed: parameters name tests, and every worker must collect the same names.
@@ -257,3 +258,31 @@ def test_parse_uuid_gives_a_uuid() -> None:
 )
 def test_iso_is_utc_with_milliseconds(moment: datetime, text: str) -> None:
     assert iso(moment) == text
+
+
+@pytest.mark.parametrize(
+    ("field", "pointer"),
+    [
+        ("", ""),
+        ("subject/common_name", "/attributes/commonName"),
+        ("subject/organizational_unit", "/attributes/organizationalUnit"),
+        ("subject", "/attributes"),
+        ("subject_alternative_names", "/attributes/altNames"),
+        ("subject_alternative_names/3", "/attributes/altNames/3"),
+        ("key_usages", "/attributes/keyUsages"),
+        ("extended_key_usages/0", "/attributes/extendedKeyUsages/0"),
+        ("basic_constraints/path_length", "/attributes/basicConstraints/pathLength"),
+        ("ttl", "/attributes/ttl"),
+        ("csr", "/csr"),
+        ("profile", "/profileId"),
+        ("issuer", "/profileId"),
+        ("issuer_type", "/issuerType"),
+        ("certificate", "/certificate"),
+        ("subject/0/type", "/subject/0/type"),
+        ("validity/max", "/validity/max"),
+        ("api_config/renew_before_days", "/apiConfig/renewBeforeDays"),
+        ("a~b", "/a~0b"),
+    ],
+)
+def test_pointer_of_inside_paths(field: str, pointer: str) -> None:
+    assert pointer_of(field) == pointer

@@ -10,7 +10,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from django.core.management.base import BaseCommand, CommandError
-from django.db.models import F, Q
+from django.db.models import Count, F, Max, Q
 
 from certificates.models import (
     AuthorityCertificate,
@@ -31,6 +31,7 @@ from certificates.x509.keys import public_key_info
 from certificates.x509.names import distinguished_name
 from certificates.x509.path import PathError, verify_path
 from pki_portal.errors import PortalError
+from profiles.models import CertificateProfile, CertificateTemplate, ProfileVersion, TemplateVersion
 from profiles.policy.vocabulary import KeyUsage
 
 CHUNK = 500
@@ -250,9 +251,57 @@ def orphan_findings() -> Iterator[str]:
     )
     for certificate_id in astray.values_list("pk", flat=True).iterator(chunk_size=CHUNK):
         yield f"certificate {certificate_id}: its request, profile or authority is of another project"
+    yield from version_findings()
     other_owner = IdempotencyRecord.objects.filter(certificate__isnull=False).exclude(
         certificate__request__requester_kind=F("requester_kind"),
         certificate__request__requester_id=F("requester_id"),
     )
     for record_id in other_owner.values_list("pk", flat=True).iterator(chunk_size=CHUNK):
         yield f"idempotency record {record_id}: stands for a certificate of another requester"
+
+
+def version_findings() -> Iterator[str]:
+    """A request points at versions of its own profile and of the template that the profile had; numbers have no gap."""
+    astray = CertificateRequest.objects.filter(
+        Q(profile_version__isnull=False)
+        & (
+            ~Q(project=F("profile_version__project"))
+            | Q(profile__isnull=False) & ~Q(profile=F("profile_version__profile_id"))
+        )
+        | Q(template_version__isnull=False) & ~Q(project=F("template_version__project"))
+        | Q(decision__isnull=False) & Q(profile_version__isnull=True)
+    )
+    for request_id in astray.values_list("pk", flat=True).iterator(chunk_size=CHUNK):
+        yield f"request {request_id}: the versions that judged it are missing, of another profile or of another project"
+    yield from _pairing_findings()
+    for rows, versions, owner in (
+        (CertificateTemplate.objects, TemplateVersion.objects, "template_id"),
+        (CertificateProfile.objects, ProfileVersion.objects, "profile_id"),
+    ):
+        kept = {
+            row[owner]: (row["count"], row["newest"])
+            for row in versions.order_by().values(owner).annotate(count=Count("pk"), newest=Max("number"))
+        }
+        for pk, version in rows.order_by("pk").values_list("pk", "version").iterator(chunk_size=CHUNK):
+            if kept.get(pk) != (version, version):
+                yield f"{owner.removesuffix('_id')} {pk}: is at version {version}; not all versions up to it are kept"
+
+
+def _pairing_findings() -> Iterator[str]:
+    pairs = (
+        CertificateRequest.objects.filter(profile_version__isnull=False)
+        .order_by()
+        .values_list(
+            "profile_version_id",
+            "profile_version__document__template__id",
+            "template_version_id",
+            "template_version__template_id",
+        )
+        .distinct()
+    )
+    for profile_version, named, template_version, template in pairs.iterator(chunk_size=CHUNK):
+        if named != str(template):
+            yield (
+                f"profile version {profile_version}: requests that it judged point at template version"
+                f" {template_version}, which is not of its template {named}"
+            )

@@ -22,6 +22,7 @@ from certificates.models import (
     CertificateRequest,
     CertificateRevocationList,
 )
+from profiles.models import CertificateTemplate, ProfileVersion, TemplateVersion
 from tests.factories import make_project
 from tests.scenery import make_issuing_profile
 from tests.wire import CERTIFICATES, Pki, issued, make_client, make_csr, make_pki, post_json
@@ -136,6 +137,38 @@ def move_to_another_project(pki: Pki) -> str:
     return f"certificate {row.pk}: its request, profile or authority is of another project"
 
 
+def judge_by_another_profile(pki: Pki) -> str:
+    row = own()
+    other = ProfileVersion.objects.exclude(profile_id=pki.profile.pk).latest("created_at")
+    CertificateRequest.objects.filter(pk=row.request_id).update(profile_version=other)
+    return f"request {row.request_id}: the versions that judged it are missing, of another profile"
+
+
+def judge_by_another_template(pki: Pki) -> str:
+    row = own()
+    other = TemplateVersion.objects.exclude(template_id=pki.profile.template_id).latest("created_at")
+    CertificateRequest.objects.filter(pk=row.request_id).update(template_version=other)
+    judged_by = row.request.profile_version_id
+    return f"profile version {judged_by}: requests that it judged point at template version {other.pk}"
+
+
+def lose_what_judged(pki: Pki) -> str:
+    row = own()
+    CertificateRequest.objects.filter(pk=row.request_id).update(profile_version=None)
+    return f"request {row.request_id}: the versions that judged it are missing"
+
+
+def skip_a_version(pki: Pki) -> str:
+    CertificateTemplate.objects.filter(pk=pki.profile.template_id).update(version=3)
+    return f"template {pki.profile.template_id}: is at version 3; not all versions up to it are kept"
+
+
+def lose_a_version(pki: Pki) -> str:
+    CertificateRequest.objects.update(profile_version=None, template_version=None, decision=None)
+    ProfileVersion._base_manager.filter(profile_id=pki.profile.pk).delete()
+    return f"profile {pki.profile.pk}: is at version 1; not all versions up to it are kept"
+
+
 def break_a_ca_key(pki: Pki) -> str:
     key = AuthorityKey.objects.get(authority=pki.issuing)
     other = AuthorityKey.objects.get(authority=pki.root)
@@ -190,6 +223,11 @@ def lose_a_crl(pki: Pki) -> str:
         lose_a_certificate,
         fail_an_issued_request,
         move_to_another_project,
+        judge_by_another_profile,
+        judge_by_another_template,
+        lose_what_judged,
+        skip_a_version,
+        lose_a_version,
         break_a_ca_key,
         change_a_ca_certificate,
         detach_a_ca,

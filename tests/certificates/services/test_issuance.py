@@ -23,7 +23,7 @@ from pki_portal.access.models import Project, Role
 from pki_portal.audit.models import AuditEvent
 from pki_portal.errors import Conflict, Forbidden, NotFound, PermissionDenied, PortalError, Unavailable
 from profiles.enrollment import EnrollmentMethod
-from profiles.models import CertificateProfile
+from profiles.models import CertificateProfile, ProfileVersion, TemplateVersion
 from profiles.policy.errors import PolicyViolation
 from profiles.policy.request import AttributeValue, GeneralName, IssuanceRequest
 from profiles.policy.vocabulary import (
@@ -34,7 +34,7 @@ from profiles.policy.vocabulary import (
     SignatureAlgorithm,
     SubjectAttribute,
 )
-from profiles.services.profiles import update_profile
+from profiles.services import delete_profile, delete_template, update_profile, update_template
 from tests.factories import SYSTEM, make_project, make_user, requester_for
 from tests.scenery import make_issuing_profile
 
@@ -373,6 +373,64 @@ def test_unique_serial_numbers_are_a_constraint(profile: CertificateProfile) -> 
 
 
 def test_a_turned_off_auto_renewal_sets_nothing(profile: CertificateProfile) -> None:
-    update_profile(requester=SYSTEM, profile=profile, changes={"api": {"auto_renew": False}})
+    profile = update_profile(requester=SYSTEM, profile=profile, changes={"api": {"auto_renew": False}})
     issued = issue_certificate(profile=profile, request=service_request(), requester=SYSTEM)
     assert issued.certificate.renew_at is None
+
+
+def test_the_request_points_at_the_versions_that_judged_it_and_keeps_the_trace(profile: CertificateProfile) -> None:
+    first = issue_certificate(profile=profile, request=service_request(), requester=SYSTEM).certificate.request
+    update_template(requester=SYSTEM, template=profile.template, changes={"validity": {"max": "100d"}})
+    profile = update_profile(requester=SYSTEM, profile=profile, changes={"description": "narrowed"})
+    second = issue_certificate(profile=profile, request=service_request(), requester=SYSTEM).certificate.request
+
+    first.refresh_from_db()
+    assert first.profile_version is not None
+    assert first.template_version is not None
+    assert (first.profile_version.profile_id, first.profile_version.number) == (profile.pk, 1)
+    assert (first.template_version.template_id, first.template_version.number) == (profile.template_id, 1)
+    assert first.template_version.document["validity"] == {"max": "398d"}
+    assert second.profile_version is not None
+    assert second.template_version is not None
+    assert (second.profile_version.number, second.template_version.number) == (2, 2)
+    assert second.template_version.document["validity"] == {"max": "100d"}
+    assert first.decision is not None
+    assert first.decision["decision"] == "issued"
+    assert first.decision["plan"]["subject"] == [{"type": "common_name", "value": "service.acme.com"}]
+    assert first.decision["warnings"] == first.warnings
+
+
+def test_a_refused_request_keeps_what_refused_it(profile: CertificateProfile) -> None:
+    with pytest.raises(PolicyViolation):
+        issue_certificate(profile=profile, request=service_request(ttl=timedelta(days=999)), requester=SYSTEM)
+
+    kept = CertificateRequest.objects.get(status=RequestStatus.FAILED)
+    assert kept.profile_version == ProfileVersion.objects.get(profile_id=profile.pk)
+    assert kept.template_version == TemplateVersion.objects.get(template_id=profile.template_id)
+    assert kept.decision is not None
+    assert (kept.decision["decision"], kept.decision["plan"]) == ("refused", None)
+    (failed,) = [rule for rule in kept.decision["rules"] if rule["verdict"] == "fail"]
+    assert (failed["field"], failed["code"]) == ("ttl", "ttl_too_long")
+    assert kept.warnings == []
+
+
+def test_what_judged_a_certificate_stays_when_profile_and_template_are_deleted(profile: CertificateProfile) -> None:
+    request = issue_certificate(profile=profile, request=service_request(), requester=SYSTEM).certificate.request
+    delete_profile(requester=SYSTEM, profile=profile)
+    delete_template(requester=SYSTEM, template=profile.template)
+
+    request.refresh_from_db()
+    assert request.profile is None
+    assert request.profile_version is not None
+    assert request.template_version is not None
+    assert request.profile_version.name == "server"
+    assert request.template_version.document["validity"] == {"max": "398d"}
+
+
+def test_a_row_loaded_before_a_change_issues_nothing(profile: CertificateProfile) -> None:
+    update_template(requester=SYSTEM, template=profile.template, changes={"description": "changed"})
+
+    with pytest.raises(Conflict, match="template server was changed"):
+        issue_certificate(profile=profile, request=service_request(), requester=SYSTEM)
+
+    assert not Certificate.objects.exists()
