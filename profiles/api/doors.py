@@ -23,6 +23,8 @@ _WIRE_NAMES: Mapping[str, str] = {
     "est": "estConfig",
     "acme": "acmeConfig",
 }
+# And those of a version's document that no field of a refusal has.
+_WIRE_NAMES_IN_DOCUMENTS: Mapping[str, str] = {"template": "certificateTemplate", "settings": "configs"}
 
 
 class ProfilesView(WireView):
@@ -45,3 +47,33 @@ class ProfilesView(WireView):
 def read_id(text: str) -> UUID:
     """The id in the path. Raises Malformed."""
     return parse_uuid(text, field="id")
+
+
+def document_on_the_wire(document: Mapping[str, object]) -> dict[str, object]:
+    """A version's document with the wire's keys; values are as stored."""
+    return {key_on_the_wire(key): _value_on_the_wire(value) for key, value in document.items()}
+
+
+def path_on_the_wire(path: str) -> str:
+    """The path of a difference with the wire's keys; the types of entries, in brackets, are as stored."""
+    return "/".join(_part_on_the_wire(part) for part in path.split("/"))
+
+
+def key_on_the_wire(key: str) -> str:
+    """One key of a document."""
+    known = _WIRE_NAMES_IN_DOCUMENTS.get(key) or _WIRE_NAMES.get(key)
+    if known is not None:
+        return known
+    first, *rest = key.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def _part_on_the_wire(part: str) -> str:
+    key, bracket, kind = part.partition("[")
+    return f"{key_on_the_wire(key)}{bracket}{kind}"
+
+
+def _value_on_the_wire(value: object) -> object:
+    if isinstance(value, Mapping):
+        return document_on_the_wire(value)
+    return [_value_on_the_wire(each) for each in value] if isinstance(value, list) else value

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from profiles.api.versions import POLICY_VERSIONS, PROFILE_VERSIONS, TEMPLATE_VERSIONS
 from profiles.api.views import (
     CertificatePoliciesView,
     CertificatePolicyView,
@@ -13,6 +14,12 @@ from profiles.api.views import (
 )
 
 BASE = "api/v1/cert-manager"
+
+_VERSIONED = {
+    "certificate-templates/<str:owner_id>": ("template", TEMPLATE_VERSIONS),
+    "certificate-policies/<str:owner_id>": ("policy", POLICY_VERSIONS),
+    "certificate-profiles/<str:owner_id>": ("profile", PROFILE_VERSIONS),
+}
 
 urlpatterns = [
     path(f"{BASE}/certificate-templates", CertificateTemplatesView.as_view(), name="api-templates"),
@@ -26,4 +33,11 @@ urlpatterns = [
         name="api-profile-by-slug",
     ),
     path(f"{BASE}/certificate-profiles/<str:profile_id>", CertificateProfileView.as_view(), name="api-profile"),
+    *(
+        path(f"{BASE}/{owner}/versions{rest}", view.as_view(), name=f"api-{name}-version{end}")
+        for owner, (name, views) in _VERSIONED.items()
+        for view, rest, end in zip(
+            views, ("", "/<str:number>", "/<str:number>/diff"), ("s", "", "-difference"), strict=True
+        )
+    ),
 ]
