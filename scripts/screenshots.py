@@ -155,6 +155,12 @@ def _fill(portal: Portal) -> dict[str, str]:
         issue(server, attributes={"commonName": "too-long.example.com", "ttl": "9y"})
     except HTTPError as refusal:  # it stands among the requests
         refusal.close()
+    template = f"/api/v1/cert-manager/certificate-templates/{made['templateIds']['tls-server']}"
+    narrow = {"type": "common_name", "allowed": ["*.example.com", "*.eu-west.internal.example.com"]}
+    portal.call("PATCH", template, {"validity": {"max": "180d"}, "subject": [narrow]}, token=token)
+    portal.call("PATCH", template, {"description": "For web servers, at most 90 days"}, token=token)
+    profile = f"/api/v1/cert-manager/certificate-profiles/{server}"
+    portal.call("PATCH", profile, {"apiConfig": {"renewBeforeDays": 20}, "defaults": {"ttl": "90d"}}, token=token)
     portal.manage("quickstart", "--project", "payments-and-settlement")
     return project_pages(
         slug=made["projectSlug"],

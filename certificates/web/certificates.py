@@ -55,7 +55,7 @@ def certificates(request: HttpRequest, page: Page) -> HttpResponse:
 @project_page(section="certificates", action=Action.CERTIFICATES_READ)
 def certificate(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpResponse:
     """Facts, PEM and chain; never a key."""
-    found = _find(page, certificate_id)
+    found = find_certificate_of(page, certificate_id)
     context = {
         "line": line_of(found, timezone.now()),
         "certificate": found,
@@ -68,7 +68,7 @@ def certificate(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpR
 @project_page(section="certificates", action=Action.CERTIFICATES_READ)
 def certificate_download(request: HttpRequest, page: Page, certificate_id: UUID, part: str) -> HttpResponse:
     """``certificate``, ``chain`` (issuer first) or ``fullchain`` (certificate, then intermediates) as a file."""
-    found = _find(page, certificate_id)
+    found = find_certificate_of(page, certificate_id)
     if part == "certificate":
         text = certificate_pem(found)
     elif part == "chain":
@@ -80,7 +80,8 @@ def certificate_download(request: HttpRequest, page: Page, certificate_id: UUID,
     return HttpResponse(text + "\n", content_type="application/x-pem-file")
 
 
-def _find(page: Page, certificate_id: UUID) -> Certificate:
+def find_certificate_of(page: Page, certificate_id: UUID) -> Certificate:
+    """The certificate, if it is of the page's project. Raises NotFound, PermissionDenied."""
     found = find_certificate(requester=page.requester, reference=str(certificate_id))
     if found.project_id != page.project.pk:
         raise NotFound("There is no such certificate in this project.")

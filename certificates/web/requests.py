@@ -5,6 +5,7 @@ from uuid import UUID
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 
+from certificates.models import CertificateRequest
 from certificates.models.request import RequestStatus
 from certificates.querysets import (
     RequestFilters,
@@ -49,9 +50,7 @@ def requests(request: HttpRequest, page: Page) -> HttpResponse:
 @project_page(section="requests", action=Action.CERTIFICATE_REQUESTS_READ)
 def request_detail(request: HttpRequest, page: Page, request_id: UUID) -> HttpResponse:
     """What was asked, by whom, and every reason of a refusal."""
-    found = find_request(requester=page.requester, request_id=request_id)
-    if found.project_id != page.project.pk:
-        raise NotFound("There is no such request in this project.")
+    found = find_request_of(page, request_id)
     return show(
         request,
         page,
@@ -62,3 +61,11 @@ def request_detail(request: HttpRequest, page: Page, request_id: UUID) -> HttpRe
             "certificate": getattr(found, "certificate", None),
         },
     )
+
+
+def find_request_of(page: Page, request_id: UUID) -> CertificateRequest:
+    """The request, if it is of the page's project. Raises NotFound, PermissionDenied."""
+    found = find_request(requester=page.requester, request_id=request_id)
+    if found.project_id != page.project.pk:
+        raise NotFound("There is no such request in this project.")
+    return found

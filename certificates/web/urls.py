@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from certificates.web import authorities, certificates, issue, overview, requests
+from certificates.web import authorities, certificates, decisions, issue, overview, requests
 
 urlpatterns = [
     path("projects/<slug:slug>/", overview.overview, name="overview"),
@@ -13,6 +13,16 @@ urlpatterns = [
         "projects/<slug:slug>/certificates/<uuid:certificate_id>/<str:part>.pem",
         certificates.certificate_download,
         name="certificate-download",
+    ),
+    path(
+        "projects/<slug:slug>/certificates/<uuid:certificate_id>/decision/",
+        decisions.certificate_decision,
+        name="certificate-decision",
+    ),
+    path(
+        "projects/<slug:slug>/requests/<uuid:request_id>/decision/",
+        decisions.request_decision,
+        name="request-decision",
     ),
     path("projects/<slug:slug>/requests/", requests.requests, name="requests"),
     path("projects/<slug:slug>/requests/<uuid:request_id>/", requests.request_detail, name="request"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from profiles.web import profiles, templates
+from profiles.web import history, profiles, templates
 
 urlpatterns = [
     path("projects/<slug:slug>/profiles/", profiles.profiles, name="profiles"),
@@ -10,9 +10,23 @@ urlpatterns = [
     path("projects/<slug:slug>/profiles/<uuid:profile_id>/", profiles.profile, name="profile"),
     path("projects/<slug:slug>/profiles/<uuid:profile_id>/edit/", profiles.edit, name="edit-profile"),
     path("projects/<slug:slug>/profiles/<uuid:profile_id>/delete/", profiles.delete, name="delete-profile"),
+    path("projects/<slug:slug>/profiles/<uuid:profile_id>/history/", history.profile_versions, name="profile-history"),
+    path(
+        "projects/<slug:slug>/profiles/<uuid:profile_id>/history/<int:number>/",
+        history.profile_version,
+        name="profile-version",
+    ),
     path("projects/<slug:slug>/templates/", templates.templates, name="templates"),
     path("projects/<slug:slug>/templates/create/", templates.create, name="create-template"),
     path("projects/<slug:slug>/templates/<uuid:template_id>/", templates.template, name="template"),
     path("projects/<slug:slug>/templates/<uuid:template_id>/edit/", templates.edit, name="edit-template"),
     path("projects/<slug:slug>/templates/<uuid:template_id>/delete/", templates.delete, name="delete-template"),
+    path(
+        "projects/<slug:slug>/templates/<uuid:template_id>/history/", history.template_versions, name="template-history"
+    ),
+    path(
+        "projects/<slug:slug>/templates/<uuid:template_id>/history/<int:number>/",
+        history.template_version,
+        name="template-version",
+    ),
 ]

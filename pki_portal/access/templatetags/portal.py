@@ -31,8 +31,17 @@ TONES: Mapping[str, str] = {
     "revoked": "bad",
     "failed": "bad",
     "refused": "bad",
+    "pass": "good",
+    "fail": "bad",
+    "filled": "info",
 }
-LABELS: Mapping[str, str] = {"expiring": "Expiring soon", "pending-certificate": "Needs a certificate"}
+LABELS: Mapping[str, str] = {
+    "expiring": "Expiring soon",
+    "pending-certificate": "Needs a certificate",
+    "pass": "Met",
+    "fail": "Not met",
+    "filled": "Filled in",
+}
 
 
 @register.simple_tag
