@@ -3,6 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+# As people read a template or a profile; the others follow by name. A database may keep keys in an order of its own.
+_ORDER = (
+    *("name", "slug", "description", "issuer_type", "certificate_authority", "template", "enrollment_method"),
+    *("subject", "sans", "key_usages", "extended_key_usages", "algorithms", "validity", "basic_constraints"),
+    *("allowed", "required", "denied"),
+)
+_PLACES = {key: place for place, key in enumerate(_ORDER)}
+
 
 class Difference(NamedTuple):
     """One place where two documents differ; None where one of them says nothing.
@@ -17,7 +25,7 @@ class Difference(NamedTuple):
 
 
 def differences(before: Mapping[str, object], after: Mapping[str, object]) -> tuple[Difference, ...]:
-    """Every place where two documents (JSON values) differ, in the order of their keys; pure and total.
+    """Every place where two documents (JSON values) differ, in the order in which they are read; pure and total.
 
     A key that is missing, null or an empty object or list of rules all say nothing. Entries with a ``type`` are
     compared type by type; that they only changed places is told as such, for they mean the same in any order.
@@ -26,7 +34,7 @@ def differences(before: Mapping[str, object], after: Mapping[str, object]) -> tu
 
 
 def _of_objects(path: str, before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[Difference]:
-    for key in dict.fromkeys((*before, *after)):
+    for key in sorted({*before, *after}, key=lambda key: (_PLACES.get(key, len(_PLACES)), key)):
         yield from _of_values(f"{path}/{key}" if path else key, before.get(key), after.get(key))
 
 

@@ -42,6 +42,18 @@ def entry(kind: str, **lists: list[str]) -> dict[str, Any]:
             [("key_usages/required", ["a"], ["a", "b"]), ("key_usages/denied", None, ["c"])],
         ),
         (
+            {"validity": {"max": "1d"}, "b": 1, "a": 1, "sans": [], "name": "n"},
+            {"a": 2, "name": "m", "b": 2, "validity": None, "sans": [entry("uri", denied=["x"], allowed=["*"])]},
+            [
+                ("name", "n", "m"),
+                ("sans[uri]/allowed", None, ["*"]),
+                ("sans[uri]/denied", None, ["x"]),
+                ("validity/max", "1d", None),
+                ("a", 1, 2),
+                ("b", 1, 2),
+            ],
+        ),
+        (
             {"subject": [entry("common_name", allowed=["*"]), entry("country", required=["US"])]},
             {"subject": [entry("country", required=["US"]), entry("common_name", allowed=["*.acme.com"])]},
             [("subject[common_name]/allowed", ["*"], ["*.acme.com"])],
