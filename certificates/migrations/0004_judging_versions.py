@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("certificates", "0002_links"),
+        ("certificates", "0003_key_stores"),
         ("profiles", "0003_first_versions"),
     ]
 
