@@ -1,10 +1,13 @@
 """What profiles ask about CAs and certificates (:mod:`profiles.usage`), answered."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from certificates.models import Certificate, CertificateAuthority
 from certificates.models.certificate import CertificateStatus
+from certificates.services.impact import impact_of
+from profiles.impact import Impact, Proposal
 
 
 class CertificatesUsage:
@@ -20,3 +23,7 @@ class CertificatesUsage:
         return Certificate.objects.filter(
             profile_id=profile_id, status=CertificateStatus.ACTIVE, not_after__gt=now
         ).count()
+
+    def impact_of(self, *, project_id: UUID, proposals: Sequence[Proposal], now: datetime) -> Impact:
+        """What the proposed rules would refuse and let pass of recent requests and coming renewals."""
+        return impact_of(project_id=project_id, proposals=proposals, now=now)

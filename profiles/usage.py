@@ -1,8 +1,11 @@
 """Questions about profiles that only `certificates` can answer; it answers them from its AppConfig.ready()."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
+
+from profiles.impact import Impact, Proposal
 
 
 class Usage(Protocol):
@@ -17,6 +20,10 @@ class Usage(Protocol):
 
     def count_live_certificates(self, *, profile_id: UUID, now: datetime) -> int:
         """Certificates of that profile that at ``now`` are neither expired nor revoked."""
+        ...
+
+    def impact_of(self, *, project_id: UUID, proposals: Sequence[Proposal], now: datetime) -> Impact:
+        """What these changes together would do to requests like the recent ones and to renewals; changes nothing."""
         ...
 
 

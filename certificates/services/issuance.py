@@ -15,6 +15,7 @@ from certificates.models import AuthorityCertificate, Certificate, CertificateAu
 from certificates.models.authority import AuthorityStatus
 from certificates.models.certificate import KeySource
 from certificates.models.request import RequestStatus
+from certificates.services.authorities.rules import issuer_facts_of, issuer_without_certificate
 from certificates.services.columns import store_certificate
 from certificates.services.idempotency import IdempotencyKey, claimed
 from certificates.services.requests import SIGN_EVENT, Asked, common_name_of, failed_request_kept, store_request
@@ -23,7 +24,6 @@ from certificates.services.signing import sign_and_verify, signer_of
 from certificates.services.urls import distribution_urls_of
 from certificates.x509 import keys
 from certificates.x509.lint import Finding
-from certificates.x509.names import read_subject
 from certificates.x509.tbs import DistributionUrls, Issuer
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
@@ -35,7 +35,6 @@ from profiles.policy.decide import decide
 from profiles.policy.plan import Decision, IssuancePlan
 from profiles.policy.renewal import RenewalSchedule, schedule_renewal
 from profiles.policy.request import IssuanceRequest, IssuerFacts
-from profiles.policy.vocabulary import key_family
 from profiles.services.versions import RulesInForce, rules_as_loaded, rules_in_force
 
 ISSUE_EVENT = "issue-certificate-from-profile"
@@ -188,32 +187,12 @@ def _issuer_of(profile: CertificateProfile) -> _Issuer | None:
     )
     if authority is None:
         raise _profile_gone(profile)
-    row = authority.active_certificate
-    if row is None:
+    row, facts = authority.active_certificate, issuer_facts_of(authority)
+    if row is None or facts is None:
         raise Invalid(
-            f"CA {authority.name!r} has no certificate yet.",
-            violations=[
-                Violation(
-                    field="profile",
-                    code="issuer_without_certificate",
-                    rule=f"CA {authority.name}",
-                    asked=f"a certificate from {authority.name}",
-                    allowed="CAs that have a certificate of their own",
-                    fix=f"Install a certificate for CA {authority.name}, or use a profile of another CA.",
-                )
-            ],
+            f"CA {authority.name!r} has no certificate yet.", violations=[issuer_without_certificate(authority)]
         )
     certificate = x509.load_der_x509_certificate(bytes(row.der))
-    facts = IssuerFacts(
-        name=authority.name,
-        key_family=key_family(authority.key_algorithm),
-        key_algorithm=authority.key_algorithm,
-        not_before=row.not_before,
-        not_after=row.not_after,
-        path_length=row.path_length,
-        is_active=authority.status == AuthorityStatus.ACTIVE,
-        subject=read_subject(certificate.subject),
-    )
     return _Issuer(facts=facts, authority=authority, row=row, certificate=certificate, urls=distribution_urls_of(row))
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,10 +19,17 @@ from pki_portal.errors import PortalError
 from pki_portal.storable import storable, storable_json
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import CertificateProfile
-from profiles.policy.plan import Decision, IssuancePlan
-from profiles.policy.request import IssuanceRequest
-from profiles.policy.vocabulary import SubjectAttribute
-from profiles.policy.wording import time
+from profiles.policy.explain import decision_document
+from profiles.policy.plan import Decision
+from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName, IssuanceRequest
+from profiles.policy.vocabulary import (
+    ExtendedKeyUsage,
+    KeyAlgorithm,
+    KeyUsage,
+    SignatureAlgorithm,
+    SubjectAttribute,
+    as_word,
+)
 from profiles.services.versions import find_judging_versions
 
 # Columns are this wide; a refused request may have asked for more.
@@ -108,6 +116,38 @@ def store_request(
     )
 
 
+def request_of(row: CertificateRequest) -> IssuanceRequest:
+    """What a stored request asked, as the value that was judged; warnings of its door are not kept.
+
+    Raises:
+        CsrMalformed, CsrError: its CSR is one that is no longer read.
+    """
+    asked: dict[str, Any] = row.asked
+    constraints = asked["basic_constraints"]
+    life = {
+        "ttl": timedelta(seconds=asked["ttl_seconds"]) if asked["ttl_seconds"] is not None else None,
+        "not_before": datetime.fromisoformat(asked["not_before"]) if asked["not_before"] else None,
+        "not_after": datetime.fromisoformat(asked["not_after"]) if asked["not_after"] else None,
+        "basic_constraints": BasicConstraints(**constraints) if constraints else None,
+    }
+    if row.csr:
+        return replace(read_csr(row.csr), **life)
+    key_usages, extended = asked["key_usages"], asked["extended_key_usages"]
+    return IssuanceRequest(
+        subject=tuple(AttributeValue(each["type"], each["value"]) for each in asked["subject"]),
+        subject_alternative_names=tuple(
+            GeneralName(each["type"], each["value"]) for each in asked["subject_alternative_names"]
+        ),
+        key_usages=None if key_usages is None else tuple(map(KeyUsage, key_usages)),
+        extended_key_usages=None
+        if extended is None
+        else tuple(as_word(each, ExtendedKeyUsage) or each for each in extended),
+        key_algorithm=KeyAlgorithm(asked["key_algorithm"]) if asked["key_algorithm"] else None,
+        signature_algorithm=SignatureAlgorithm(asked["signature_algorithm"]) if asked["signature_algorithm"] else None,
+        **life,
+    )
+
+
 @dataclass(slots=True)
 class Judgement:
     """Where the caller of :func:`failed_request_kept` leaves what the rules said, once they were asked."""
@@ -134,28 +174,7 @@ def failed_request_kept(asked: Asked) -> Iterator[Judgement]:
 
 def _trace(decision: Decision, status: RequestStatus) -> dict[str, Any]:
     """A decision as it is stored, with what came of the request instead of what would come of it."""
-    return {
-        "decision": "issued" if status == RequestStatus.ISSUED else "refused",
-        "plan": None if decision.plan is None else _plan_document(decision.plan),
-        "rules": [asdict(violation) | {"verdict": "fail"} for violation in decision.violations],
-        "warnings": list(decision.warnings),
-    }
-
-
-def _plan_document(plan: IssuancePlan) -> dict[str, Any]:
-    return {
-        "subject": [{"type": str(each.type), "value": each.value} for each in plan.subject],
-        "subject_alternative_names": [
-            {"type": str(each.type), "value": each.value} for each in plan.subject_alternative_names
-        ],
-        "key_usages": [usage.value for usage in plan.key_usages],
-        "extended_key_usages": [str(usage) for usage in plan.extended_key_usages],
-        "key_algorithm": plan.key_algorithm.value,
-        "signature_algorithm": plan.signature_algorithm.value,
-        "not_before": time(plan.not_before),
-        "not_after": time(plan.not_after),
-        "basic_constraints": asdict(plan.basic_constraints),
-    }
+    return decision_document(decision) | {"decision": "issued" if status == RequestStatus.ISSUED else "refused"}
 
 
 def _document(request: IssuanceRequest) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""When a certificate is due for renewal: arithmetic alone."""
+"""When a certificate is due for renewal, and what its renewal asks for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from profiles.policy.request import IssuanceRequest
 
 DAY = timedelta(days=1)
 
@@ -26,3 +28,11 @@ def schedule_renewal(*, not_before: datetime, not_after: datetime, threshold_day
             renew_before_days=max(1, min(threshold_days, life.days - 1)), renew_at=not_before + life * 2 // 3
         )
     return RenewalSchedule(renew_before_days=threshold_days, renew_at=not_after - threshold)
+
+
+def renewal_request(original: IssuanceRequest, *, life: timedelta) -> IssuanceRequest:
+    """The request that a renewal sends down the road: what was asked once, for exactly the same life from then on.
+
+    Where it is silent, what the old certificate says fills it, in the place of the profile's defaults.
+    """
+    return replace(original, ttl=life, not_before=None, not_after=None, ignored=())

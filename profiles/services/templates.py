@@ -5,6 +5,7 @@ import secrets
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,8 @@ from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
 from pki_portal.audit.services import record, recorded_refusals
 from pki_portal.errors import Forbidden, Malformed, NotFound, Violation
-from profiles.models import CertificateTemplate
+from profiles.impact import Impact, Proposal
+from profiles.models import CertificateProfile, CertificateTemplate
 from profiles.models.template import RULES
 from profiles.policy.errors import DuplicateRule, RuleError
 from profiles.policy.rules import TemplateRules
@@ -27,8 +29,10 @@ from profiles.policy.vocabulary import (
     parse_name_type,
     parse_subject_attribute,
 )
+from profiles.querysets import with_relations
 from profiles.services.columns import DESCRIPTION_MAX_LENGTH, apply, shape_violation, text_violations
 from profiles.services.versions import keep_template_version
+from profiles.usage import usage
 
 NAME_MAX_LENGTH = 255
 SUBJECT_TYPE = "certificate-template"
@@ -157,6 +161,31 @@ def update_template(
                 data={"name": current.name, "changed": changed, "version": current.version},
             )
     return current
+
+
+def preview_template(
+    *, requester: Requester, template: CertificateTemplate, changes: Mapping[str, object], now: datetime
+) -> Impact:
+    """What :func:`update_template` with these changes would do to requests and renewals; changes nothing.
+
+    Raises as :func:`update_template`.
+    """
+    if unknown := changes.keys() - COLUMNS:
+        raise TypeError(f"a template has no {', '.join(sorted(unknown))}")
+    require(requester=requester, action=Action.CERTIFICATE_TEMPLATES_EDIT, project_id=template.project_id)
+    columns = _checked({column: getattr(template, column) for column in COLUMNS} | dict(changes))
+    rules = TemplateRules.from_json({rule: columns[rule] for rule in RULES})
+    profiles = with_relations(CertificateProfile.objects.filter(template=template))
+    proposals = [
+        Proposal(
+            profile=profile,
+            rules=rules,
+            defaults=profile.profile_defaults(),
+            authority_id=profile.certificate_authority_id,
+        )
+        for profile in profiles
+    ]
+    return usage().impact_of(project_id=template.project_id, proposals=proposals, now=now)
 
 
 def delete_template(*, requester: Requester, template: CertificateTemplate) -> None:

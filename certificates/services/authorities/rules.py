@@ -137,6 +137,18 @@ def issuer_facts_of(authority: CertificateAuthority) -> IssuerFacts | None:
     )
 
 
+def issuer_without_certificate(authority: CertificateAuthority) -> Violation:
+    """Why a CA that has no certificate of its own signs nothing."""
+    return Violation(
+        field="profile",
+        code="issuer_without_certificate",
+        rule=f"CA {authority.name}",
+        asked=f"a certificate from {authority.name}",
+        allowed="CAs that have a certificate of their own",
+        fix=f"Install a certificate for CA {authority.name}, or use a profile of another CA.",
+    )
+
+
 def parent_violations(
     parent: CertificateAuthority,
     *,

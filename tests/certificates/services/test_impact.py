@@ -1,0 +1,251 @@
+"""What a change would do is told from what was really asked, and changes nothing."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from django.utils import timezone
+
+from certificates.models import Certificate, CertificateRequest
+from certificates.services import impact
+from certificates.services.issuance import issue_certificate
+from certificates.services.requests import read_applicant_csr, request_of
+from pki_portal.access.models import Role
+from pki_portal.errors import Malformed, PermissionDenied
+from profiles.impact import Impact
+from profiles.models import CertificateProfile, CertificateTemplate, TemplateVersion
+from profiles.policy.decide import decide
+from profiles.policy.errors import PolicyViolation
+from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName, IssuanceRequest
+from profiles.policy.rules import TemplateRules
+from profiles.policy.vocabulary import (
+    ExtendedKeyUsage,
+    KeyAlgorithm,
+    KeyUsage,
+    NameType,
+    SignatureAlgorithm,
+    SubjectAttribute,
+)
+from profiles.services.profiles import update_profile
+from profiles.services.templates import preview_template
+from tests.factories import SYSTEM, make_project, make_user, requester_for
+from tests.scenery import make_issuing_profile
+from tests.wire import make_csr
+
+pytestmark = pytest.mark.django_db
+
+ONLY_ACME = {
+    "subject": [{"type": "common_name", "allowed": ["*.acme.com"]}],
+    "sans": [{"type": "dns_name", "allowed": ["*.acme.com"]}],
+}
+
+
+def asked(name: str, **changes: object) -> IssuanceRequest:
+    values: dict[str, object] = {
+        "subject": (AttributeValue(SubjectAttribute.COMMON_NAME, name),),
+        "subject_alternative_names": (GeneralName(NameType.DNS_NAME, name),),
+        "ttl": timedelta(days=90),
+    }
+    return IssuanceRequest(**(values | changes))  # type: ignore[arg-type]
+
+
+def issue(profile: CertificateProfile, request: IssuanceRequest) -> Certificate:
+    return issue_certificate(profile=profile, request=request, requester=SYSTEM).certificate
+
+
+def refuse(profile: CertificateProfile, request: IssuanceRequest) -> None:
+    with pytest.raises(PolicyViolation):
+        issue_certificate(profile=profile, request=request, requester=SYSTEM)
+
+
+def preview(profile: CertificateProfile, changes: Mapping[str, object], now: datetime | None = None) -> Impact:
+    return preview_template(requester=SYSTEM, template=profile.template, changes=changes, now=now or timezone.now())
+
+
+@pytest.fixture
+def profile() -> CertificateProfile:
+    return make_issuing_profile(make_project())
+
+
+def test_what_was_stored_is_what_was_judged(profile: CertificateProfile) -> None:
+    request = IssuanceRequest(
+        subject=(
+            AttributeValue(SubjectAttribute.COMMON_NAME, "a.acme.com"),
+            AttributeValue(SubjectAttribute.ORGANIZATION, "Acme"),
+        ),
+        subject_alternative_names=(
+            GeneralName(NameType.DNS_NAME, "a.acme.com"),
+            GeneralName(NameType.IP_ADDRESS, "192.0.2.1"),
+        ),
+        key_usages=(KeyUsage.DIGITAL_SIGNATURE,),
+        extended_key_usages=(ExtendedKeyUsage.SERVER_AUTH, "1.2.3.4"),
+        key_algorithm=KeyAlgorithm.EC_SECP384R1,
+        signature_algorithm=SignatureAlgorithm.ECDSA_SHA384,
+        not_before=timezone.now(),
+        not_after=timezone.now() + timedelta(days=30),
+        basic_constraints=BasicConstraints(is_ca=False),
+    )
+    refuse(profile, request)
+
+    assert request_of(CertificateRequest.objects.get()) == request
+
+
+def test_what_a_csr_asked_is_read_from_it_again(profile: CertificateProfile) -> None:
+    csr = make_csr(ec.generate_private_key(ec.SECP256R1()))
+    request = read_applicant_csr(profile=profile, requester=SYSTEM, csr=csr)
+    issue(profile, request)
+
+    assert request_of(CertificateRequest.objects.get()) == request
+
+
+def test_requests_and_renewals_are_told_apart_by_what_the_change_does_to_them(profile: CertificateProfile) -> None:
+    fits, other = issue(profile, asked("www.acme.com")), issue(profile, asked("www.other.com"))
+    refuse(profile, asked("www.acme.com", ttl=timedelta(days=900)))
+    refuse(profile, asked("-bad-.acme.com"))
+
+    found = preview(profile, ONLY_ACME | {"validity": {"max": "1000d"}})
+
+    assert (found.requests.total, found.requests.looked_at, found.requests.is_sample) == (4, 4, False)
+    assert (found.requests.passing, found.requests.newly_passing) == (2, 1)
+    assert (found.requests.newly_refused, found.requests.refused_anyway) == (1, 1)
+    (request,) = found.refused_requests
+    assert (request.request_id, request.certificate_id) == (other.request_id, None)
+    assert (request.name, request.profile_slug) == ("www.other.com", profile.slug)
+    assert {violation.field for violation in request.violations} == {
+        "subject/common_name",
+        "subject_alternative_names/0",
+    }
+    assert (found.renewals.total, found.renewals.passing, found.renewals.newly_refused) == (2, 1, 1)
+    (renewal,) = found.refused_renewals
+    assert (renewal.certificate_id, renewal.moment) == (other.pk, other.renew_at)
+    assert {fits.pk, other.pk} == set(Certificate.objects.values_list("pk", flat=True))
+    assert TemplateVersion.objects.filter(template_id=profile.template_id).count() == 1
+    profile.template.refresh_from_db()
+    assert profile.template.version == 1
+
+
+def test_the_newest_come_first(profile: CertificateProfile) -> None:
+    names = ["a.other.com", "b.other.com", "c.other.com"]
+    for name in names:
+        issue(profile, asked(name))
+
+    found = preview(profile, ONLY_ACME)
+
+    assert [each.name for each in found.refused_requests] == names[::-1]
+    assert [each.name for each in found.refused_renewals] == names[::-1]
+
+
+def test_old_requests_and_other_profiles_do_not_count(profile: CertificateProfile) -> None:
+    issue(profile, asked("www.other.com"))
+    CertificateRequest.objects.update(created_at=timezone.now() - timedelta(days=91))
+    stranger = make_issuing_profile(profile.project, slug="stranger")
+    issue(stranger, asked("www.other.com"))
+
+    found = preview(profile, ONLY_ACME)
+
+    assert found.requests.total == 0
+    assert found.renewals.total == 1
+
+
+def test_what_no_longer_lives_renews_no_more(profile: CertificateProfile) -> None:
+    issue(profile, asked("www.other.com"))
+    update_profile(requester=SYSTEM, profile=profile, changes={"api": {"auto_renew": False}})
+    issue(profile, asked("never.other.com"))
+
+    later = timezone.now() + timedelta(days=91)
+    assert preview(profile, ONLY_ACME).renewals.total == 1
+    assert preview(profile, ONLY_ACME, now=later).renewals.total == 0
+
+
+def test_a_renewal_is_judged_as_of_its_day(profile: CertificateProfile) -> None:
+    """The CA ends in 3650 days: what renews shortly before that fails whatever the template says."""
+    issue(profile, asked("www.acme.com", ttl=timedelta(days=300)))
+    authority = profile.certificate_authority
+    assert authority is not None
+    version = authority.active_certificate
+    assert version is not None
+    type(version).objects.update(not_after=timezone.now() + timedelta(days=400))
+
+    found = preview(profile, {"validity": {"max": "300d"}})
+
+    assert (found.renewals.newly_refused, found.renewals.refused_anyway) == (0, 1)
+    assert found.requests.passing == 1
+
+
+def test_a_renewal_asks_for_what_was_filled_in_and_no_default_fills_it_again(profile: CertificateProfile) -> None:
+    update_profile(requester=SYSTEM, profile=profile, changes={"defaults": {"organization": "Acme"}})
+    profile.refresh_from_db()
+    issue(profile, asked("www.acme.com"))
+    update_profile(requester=SYSTEM, profile=profile, changes={"defaults": {"organization": "Other"}})
+    profile.refresh_from_db()
+
+    found = preview(
+        profile,
+        {"subject": [{"type": "common_name", "allowed": ["*"]}, {"type": "organization", "allowed": ["Other"]}]},
+    )
+
+    assert (found.requests.passing, found.renewals.newly_refused) == (1, 1)
+    assert ['"Acme"' in each.asked for each in found.refused_renewals[0].violations] == [True]
+
+
+def test_csr_born_requests_are_replayed(profile: CertificateProfile) -> None:
+    for name in ("www.acme.com", "www.other.com"):
+        csr = make_csr(common_name=name, dns_names=(name,))
+        issue(profile, read_applicant_csr(profile=profile, requester=SYSTEM, csr=csr))
+
+    found = preview(profile, ONLY_ACME)
+
+    assert (found.requests.passing, found.requests.newly_refused, found.renewals.total) == (1, 1, 0)
+
+
+def test_more_than_are_replayed_are_a_sample_and_called_so(
+    profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(impact, "MOST_REPLAYED", 2)
+    for name in ("a.acme.com", "b.other.com", "c.acme.com"):
+        issue(profile, asked(name))
+
+    found = preview(profile, ONLY_ACME)
+
+    assert (found.requests.total, found.requests.looked_at, found.requests.is_sample) == (3, 2, True)
+    assert [each.name for each in found.refused_requests] == ["b.other.com"]
+
+
+def test_counts_equal_those_of_judging_each_by_hand(profile: CertificateProfile) -> None:
+    for number in range(20):
+        issue(profile, asked(f"host-{number}.{'acme' if number % 3 else 'other'}.com"))
+    changed: CertificateTemplate = profile.template
+    document = changed.document() | ONLY_ACME
+    rules = TemplateRules.from_json(document)
+    authority = profile.certificate_authority
+    assert authority is not None
+
+    now = timezone.now()
+    refused = [
+        row
+        for row in CertificateRequest.objects.all()
+        if decide(
+            rules=rules,
+            defaults=profile.profile_defaults(),
+            request=request_of(row),
+            issuer=impact.issuer_facts_of(authority),
+            now=now,
+        ).violations
+    ]
+
+    found = preview(profile, ONLY_ACME, now)
+    assert found.requests.newly_refused == len(refused) == 7
+    assert {each.request_id for each in found.refused_requests} == {row.pk for row in refused}
+
+
+def test_wrong_rules_are_refused_as_they_would_be_on_save(profile: CertificateProfile) -> None:
+    with pytest.raises(Malformed) as refusal:
+        preview(profile, {"validity": {"max": "soon"}})
+    assert [violation.field for violation in refusal.value.violations] == ["validity/max"]
+
+
+def test_only_who_may_change_it_may_preview(profile: CertificateProfile) -> None:
+    viewer = requester_for(make_user("bob", project=profile.project, role=Role.VIEWER))
+    with pytest.raises(PermissionDenied):
+        preview_template(requester=viewer, template=profile.template, changes={}, now=timezone.now())
