@@ -24,6 +24,6 @@ class CertificatesUsage:
             profile_id=profile_id, status=CertificateStatus.ACTIVE, not_after__gt=now
         ).count()
 
-    def impact_of(self, *, project_id: UUID, proposals: Sequence[Proposal], now: datetime) -> Impact:
+    def impact_of(self, *, proposals: Sequence[Proposal], now: datetime) -> Impact:
         """What the proposed rules would refuse and let pass of recent requests and coming renewals."""
-        return impact_of(project_id=project_id, proposals=proposals, now=now)
+        return impact_of(proposals=proposals, now=now)

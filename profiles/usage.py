@@ -22,7 +22,7 @@ class Usage(Protocol):
         """Certificates of that profile that at ``now`` are neither expired nor revoked."""
         ...
 
-    def impact_of(self, *, project_id: UUID, proposals: Sequence[Proposal], now: datetime) -> Impact:
+    def impact_of(self, *, proposals: Sequence[Proposal], now: datetime) -> Impact:
         """What these changes together would do to requests like the recent ones and to renewals; changes nothing."""
         ...
 

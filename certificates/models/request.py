@@ -55,7 +55,10 @@ class CertificateRequest(models.Model):
 
     class Meta:
         ordering = ("-created_at", "id")
-        indexes = (models.Index(fields=("project", "-created_at", "id"), name="request_by_project_newest"),)
+        indexes = (
+            models.Index(fields=("project", "-created_at", "id"), name="request_by_project_newest"),
+            models.Index(fields=("profile", "-created_at", "id", "status"), name="request_by_profile_newest"),
+        )
 
     def __str__(self) -> str:
         return f"{self.common_name or self.id} ({self.status})"

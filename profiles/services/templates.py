@@ -185,7 +185,7 @@ def preview_template(
         )
         for profile in profiles
     ]
-    return usage().impact_of(project_id=template.project_id, proposals=proposals, now=now)
+    return usage().impact_of(proposals=proposals, now=now)
 
 
 def delete_template(*, requester: Requester, template: CertificateTemplate) -> None:
