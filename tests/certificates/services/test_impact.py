@@ -150,7 +150,7 @@ def test_old_requests_and_other_profiles_do_not_count(profile: CertificateProfil
 
 def test_what_no_longer_lives_renews_no_more(profile: CertificateProfile) -> None:
     issue(profile, asked("www.other.com"))
-    update_profile(requester=SYSTEM, profile=profile, changes={"api": {"auto_renew": False}})
+    profile = update_profile(requester=SYSTEM, profile=profile, changes={"api": {"auto_renew": False}})
     issue(profile, asked("never.other.com"))
 
     later = timezone.now() + timedelta(days=91)
@@ -174,11 +174,9 @@ def test_a_renewal_is_judged_as_of_its_day(profile: CertificateProfile) -> None:
 
 
 def test_a_renewal_asks_for_what_was_filled_in_and_no_default_fills_it_again(profile: CertificateProfile) -> None:
-    update_profile(requester=SYSTEM, profile=profile, changes={"defaults": {"organization": "Acme"}})
-    profile.refresh_from_db()
+    profile = update_profile(requester=SYSTEM, profile=profile, changes={"defaults": {"organization": "Acme"}})
     issue(profile, asked("www.acme.com"))
-    update_profile(requester=SYSTEM, profile=profile, changes={"defaults": {"organization": "Other"}})
-    profile.refresh_from_db()
+    profile = update_profile(requester=SYSTEM, profile=profile, changes={"defaults": {"organization": "Other"}})
 
     found = preview(
         profile,

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("access", "0001_initial"),
-        ("certificates", "0002_links"),
+        ("certificates", "0004_judging_versions"),
         ("profiles", "0003_first_versions"),
     ]
 
