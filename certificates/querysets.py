@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
-from certificates.models import Certificate, CertificateRequest
+from certificates.models import Certificate, CertificateRequest, CertificateSecret
 from certificates.models.certificate import CertificateStatus
 from certificates.models.request import RequestStatus
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action, projects_allowing
 from pki_portal.access.requester import Requester
+from profiles.policy.vocabulary import KeyRetention
 
 
 class StatusFilter(StrEnum):
@@ -138,11 +139,16 @@ def sorted_by(
 
 
 def with_links(queryset: QuerySet[Certificate]) -> QuerySet[Certificate]:
-    """CA, profile and request in the same query, and as ``successor_id`` what each was renewed by; not the CSR."""
-    # A subquery, not a join: counting the rows leaves it out.
+    """CA, profile and request in the same query, not the CSR; as ``successor_id`` what each was renewed by, and as
+    ``has_private_key`` whether the portal keeps the key.
+    """
+    # Subqueries, not joins: counting the rows leaves them out.
+    kept = CertificateSecret.objects.filter(
+        certificate=OuterRef("pk"), retention=KeyRetention.ESCROW, destroyed_at__isnull=True
+    )
     successor = Certificate.objects.filter(renewed_from=OuterRef("pk")).order_by().values("pk")
     return (
-        queryset.annotate(successor_id=Subquery(successor[:1]))
+        queryset.annotate(successor_id=Subquery(successor[:1]), has_private_key=Exists(kept))
         .select_related("authority", "profile", "request")
         .defer(
             *("request__asked", "request__csr", "request__violations", "request__warnings"),

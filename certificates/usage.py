@@ -6,8 +6,11 @@ from uuid import UUID
 
 from certificates.models import Certificate, CertificateAuthority
 from certificates.models.certificate import CertificateStatus
+from certificates.services.authorities.rules import issuer_facts_of
 from certificates.services.impact import impact_of
+from certificates.x509.lint import waivable_codes
 from profiles.impact import Impact, Proposal
+from profiles.policy.request import IssuerFacts
 
 
 class CertificatesUsage:
@@ -27,3 +30,12 @@ class CertificatesUsage:
     def impact_of(self, *, proposals: Sequence[Proposal], now: datetime) -> Impact:
         """What the proposed rules would refuse and let pass of recent requests and coming renewals."""
         return impact_of(proposals=proposals, now=now)
+
+    def lint_codes(self) -> frozenset[str]:
+        """Ids of the findings that a waiver can name."""
+        return waivable_codes()
+
+    def issuer_facts(self, *, authority_id: UUID) -> IssuerFacts | None:
+        """The CA as the rules see it now; None where it has no certificate yet."""
+        authority = CertificateAuthority.objects.select_related("active_certificate").filter(pk=authority_id).first()
+        return None if authority is None else issuer_facts_of(authority)

@@ -1,11 +1,12 @@
 """Questions about profiles that only `certificates` can answer; it answers them from its AppConfig.ready()."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from profiles.impact import Impact, Proposal
+from profiles.policy.request import IssuerFacts
 
 
 class Usage(Protocol):
@@ -24,6 +25,14 @@ class Usage(Protocol):
 
     def impact_of(self, *, proposals: Sequence[Proposal], now: datetime) -> Impact:
         """What these changes together would do to requests like the recent ones and to renewals; changes nothing."""
+        ...
+
+    def lint_codes(self) -> Collection[str]:
+        """Ids of the findings that a waiver can name."""
+        ...
+
+    def issuer_facts(self, *, authority_id: UUID) -> IssuerFacts | None:
+        """The CA as the rules see it now; None where it has no certificate yet."""
         ...
 
 

@@ -1,6 +1,7 @@
 """Certificates and certificate requests as the wire has them."""
 
 from typing import Any
+from uuid import UUID
 
 from rest_framework import serializers
 
@@ -68,7 +69,9 @@ class CertificateSerializer(serializers.Serializer[Any]):
     isCA = serializers.BooleanField(source="is_ca")  # noqa: N815
     pathLength = serializers.IntegerField(source="path_length", allow_null=True)  # noqa: N815
     keySource = serializers.ChoiceField(source="key_source", choices=KeySource.choices)  # noqa: N815
-    hasPrivateKey = serializers.SerializerMethodField(help_text="Whether the private key can still be read.")  # noqa: N815
+    hasPrivateKey = serializers.BooleanField(  # noqa: N815
+        source="has_private_key", help_text="Whether the private key is kept and can be read."
+    )
     renewedFromCertificateId = serializers.UUIDField(source="renewed_from_id", allow_null=True)  # noqa: N815
     renewedByCertificateId = serializers.UUIDField(source="successor_id", allow_null=True)  # noqa: N815
     renewBeforeDays = serializers.IntegerField(source="renew_before_days", allow_null=True)  # noqa: N815
@@ -87,10 +90,6 @@ class CertificateSerializer(serializers.Serializer[Any]):
     def get_friendlyName(self, certificate: Certificate) -> str | None:  # noqa: N802
         """Certificates have no name besides those inside; the key is for clients that read it."""
         return None
-
-    def get_hasPrivateKey(self, certificate: Certificate) -> bool:  # noqa: N802
-        """Keys that the portal made are given once, in the issue answer, and not kept."""
-        return False
 
 
 class CertificateSubjectSerializer(serializers.Serializer[Any]):
@@ -159,8 +158,16 @@ class CertificateBodySerializer(serializers.Serializer[Any]):
     serialNumber = serializers.CharField()  # noqa: N815
 
 
+class PrivateKeyDestroyedSerializer(serializers.Serializer[Any]):
+    """A private key that is no more."""
+
+    message = serializers.CharField()
+    serialNumber = serializers.CharField(source="serial_number")  # noqa: N815
+    destroyedAt = TimeField(source="destroyed_at")  # noqa: N815
+
+
 class CertificateBundleSerializer(CertificateBodySerializer):
-    """Certificate, path and private key; the key is null once it was given."""
+    """Certificate, path and private key; the key is null where none is kept or the caller may not read it."""
 
     privateKey = serializers.CharField(allow_null=True)  # noqa: N815
 
@@ -200,7 +207,9 @@ class CertificateRequestSerializer(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=RequestStatus.choices)
     certificate = serializers.SerializerMethodField(help_text="PEM; null where none was issued.")
     certificateId = serializers.UUIDField(source="certificate.id", allow_null=True)  # noqa: N815
-    privateKey = serializers.SerializerMethodField(help_text="Null: a key is given in the issue answer only.")  # noqa: N815
+    privateKey = serializers.SerializerMethodField(  # noqa: N815
+        help_text="Null where no key is kept, or the caller may not read it."
+    )
     serialNumber = serializers.CharField(source="certificate.serial_number", allow_null=True)  # noqa: N815
     notBefore = TimeField(source="certificate.not_before", allow_null=True)  # noqa: N815
     notAfter = TimeField(source="certificate.not_after", allow_null=True)  # noqa: N815
@@ -225,7 +234,7 @@ class CertificateRequestSerializer(serializers.Serializer[Any]):
         return None if certificate is None else certificate_pem(certificate)
 
     def get_privateKey(self, request: CertificateRequest) -> str | None:  # noqa: N802
-        """A key that the portal made is in the issue answer and nowhere else."""
+        """The view puts a key that is kept in its place: reading one is an act of its own."""
         return None
 
 
@@ -246,13 +255,21 @@ class CertificateRequestItemSerializer(serializers.Serializer[Any]):
     altNames = AltNamesField(source="asked.subject_alternative_names")  # noqa: N815
     profileId = serializers.UUIDField(source="profile_id", allow_null=True)  # noqa: N815
     profileName = serializers.CharField(source="profile_slug")  # noqa: N815
-    caId = serializers.UUIDField(source="profile.certificate_authority_id", allow_null=True)  # noqa: N815
+    caId = serializers.SerializerMethodField()  # noqa: N815
     certificateId = serializers.UUIDField(source="certificate.id", allow_null=True)  # noqa: N815
     approvalRequestId = serializers.SerializerMethodField()  # noqa: N815
     errorMessage = OptionalTextField(source="error_message")  # noqa: N815
     createdAt = TimeField(source="created_at")  # noqa: N815
     updatedAt = TimeField(source="updated_at")  # noqa: N815
     certificate = CertificateOfRequestSerializer(allow_null=True)
+
+    def get_caId(self, request: CertificateRequest) -> UUID | None:  # noqa: N802
+        """The CA that issued; where none did, the one that the profile has now."""
+        certificate = getattr(request, "certificate", None)
+        if certificate is not None:
+            issued_by: UUID | None = certificate.authority_id
+            return issued_by
+        return None if request.profile is None else request.profile.certificate_authority_id
 
     def get_approvalRequestId(self, request: CertificateRequest) -> str | None:  # noqa: N802
         """No request waits for an approval here; the key is for clients that read it."""

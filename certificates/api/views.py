@@ -38,11 +38,12 @@ from certificates.api.serializers import (
     CertificatesAnswerSerializer,
     CertificateSerializer,
     LatestCertificateBundleSerializer,
+    PrivateKeyDestroyedSerializer,
     ProfileCertificatesAnswerSerializer,
     ProfileCertificateSerializer,
     SearchCertificatesAnswerSerializer,
 )
-from certificates.models import CertificateRequest
+from certificates.models import Certificate, CertificateRequest
 from certificates.models.request import RequestStatus
 from certificates.querysets import (
     certificates_visible_to,
@@ -56,6 +57,12 @@ from certificates.querysets import (
 )
 from certificates.services.idempotency import IdempotencyKey
 from certificates.services.issuance import IssuedCertificate, issue_certificate
+from certificates.services.kept_keys import (
+    destroy_private_key,
+    private_key_if_kept,
+    read_private_key,
+    require_kept_key,
+)
 from certificates.services.requests import read_applicant_csr
 from certificates.services.retrieval import (
     certificate_pem,
@@ -65,7 +72,6 @@ from certificates.services.retrieval import (
     find_request,
     join_path,
     latest_active_certificate,
-    refuse_private_key,
 )
 from pki_portal.access.permissions import Action, has_permission, require
 from pki_portal.access.querysets import get_project, get_project_by_slug
@@ -99,7 +105,10 @@ class IssueView(CertificateView):
         responses=answers(IssueCertificateAnswerSerializer, 409, with_body=True),
     )
     def post(self, request: Request) -> Response:
-        """Certify a key made here, or with `csr` the applicant's. A private key is in this answer and nowhere else."""
+        """Certify a key made here, or with `csr` the applicant's.
+
+        The private key is in this answer and, unless the profile's `keyRetention` is `escrow`, nowhere else.
+        """
         requester = requester_of(request)
         idempotency = idempotency_key_of(request)
         body = IssueCertificateSerializer(data=request.data)
@@ -157,7 +166,10 @@ def _issue_answer(issued: IssuedCertificate, *, requester: Requester, without_ro
         ):
             told["privateKey"] = issued.private_key
         else:
-            warnings.append("The private key is left out, and lost: your role does not include reading private keys.")
+            lost = "kept for those who may read it" if issued.is_key_kept else "lost"
+            warnings.append(
+                f"The private key is left out, and {lost}: your role does not include reading private keys."
+            )
     answer: dict[str, Any] = {
         "certificate": told,
         "certificateRequestId": str(certificate.request_id),
@@ -167,9 +179,10 @@ def _issue_answer(issued: IssuedCertificate, *, requester: Requester, without_ro
     }
     if issued.is_replay:
         answer["idempotentReplay"] = True
-        answer["message"] = (
-            "This Idempotency-Key stands for this certificate already. A private key is given in the first answer only:"
-            " if that was lost, issue again with another key."
+        answer["message"] = "This Idempotency-Key stands for this certificate already. " + (
+            "Its private key is kept: whoever may read it gets it by private-key of this certificate."
+            if issued.is_key_kept
+            else "A private key is given in the first answer only: if that was lost, issue again with another key."
         )
     return answer
 
@@ -213,20 +226,49 @@ class CertificateBodyView(CertificateView):
 
 
 class CertificatePrivateKeyView(CertificateView):
-    """The private key, if it were kept."""
+    """The private key, where it is kept."""
 
     @extend_schema(
         operation_id="getCertificatePrivateKey",
-        summary="Learn where the private key is",
+        summary="Read the private key that is kept",
         tags=["Certificates"],
         parameters=[REFERENCE],
-        responses=answers(None, 410),
+        responses=answers({"type": "string", "description": "PKCS#8 PEM, as a JSON string."}, 410),
     )
     def get(self, request: Request, reference: str) -> Response:
-        """404 where the key never was here, 410 where the issue answer gave it."""
+        """PEM as a JSON string. 404 where the key never was here, 410 where it was given once or destroyed."""
         requester = requester_of(request)
         certificate = find_certificate(requester=requester, reference=reference)
-        refuse_private_key(requester=requester, certificate=certificate)
+        return Response(read_private_key(requester=requester, certificate=certificate, via="private-key"))
+
+    @extend_schema(exclude=True)
+    def head(self, request: Request, reference: str) -> Response:
+        """The statuses of GET; reads no key."""
+        requester = requester_of(request)
+        certificate = find_certificate(requester=requester, reference=reference)
+        require_kept_key(requester=requester, certificate=certificate)
+        return Response()
+
+    @extend_schema(
+        operation_id="destroyCertificatePrivateKey",
+        summary="Destroy the private key that is kept",
+        tags=["Certificates"],
+        parameters=[REFERENCE],
+        responses=answers(PrivateKeyDestroyedSerializer, 410),
+    )
+    def delete(self, request: Request, reference: str) -> Response:
+        """For good; the certificate stays. 404 and 410 as when reading it."""
+        requester = requester_of(request)
+        certificate = find_certificate(requester=requester, reference=reference)
+        secret = destroy_private_key(requester=requester, certificate=certificate)
+        answer = PrivateKeyDestroyedSerializer(
+            {
+                "message": "The private key was destroyed.",
+                "serial_number": certificate.serial_number,
+                "destroyed_at": secret.destroyed_at,
+            }
+        )
+        return Response(answer.data)
 
 
 class CertificateBundleView(CertificateView):
@@ -240,16 +282,23 @@ class CertificateBundleView(CertificateView):
         responses=answers(CertificateBundleSerializer),
     )
     def get(self, request: Request, reference: str) -> Response:
-        """As the body; `privateKey` is null once it was given."""
+        """As the body; `privateKey` is null where none is kept, or your role does not include reading it."""
         certificate = find_certificate(requester=requester_of(request), reference=reference)
         return Response(
             {
                 "certificate": certificate_pem(certificate),
                 "certificateChain": chain_pem(certificate) or None,
-                "privateKey": None,
+                "privateKey": _kept_key(request, certificate, via="bundle"),
                 "serialNumber": certificate.serial_number,
             }
         )
+
+
+def _kept_key(request: Request, certificate: Certificate | None, *, via: str) -> str | None:
+    """The key that is kept, if the caller may read it; a HEAD, which shows nothing, reads none."""
+    if certificate is None or request.method == "HEAD":
+        return None
+    return private_key_if_kept(requester=requester_of(request), certificate=certificate, via=via)
 
 
 class CertificateDecisionView(CertificateView):
@@ -371,7 +420,7 @@ class LatestActiveBundleView(CertificateView):
         responses=answers(LatestCertificateBundleSerializer),
     )
     def get(self, request: Request, profile_id: str) -> Response:
-        """Four nulls where there is none; `privateKey` is null once it was given."""
+        """Four nulls where there is none; `privateKey` as in a bundle."""
         requester = requester_of(request)
         profile = find_profile(requester=requester, profile_id=parse_uuid(profile_id, field="profile_id"))
         certificate = latest_active_certificate(requester=requester, profile=profile, now=timezone.now())
@@ -379,7 +428,7 @@ class LatestActiveBundleView(CertificateView):
             {
                 "certificate": certificate and certificate_pem(certificate),
                 "certificateChain": (certificate and chain_pem(certificate)) or None,
-                "privateKey": None,
+                "privateKey": _kept_key(request, certificate, via="latest-active-bundle"),
                 "serialNumber": certificate and certificate.serial_number,
             }
         )
@@ -420,9 +469,10 @@ class CertificateRequestView(CertificateView):
         responses=answers(CertificateRequestSerializer),
     )
     def get(self, request: Request, request_id: str) -> Response:
-        """Its state, and the certificate once there is one."""
+        """Its state, and the certificate once there is one; `privateKey` as in a bundle."""
         found = find_request(requester=requester_of(request), request_id=parse_uuid(request_id, field="request_id"))
-        return Response(CertificateRequestSerializer(found).data)
+        private_key = _kept_key(request, getattr(found, "certificate", None), via="certificate-request")
+        return Response(CertificateRequestSerializer(found).data | {"privateKey": private_key})
 
 
 class CertificateRequestDecisionView(CertificateView):

@@ -37,7 +37,34 @@ def open_private_key(*, key_id: UUID, sealed: bytes) -> PrivateKey:
     Raises:
         Unavailable: the master key is missing or another one, or the row was altered.
     """
-    der = open_sealed(sealed, _associated_data(key_id))
+    return _key_in(key_id, sealed, _associated_data(key_id))
+
+
+def seal_subject_key(key: PrivateKey, *, secret_id: UUID) -> bytes:
+    """A certificate's private key in PKCS#8 DER, sealed for the row ``secret_id``.
+
+    Other associated data than a CA's key has: a CA's sealed key copied into such a row opens for nobody.
+    """
+    der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return seal(der, _subject_key_data(secret_id))
+
+
+def open_subject_key(*, secret_id: UUID, sealed: bytes, public_key_spki: bytes) -> PrivateKey:
+    """The key of the certificate with that SubjectPublicKeyInfo (DER), sealed for that row; not cached.
+
+    Raises:
+        Unavailable: the master key is missing or another one, the row was altered, or belongs to another certificate.
+    """
+    key = _key_in(secret_id, sealed, _subject_key_data(secret_id))
+    if public_key_info(key.public_key()) != public_key_spki:
+        raise Unavailable(
+            f"The sealed key {secret_id} does not belong to its certificate. Restore both rows from one backup."
+        )
+    return key
+
+
+def _key_in(key_id: UUID, sealed: bytes, associated_data: bytes) -> PrivateKey:
+    der = open_sealed(sealed, associated_data)
     try:
         # Not proven prime again (43-258 ms for RSA): these bytes were sealed here and have just been authenticated.
         key = load_der_private_key(der, password=None, unsafe_skip_rsa_key_validation=True)
@@ -78,6 +105,10 @@ def forget_keys() -> None:
 
 def _associated_data(key_id: UUID) -> bytes:
     return f"private-key:{key_id}".encode("ascii")
+
+
+def _subject_key_data(secret_id: UUID) -> bytes:
+    return f"certificate-private-key:{secret_id}".encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)

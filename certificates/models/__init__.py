@@ -2,6 +2,7 @@ from certificates.models.authority import AuthorityCertificate, AuthorityKey, Ce
 from certificates.models.certificate import Certificate, IdempotencyRecord
 from certificates.models.request import CertificateRequest
 from certificates.models.revocation import CertificateRevocationList
+from certificates.models.secret import CertificateSecret
 
 __all__ = [
     "AuthorityCertificate",
@@ -10,5 +11,6 @@ __all__ = [
     "CertificateAuthority",
     "CertificateRequest",
     "CertificateRevocationList",
+    "CertificateSecret",
     "IdempotencyRecord",
 ]

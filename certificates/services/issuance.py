@@ -18,6 +18,8 @@ from certificates.models.request import RequestStatus
 from certificates.services.authorities.rules import issuer_facts_of, issuer_without_certificate
 from certificates.services.columns import store_certificate
 from certificates.services.idempotency import IdempotencyKey, claimed
+from certificates.services.kept_keys import SealedKey, is_key_kept, seal_key, store_sealed_key
+from certificates.services.lint import Waivers
 from certificates.services.requests import SIGN_EVENT, Asked, common_name_of, failed_request_kept, store_request
 from certificates.services.retrieval import certification_path_pem
 from certificates.services.signing import sign_and_verify, signer_of
@@ -35,6 +37,7 @@ from profiles.policy.decide import decide
 from profiles.policy.plan import Decision, IssuancePlan
 from profiles.policy.renewal import RenewalSchedule, schedule_renewal
 from profiles.policy.request import IssuanceRequest, IssuerFacts
+from profiles.policy.vocabulary import KeyRetention
 from profiles.services.versions import RulesInForce, rules_as_loaded, rules_in_force
 
 ISSUE_EVENT = "issue-certificate-from-profile"
@@ -46,7 +49,8 @@ class IssuedCertificate:
 
     Attributes:
         certification_path: PEM without final newline, issuing CA first, root last; a self-signed one is its own.
-        private_key: PKCS#8 PEM where the portal made the key, else None. Never stored, never given twice.
+        private_key: PKCS#8 PEM where the portal made the key, else None. Given this once; where the profile says
+            escrow, it is kept besides, sealed, and ``is_key_kept``.
         warnings: what was filled in, ignored or granted differently, each a sentence.
         is_replay: an Idempotency-Key stood for this certificate already.
     """
@@ -56,6 +60,7 @@ class IssuedCertificate:
     private_key: str | None = field(repr=False)
     warnings: tuple[str, ...] = ()
     is_replay: bool = False
+    is_key_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,8 @@ class _Signed:
     """A signed and verified certificate before it is stored."""
 
     certificate: x509.Certificate
-    private_key: str | None = field(repr=False)
+    private_key: keys.PrivateKey | None = field(repr=False)
+    sealed_key: SealedKey | None = None
     findings: tuple[Finding, ...] = ()
 
 
@@ -126,7 +132,7 @@ def issue_certificate(
             decision = judgement.decision = _decide(profile=profile, request=request, issuer=issuer, now=now)
             plan = decision.granted()
             # Step 5: build, lint, sign, verify.
-            signed = _sign(plan=plan, issuer=issuer)
+            signed = _sign(profile=profile, plan=plan, issuer=issuer, now=now)
             # Step 6: one transaction; nothing leaves this function before its commit.
             with _profile_kept(profile), transaction.atomic():
                 _require_unchanged(profile, issuer)
@@ -154,8 +160,9 @@ def issue_certificate(
     return IssuedCertificate(
         certificate=certificate,
         certification_path=certification_path_pem(certificate),
-        private_key=signed.private_key,
+        private_key=None if signed.private_key is None else keys.private_key_pem(signed.private_key),
         warnings=decision.warnings,
+        is_key_kept=signed.sealed_key is not None,
     )
 
 
@@ -173,6 +180,7 @@ def _replay(certificate: Certificate) -> IssuedCertificate:
         certification_path=certification_path_pem(certificate),
         private_key=None,
         is_replay=True,
+        is_key_kept=is_key_kept(certificate),
     )
 
 
@@ -208,25 +216,28 @@ def _decide(
     )
 
 
-def _sign(*, plan: IssuancePlan, issuer: _Issuer | None) -> _Signed:
-    """Make the key where none was given, and sign the plan.
+def _sign(*, profile: CertificateProfile, plan: IssuancePlan, issuer: _Issuer | None, now: datetime) -> _Signed:
+    """Make the key where none was given, seal it where the profile keeps it, and sign the plan.
 
     Raises:
         Invalid: the lint has a blocking finding.
         VerificationFailed, Unavailable: the signer failed or answered something else; nothing is stored.
     """
     signer: Signer
-    private_key: str | None = None
+    private_key: keys.PrivateKey | None = None
+    sealed_key: SealedKey | None = None
     if plan.subject_public_key_info is None:
-        made = keys.generate(plan.key_algorithm)
-        private_key = keys.private_key_pem(made)
-        public_key = made.public_key()
+        private_key = keys.generate(plan.key_algorithm)
+        public_key = private_key.public_key()
+        if profile.key_retention == KeyRetention.ESCROW:
+            sealed_key = seal_key(private_key)
     else:
         public_key = keys.load_public_key(plan.subject_public_key_info)
     if issuer is not None:
         signer, issuer_certificate, urls = signer_of(issuer.row), issuer.certificate, issuer.urls
     else:
-        signer, issuer_certificate, urls = EphemeralSigner(made), None, DistributionUrls()
+        assert private_key is not None  # noqa: S101 - for the type checker: `decide` refuses CSRs that nobody signs
+        signer, issuer_certificate, urls = EphemeralSigner(private_key), None, DistributionUrls()
     certificate, findings = sign_and_verify(
         plan=plan,
         issuer=Issuer(issuer_certificate) if issuer_certificate is not None else None,
@@ -234,8 +245,9 @@ def _sign(*, plan: IssuancePlan, issuer: _Issuer | None) -> _Signed:
         public_key=public_key,
         urls=urls,
         change="the request or the template",
+        waivers=Waivers(profile.slug, profile.waivers(), now),
     )
-    return _Signed(certificate=certificate, private_key=private_key, findings=findings)
+    return _Signed(certificate=certificate, private_key=private_key, sealed_key=sealed_key, findings=findings)
 
 
 @contextmanager
@@ -321,7 +333,7 @@ def _store_certificate(
     signed: _Signed,
 ) -> Certificate:
     """Store the certificate in the caller's transaction; its columns are read back from what was signed."""
-    return store_certificate(
+    certificate = store_certificate(
         request=request_row,
         issuer=issuer.row if issuer else None,
         certificate=signed.certificate,
@@ -329,6 +341,9 @@ def _store_certificate(
         key_source=KeySource.APPLICANT if signed.private_key is None else KeySource.PORTAL,
         renewal=_renewal_of(profile=profile, plan=plan, signed=signed),
     )
+    if signed.sealed_key is not None:
+        store_sealed_key(signed.sealed_key, certificate=certificate, retention=KeyRetention.ESCROW)
+    return certificate
 
 
 def _renewal_of(*, profile: CertificateProfile, plan: IssuancePlan, signed: _Signed) -> RenewalSchedule | None:

@@ -22,12 +22,15 @@ from certificates.keystore.sealing import (
     new_master_key_text,
     with_new_master_key,
 )
-from certificates.models import AuthorityKey
+from certificates.models import AuthorityKey, CertificateSecret
 from pki_portal.errors import Invalid, Unavailable
 from pki_portal.state import change_secret, read_or_create_secret
 
 # Every column that holds sealed secrets: whoever adds a table adds its line here, and rotation and checks know it.
-SEALED_COLUMNS: Final[tuple[tuple[type[models.Model], str], ...]] = ((AuthorityKey, "sealed_private_key"),)
+SEALED_COLUMNS: Final[tuple[tuple[type[models.Model], str], ...]] = (
+    (AuthorityKey, "sealed_private_key"),
+    (CertificateSecret, "sealed_private_key"),
+)
 # Rows in one transaction: long enough that the disk is not flushed for each, short enough that nobody waits for it.
 BATCH_ROWS: Final = 100
 PASSES: Final = 5

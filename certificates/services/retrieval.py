@@ -2,20 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 from uuid import UUID
 
 from cryptography import x509
 
 from certificates.models import Certificate, CertificateRequest
-from certificates.models.certificate import KeySource
 from certificates.querysets import StatusFilter, id_in, normal_serial_number, with_links, with_status
 from certificates.services.authorities import certification_path_of
 from certificates.x509.inspect import is_self_issued, pem_of
 from pki_portal.access.permissions import Action, has_permission, projects_visible_to, require
 from pki_portal.access.requester import Requester
-from pki_portal.audit.services import recorded_refusals
-from pki_portal.errors import Gone, Invalid, NotFound, Violation
+from pki_portal.errors import Invalid, NotFound, Violation
 from profiles.models import CertificateProfile, ProfileVersion, TemplateVersion
 
 # Serial numbers are 159 random bits: more hits than this come from imports only, and a message need not name them all.
@@ -126,32 +124,6 @@ def latest_active_certificate(
     require(requester=requester, action=Action.CERTIFICATES_READ, project_id=profile.project_id)
     certificates = Certificate.objects.select_related("authority_certificate").filter(profile=profile)
     return with_status(certificates, StatusFilter.ACTIVE, now).order_by("-created_at", "id").first()
-
-
-def refuse_private_key(*, requester: Requester, certificate: Certificate) -> NoReturn:
-    """Say why there is no private key to give: nobody reads one twice. The attempt is audited.
-
-    Raises:
-        PermissionDenied: the role does not include reading private keys.
-        NotFound: the key never was here.
-        Gone: it was given in the answer of the issue, and not kept.
-    """
-    with recorded_refusals(
-        event="get-cert-private-key",
-        actor=requester.actor,
-        project_id=certificate.project_id,
-        subject_type="certificate",
-        subject_id=str(certificate.id),
-        data={"serialNumber": certificate.serial_number},
-    ):
-        require(requester=requester, action=Action.CERTIFICATES_READ_PRIVATE_KEY, project_id=certificate.project_id)
-        if certificate.key_source == KeySource.APPLICANT:
-            raise NotFound("The private key of this certificate was never here: the certificate was signed from a CSR.")
-        raise Gone(
-            f"The private key was given to {certificate.request.requester_name} in the answer of the issue"
-            f" at {certificate.created_at:%Y-%m-%d %H:%M:%S} UTC and was not kept;"
-            " issue a new certificate if it is lost."
-        )
 
 
 def certificate_pem(certificate: Certificate) -> str:

@@ -15,10 +15,10 @@ from certificates.keystore.base import Signer
 from certificates.keystore.database import load_signer, seal_private_key
 from certificates.models import AuthorityCertificate, AuthorityKey, CertificateAuthority
 from certificates.models.authority import KeyStore
-from certificates.services.lint import lint_violations
+from certificates.services.lint import Waivers, lint_violations
 from certificates.x509.issuer import DistributionUrls, Issuer
 from certificates.x509.keys import PrivateKey, PublicKey, generate, public_key_info
-from certificates.x509.lint import Finding, blocking, lint, lint_shape, shape_of
+from certificates.x509.lint import Finding, blocking, lint, lint_shape, marked, shape_of
 from certificates.x509.tbs import ToBeSigned, build, build_authority, draft, new_serial_number, sign
 from certificates.x509.verify import VerificationFailed, verify_authority, verify_issued
 from pki_portal.errors import Invalid, Unavailable, Violation
@@ -177,11 +177,13 @@ def sign_and_verify(
     public_key: PublicKey,
     urls: DistributionUrls,
     change: str,
+    waivers: Waivers | None = None,
 ) -> tuple[x509.Certificate, tuple[Finding, ...]]:
     """The one place where a certificate is signed, a CA's or not; ``issuer`` None where the key signs itself.
 
     The to-be-signed bytes are fixed, linted and only then handed to the key; what comes back is compared with them
     byte for byte and with the plan value by value. ``change`` is what the reader of a refusal can change (``the CA``).
+    Of the findings that are returned, those that are waived say why.
 
     Raises:
         Invalid: the lint has a blocking finding, or a name cannot be encoded.
@@ -193,12 +195,15 @@ def sign_and_verify(
     else:
         tbs = build(plan=plan, issuer=issuer, serial_number=serial_number, public_key=public_key, urls=urls)
     judged, findings = _linted(tbs, plan=plan, issuer=issuer, signer=signer, urls=urls)
-    blockers = blocking(findings, own_urls=urls.all)
+    findings = marked(findings, own_urls=urls.all, waivers=waivers.counting if waivers else ())
+    blockers = blocking(findings)
     if blockers:
         raise Invalid(
             "The certificate would break RFC 5280: "
-            + "; ".join(finding.message or finding.code for finding in blockers),
-            violations=lint_violations(blockers, change=change),
+            + "; ".join(
+                f"{finding.code}: {finding.message}" if finding.message else finding.code for finding in blockers
+            ),
+            violations=lint_violations(blockers, change=change, profile=waivers.profile if waivers else ""),
         )
     certificate = sign(tbs, signer)
     if certificate.tbs_certificate_bytes != judged.tbs_certificate_bytes:

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from threading import Lock
@@ -17,8 +17,11 @@ from cryptography.hazmat.primitives import hashes
 from profiles.policy.plan import IssuancePlan
 from profiles.policy.request import GeneralName
 from profiles.policy.vocabulary import NameType
+from profiles.policy.waivers import LintWaiver
 
 REMEMBERED_SHAPES: Final = 4096
+# Our own finding: there is nothing to check.
+UNREADABLE: Final = "base.unreadable"
 
 
 class Severity(StrEnum):
@@ -37,6 +40,7 @@ class Finding:
     Attributes:
         code: as pkilint has it (``pkix.invalid_uri_syntax``).
         node: path to the node in the certificate; ``value`` its text where it is a name, else empty.
+        waived: why it does not block, where it is waived; else empty.
     """
 
     severity: Severity
@@ -44,6 +48,12 @@ class Finding:
     message: str
     node: str
     value: str = ""
+    waived: str = ""
+
+    @property
+    def is_waivable(self) -> bool:
+        """Whether a profile's waiver can name it: it is one of the linter's checks, and from WARNING up."""
+        return self.code in waivable_codes()
 
 
 def lint(certificate_der: bytes) -> tuple[Finding, ...]:
@@ -52,7 +62,7 @@ def lint(certificate_der: bytes) -> tuple[Finding, ...]:
     try:
         document = loader.load_der_document(certificate_der, "certificate")
     except ValueError as error:
-        return (Finding(Severity.FATAL, "base.unreadable", str(error), ""),)
+        return (Finding(Severity.FATAL, UNREADABLE, str(error), ""),)
     return tuple(
         Finding(
             severity=Severity(description.finding.severity.name),
@@ -89,37 +99,66 @@ def _linter() -> tuple[Any, Any]:
     return loader.RFC5280CertificateDocumentLoader(), container
 
 
-def blocking(findings: Iterable[Finding], *, own_urls: Collection[str] = ()) -> tuple[Finding, ...]:
-    """The findings for which a certificate must not be signed: ERROR and FATAL, but for what ``_is_waived`` lets pass.
+@cache
+def waivable_codes() -> frozenset[str]:
+    """Ids of all findings from WARNING up that these checks can have. The first call of a process imports pkilint."""
+    from pkilint import report
+
+    findings = report.get_included_validations(_linter()[1])
+    return frozenset(finding.code for finding in findings if finding.severity.name in _WAIVABLE)
+
+
+_WAIVABLE: Final = frozenset({Severity.FATAL, Severity.ERROR, Severity.WARNING})
+_BLOCKING: Final = frozenset({Severity.FATAL, Severity.ERROR})
+
+
+def blocking(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings for which a certificate must not be signed: those of ERROR and FATAL that are not waived."""
+    return tuple(finding for finding in findings if finding.severity in _BLOCKING and not finding.waived)
+
+
+def marked(
+    findings: Iterable[Finding], *, own_urls: Collection[str] = (), waivers: Iterable[LintWaiver] = ()
+) -> tuple[Finding, ...]:
+    """The same findings; those that are waived say why.
 
     Args:
         own_urls: what this installation itself writes as CRL and CA certificate addresses.
+        waivers: those of the certificate's profile that count now; the built-in ones always do.
     """
+    reasons = {waiver.code: waiver.reason for waiver in waivers}
     return tuple(
-        finding
+        replace(finding, waived=_built_in_waiver(finding, own_urls) or reasons.get(finding.code, ""))
         for finding in findings
-        if finding.severity in {Severity.FATAL, Severity.ERROR} and not _is_waived(finding, own_urls)
     )
 
 
-def _is_waived(finding: Finding, own_urls: Collection[str]) -> bool:
-    """Waivers, each with its reason. Every name here has passed the policy's grammar and its template's patterns."""
+def _built_in_waiver(finding: Finding, own_urls: Collection[str]) -> str:
+    """The reason of a waiver that stands for every profile; empty where there is none.
+
+    Every name here has passed the policy's grammar and its template's patterns.
+    """
     is_alternative_name = ".subjectAltName." in finding.node
     match finding.code:
         case "pkix.invalid_domain_name_syntax":
             # RFC 5280 leaves wildcards to applications, RFC 9525 defines them, and the template allowed this one.
             # Names of one label, or under a top level like zone1, are what private networks have: good by RFC 1034,
             # 3.5 and RFC 1123, 2.1, while pkilint takes the form of public top levels for the rule.
-            return is_alternative_name and _is_host_name(finding.value.removeprefix("*."))
+            if is_alternative_name and _is_host_name(finding.value.removeprefix("*.")):
+                return "The template allows this wildcard or private host name (RFC 9525; RFC 1123, 2.1)."
         case "pkix.invalid_email_address_syntax":
             # The same private networks' mailboxes (alice@mailhost); the rest of the address must look as it should.
             local, _, host = finding.value.rpartition("@")
-            return is_alternative_name and _MAILBOX.fullmatch(local) is not None and _is_host_name(host)
+            if is_alternative_name and _MAILBOX.fullmatch(local) is not None and _is_host_name(host):
+                return "The template allows this mailbox on a private host name (RFC 1123, 2.1)."
         case "pkix.invalid_uri_syntax":
             # pkilint takes only web addresses on public hosts for URIs. This installation may live on localhost; and
             # RFC 5280, 4.2.1.6 allows any absolute URI (spiffe:, urn:) in the subject's names.
-            return finding.value in own_urls or (is_alternative_name and is_absolute_uri(finding.value))
-    return False
+            if finding.value in own_urls:
+                return "An address of this installation, on a host without a public name."
+            if is_alternative_name and is_absolute_uri(finding.value):
+                return "Any absolute URI may be an alternative name (RFC 5280, 4.2.1.6)."
+    return ""
 
 
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")

@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.fields import empty
 
+from pki_portal.errors import Violation
 from pki_portal.rest import (
     EnumField,
     PageQuery,
@@ -28,6 +29,7 @@ from profiles.policy.vocabulary import (
     BasicConstraintsState,
     ExtendedKeyUsage,
     IssuerType,
+    KeyRetention,
     KeyUsage,
     NameType,
     SubjectAttribute,
@@ -36,6 +38,7 @@ from profiles.policy.vocabulary import (
     parse_name_type,
     parse_subject_attribute,
 )
+from profiles.policy.waivers import LONGEST_REASON, MOST_WAIVERS, SHORTEST_REASON
 from profiles.services.columns import DESCRIPTION_MAX_LENGTH
 from profiles.services.settings import (
     CA_CHAIN_MAX_LENGTH,
@@ -283,8 +286,62 @@ class ProfileDefaultsSerializer(SparseSerializer):
     )
 
 
+_WIRE_DEFAULTS = {field.source or name: name for name, field in ProfileDefaultsSerializer().fields.items()}
+
+
+def default_warning(violation: Violation) -> str:
+    """A default that cannot pass, as a sentence with its place on the wire."""
+    _, name, *rest = violation.field.split("/")
+    pointer = "/".join(["/defaults", _WIRE_DEFAULTS.get(name, name), *rest])
+    return f"{pointer} cannot pass: {violation.asked}, where {violation.rule} allows {violation.allowed}."
+
+
+class LintWaiverSerializer(SparseSerializer):
+    """A finding of the linter that certificates of this profile may have."""
+
+    code = StrictCharField(
+        max_length=LONGEST_TEXT, help_text="The id of the finding as a refusal names it, such as pkix.name_empty."
+    )
+    reason = StrictCharField(min_length=SHORTEST_REASON, max_length=LONGEST_REASON)
+    expiresAt = StrictCharField(
+        source="expires_at",
+        required=False,
+        allow_null=True,
+        max_length=64,
+        help_text="From then on the waiver no longer counts, as in 2027-06-30T00:00:00Z. Absent: it does not end.",
+    )
+
+
+class LintWaiversField(StrictListField):
+    """Waivers of one profile."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(child=LintWaiverSerializer(), required=False, max_length=MOST_WAIVERS, **kwargs)
+
+
+class MoveToSerializer(WireSerializer):
+    """Where a profile goes; ``certificatePolicyId`` is another name of ``certificateTemplateId``."""
+
+    caId = UUIDField(source="certificate_authority_id", required=False, allow_null=True)
+    certificateTemplateId = UUIDField(required=False, allow_null=True)
+    certificatePolicyId = UUIDField(required=False, allow_null=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Read the template under either name."""
+        given = {attrs.pop(name) for name in ("certificateTemplateId", "certificatePolicyId") if attrs.get(name)}
+        if len(given) > 1:
+            raise serializers.ValidationError({"certificatePolicyId": [_ONE_TEMPLATE]})
+        return {
+            "certificate_authority_id": attrs.get("certificate_authority_id"),
+            "template_id": given.pop() if given else None,
+        }
+
+
+_ONE_TEMPLATE = "It is another name of certificateTemplateId: give one, or the same."
+
+
 class CertificateProfileChangesSerializer(WireSerializer):
-    """What PATCH takes; CA and template of a profile do not change."""
+    """What PATCH and POST share."""
 
     slug = StrictCharField(
         required=False, max_length=SLUG_MAX_LENGTH, help_text="Lower-case letters, digits and hyphens."
@@ -297,6 +354,14 @@ class CertificateProfileChangesSerializer(WireSerializer):
     acmeConfig = AcmeConfigSerializer(source="acme", required=False, allow_null=True)
     externalConfigs = serializers.DictField(source="external_settings", required=False, allow_null=True)
     defaults = ProfileDefaultsSerializer(required=False, allow_null=True)
+    keyRetention = EnumField(
+        KeyRetention,
+        source="key_retention",
+        required=False,
+        help_text="once: a key is given in the issue answer and not kept. escrow: it is kept, encrypted, for whoever "
+        "may read private keys. A change is for keys made from then on; kept ones stay until they are destroyed.",
+    )
+    lintWaivers = LintWaiversField(source="lint_waivers", allow_null=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Null settings are absent ones, and so are null values within."""
@@ -305,7 +370,15 @@ class CertificateProfileChangesSerializer(WireSerializer):
                 del attrs[name]
         if (attrs.get("est") or {}).get("ca_chain", "") is None:
             attrs["est"]["ca_chain"] = ""
+        if attrs.get("lint_waivers", ()) is None:
+            attrs["lint_waivers"] = []
         return attrs
+
+
+class PatchCertificateProfileSerializer(CertificateProfileChangesSerializer):
+    """What PATCH takes; CA and template change by ``moveTo`` alone."""
+
+    moveTo = MoveToSerializer(source="move_to", required=False)
 
 
 class NewCertificateProfileSerializer(CertificateProfileChangesSerializer):
@@ -325,9 +398,7 @@ class NewCertificateProfileSerializer(CertificateProfileChangesSerializer):
         if not given:
             raise serializers.ValidationError({"certificateTemplateId": [ErrorDetail("Required", code="required")]})
         if len(given) > 1:
-            raise serializers.ValidationError(
-                {"certificatePolicyId": ["It is another name of certificateTemplateId: give one, or the same."]}
-            )
+            raise serializers.ValidationError({"certificatePolicyId": [_ONE_TEMPLATE]})
         attrs["template_id"] = given.pop()
         return attrs
 
@@ -396,6 +467,8 @@ class CertificateProfileSerializer(serializers.Serializer[Any]):
     acmeConfigId = serializers.UUIDField(source="acme_enrollment.id", allow_null=True)
     externalConfigs = serializers.SerializerMethodField()
     defaults = serializers.SerializerMethodField()
+    keyRetention = EnumField(KeyRetention, source="key_retention")
+    lintWaivers = LintWaiverSerializer(source="lint_waivers", many=True)
     version = serializers.IntegerField(help_text="Counts up with every change; what judged a certificate stays.")
     createdAt = TimeField(source="created_at")
     updatedAt = TimeField(source="updated_at")

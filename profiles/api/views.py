@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework.request import Request
@@ -13,7 +14,6 @@ from pki_portal.rest import WirePaginator, read
 from pki_portal.rest.schema import answers, listed, wrapped
 from profiles.api.doors import ProfilesView, read_id
 from profiles.api.serializers import (
-    CertificateProfileChangesSerializer,
     CertificateProfileDetailSerializer,
     CertificateProfileSerializer,
     CertificateTemplateChangesSerializer,
@@ -22,8 +22,10 @@ from profiles.api.serializers import (
     ListTemplatesQuery,
     NewCertificateProfileSerializer,
     NewCertificateTemplateSerializer,
+    PatchCertificateProfileSerializer,
     ReadProfileBySlugQuery,
     ReadProfileQuery,
+    default_warning,
 )
 from profiles.models import CertificateProfile, CertificateTemplate
 from profiles.querysets import (
@@ -36,9 +38,11 @@ from profiles.services import (
     AcmeSettings,
     ApiSettings,
     EstSettings,
+    MoveTo,
     TemplateDocument,
     create_profile,
     create_template,
+    default_violations,
     delete_profile,
     delete_template,
     find_profile,
@@ -294,20 +298,28 @@ class CertificateProfileView(ProfilesView):
     @extend_schema(
         operation_id="updateCertificateProfile",
         summary="Change a profile; what is absent stays as it is",
-        description="CA and template do not change. Settings change only where the profile has some of that method.",
+        description="CA and template change by `moveTo` alone, for what is issued from then on. Settings change only "
+        "where the profile has some of that method.",
         tags=[PROFILES_TAG],
         parameters=_PROFILE_ID,
-        request=CertificateProfileChangesSerializer,
+        request=PatchCertificateProfileSerializer,
         responses=_PROFILE_SAVED,
     )
     def patch(self, request: Request, profile_id: str) -> Response:
         """Change it."""
         requester = self.requester(request)
         profile = find_profile(requester=requester, profile_id=read_id(profile_id))
-        serializer = CertificateProfileChangesSerializer(data=request.data, partial=True)
+        serializer = PatchCertificateProfileSerializer(data=request.data, partial=True)
         asked = read(serializer)
-        profile = update_profile(requester=requester, profile=profile, changes=asked)
-        return _profile_saved(profile, [*serializer.ignored_warnings, *_settings_left_out(profile, asked)])
+        move_to = asked.pop("move_to", None)
+        profile = update_profile(
+            requester=requester,
+            profile=profile,
+            changes=asked,
+            move_to=None if move_to is None else MoveTo(**move_to),
+        )
+        ignored = [_told_of_move(warning) for warning in serializer.ignored_warnings]
+        return _profile_saved(profile, [*ignored, *_settings_left_out(profile, asked)])
 
     @extend_schema(
         operation_id="deleteCertificateProfile",
@@ -351,7 +363,14 @@ def _profile_saved(profile: CertificateProfile, warnings: list[str]) -> Response
     api = getattr(profile, "api_enrollment", None)
     if api is not None and api.auto_renew and api.renew_before_days is None:
         warnings.append("/apiConfig/autoRenew takes effect only with renewBeforeDays.")
+    warnings += map(default_warning, default_violations(profile, now=timezone.now()))
     return Response({"certificateProfile": CertificateProfileSerializer(profile).data, "warnings": warnings})
+
+
+def _told_of_move(warning: str) -> str:
+    pointer = warning.partition(" ")[0]
+    moves = pointer in {"/caId", "/certificateTemplateId", "/certificatePolicyId"}
+    return f"{pointer} was ignored: a profile moves to another CA or template by moveTo." if moves else warning
 
 
 def _settings_left_out(profile: CertificateProfile, asked: Mapping[str, Any]) -> list[str]:

@@ -10,10 +10,11 @@ from pki_portal.access.models import Project
 from profiles.enrollment import EnrollmentMethod
 from profiles.models.template import CertificateTemplate
 from profiles.policy.rules import ProfileDefaults
-from profiles.policy.vocabulary import IssuerType
+from profiles.policy.vocabulary import IssuerType, KeyRetention
+from profiles.policy.waivers import LintWaiver, read_waivers
 
 # Columns that a version of a profile keeps as they are: a new one belongs here.
-DOCUMENTED = ("slug", "description", "issuer_type", "enrollment_method", "defaults")
+DOCUMENTED = ("slug", "description", "issuer_type", "enrollment_method", "defaults", "key_retention", "lint_waivers")
 # Of the settings of each enrollment method what a version keeps: no secret, nor what is made of one.
 DOCUMENTED_SETTINGS: Mapping[str, tuple[str, ...]] = {
     "api": ("auto_renew", "renew_before_days"),
@@ -28,6 +29,10 @@ def issuer_types() -> list[tuple[str, str]]:
 
 def enrollment_methods() -> list[tuple[str, str]]:
     return [(method.value, method.name) for method in EnrollmentMethod]
+
+
+def key_retentions() -> list[tuple[str, str]]:
+    return [(KeyRetention.ONCE, "Given once, not kept"), (KeyRetention.ESCROW, "Kept, encrypted")]
 
 
 class CertificateProfile(models.Model):
@@ -49,6 +54,10 @@ class CertificateProfile(models.Model):
     enrollment_method = models.CharField(max_length=16, choices=enrollment_methods)
     issuer_type = models.CharField(max_length=16, choices=issuer_types, default=IssuerType.CA)
     defaults = models.JSONField(default=dict, blank=True)
+    # Of keys that the portal makes from now on; those that are kept already stay until they are destroyed.
+    key_retention = models.CharField(max_length=16, choices=key_retentions, default=KeyRetention.ONCE)
+    # [{"code": "pkix...", "reason": "...", "expires_at": ISO 8601 with offset, or null}]
+    lint_waivers = models.JSONField(default=list, blank=True)
     # The number of the ProfileVersion that says the same as this row.
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -77,6 +86,10 @@ class CertificateProfile(models.Model):
     def profile_defaults(self) -> ProfileDefaults:
         """The stored defaults, compiled; pure, no query."""
         return ProfileDefaults.from_json(self.defaults)
+
+    def waivers(self) -> tuple[LintWaiver, ...]:
+        """The stored waivers of lint findings, compiled, expired ones too; pure, no query."""
+        return read_waivers(self.lint_waivers)
 
     def document(self) -> dict[str, Any]:
         """The whole profile as JSON values, for its versions; reads CA, template and settings unless they are loaded.

@@ -112,6 +112,13 @@ class IssuerType(StrEnum):
     SELF_SIGNED = "self-signed"
 
 
+class KeyRetention(StrEnum):
+    """What becomes of a private key that the portal makes, beside its one place in the issue answer."""
+
+    ONCE = "once"
+    ESCROW = "escrow"
+
+
 class BasicConstraintsState(StrEnum):
     """What a template says of certificates for CAs (RFC 5280, 4.2.1.9); a template that says nothing denies."""
 

@@ -1,6 +1,8 @@
 """Templates and profiles: every change to them, whichever door asks."""
 
+from profiles.services.default_checks import default_violations
 from profiles.services.profiles import (
+    MoveTo,
     create_profile,
     delete_profile,
     find_est_enrollment,
@@ -21,9 +23,11 @@ __all__ = [
     "AcmeSettings",
     "ApiSettings",
     "EstSettings",
+    "MoveTo",
     "TemplateDocument",
     "create_profile",
     "create_template",
+    "default_violations",
     "delete_profile",
     "delete_template",
     "find_est_enrollment",

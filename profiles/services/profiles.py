@@ -1,7 +1,7 @@
 """Making, changing and removing profiles."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,9 @@ from profiles.models import (
     CertificateTemplate,
     EstEnrollment,
 )
-from profiles.policy.vocabulary import IssuerType
+from profiles.policy.errors import DuplicateRule, RuleError
+from profiles.policy.vocabulary import IssuerType, KeyRetention
+from profiles.policy.waivers import read_waivers, waivers_as_json
 from profiles.querysets import with_relations
 from profiles.services.columns import apply
 from profiles.services.settings import (
@@ -48,8 +50,18 @@ from profiles.usage import usage
 
 SUBJECT_TYPE = "certificate-profile"
 
-# What an update may name beside the settings of the enrollment methods; the rest of a profile never changes.
-COLUMNS = frozenset({"slug", "description", "enrollment_method", "issuer_type", "defaults"})
+# What an update may name beside the settings of the enrollment methods and the move.
+COLUMNS = frozenset(
+    {"slug", "description", "enrollment_method", "issuer_type", "defaults", "key_retention", "lint_waivers"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MoveTo:
+    """Where a profile goes: another CA, another template, or both; None stays as it is."""
+
+    certificate_authority_id: UUID | None = None
+    template_id: UUID | None = None
 
 
 def find_profile(
@@ -112,12 +124,14 @@ def create_profile(
     est: EstSettings | None = None,
     acme: AcmeSettings | None = None,
     defaults: Mapping[str, object] | None = None,
+    key_retention: str = KeyRetention.ONCE,
+    lint_waivers: Sequence[Mapping[str, object]] = (),
     external_settings: Mapping[str, object] | None = None,
 ) -> CertificateProfile:
     """Store a profile with the settings of its enrollment method.
 
-    ``defaults`` as :meth:`ProfileDefaults.from_json` reads them; ``external_settings`` belong to CAs outside the
-    portal and are refused with any CA that it has.
+    ``defaults`` as :meth:`ProfileDefaults.from_json` reads them, ``lint_waivers`` as :func:`read_waivers` does;
+    ``external_settings`` belong to CAs outside the portal and are refused with any CA that it has.
 
     Raises:
         PermissionDenied, NotFound: the requester may not make profiles here; no such template or CA.
@@ -130,6 +144,8 @@ def create_profile(
         "enrollment_method": enrollment_method,
         "issuer_type": issuer_type,
         "defaults": _stored_defaults(defaults),
+        "key_retention": key_retention,
+        "lint_waivers": _stored_waivers(lint_waivers),
     }
     settings = {
         name: asdict(given) for name, given in (("api", api), ("est", est), ("acme", acme)) if given is not None
@@ -182,24 +198,31 @@ def create_profile(
 
 
 def update_profile(
-    *, requester: Requester, profile: CertificateProfile, changes: Mapping[str, object]
+    *,
+    requester: Requester,
+    profile: CertificateProfile,
+    changes: Mapping[str, object],
+    move_to: MoveTo | None = None,
 ) -> CertificateProfile:
     """Change what ``changes`` names: columns, and single settings under ``api``, ``est`` and ``acme`` (mappings).
 
-    CA and template never change. Settings are changed only where the profile has that row: another enrollment method
-    brings none into being, and then they are left out of account. Works on the row as it stands now, under a lock.
-    Whatever changes, but for a pass phrase, makes the next version.
+    CA and template change by ``move_to`` alone, for what is issued from then on. Settings are changed only where the
+    profile has that row: another enrollment method brings none into being, and then they are left out of account. Works
+    on the row as it stands now, under a lock. Whatever changes, but for a pass phrase, makes
+    the next version.
 
     Raises:
         PermissionDenied, NotFound: the requester may not change it, or it is gone.
         Malformed: values, or a combination of them, that no profile can have, with every violation.
-        Forbidden: the slug is taken, or the issuer type would change.
+        Forbidden: the slug is taken, the issuer type would change, the template belongs to another project.
     """
     if unknown := changes.keys() - COLUMNS - SETTINGS.keys() - {"external_settings"}:
         raise TypeError(f"a profile has no changeable {', '.join(sorted(unknown))}")
     columns = {name: value for name, value in changes.items() if name in COLUMNS}
     if "defaults" in columns:
         columns["defaults"] = _stored_defaults(columns["defaults"])
+    if "lint_waivers" in columns:
+        columns["lint_waivers"] = _stored_waivers(columns["lint_waivers"])
     settings = {name: value for name, value in changes.items() if name in SETTINGS}
     with recorded_refusals(
         event="update-certificate-profile",
@@ -207,19 +230,21 @@ def update_profile(
         project_id=profile.project_id,
         subject_type=SUBJECT_TYPE,
         subject_id=str(profile.pk),
-        data={"slug": profile.slug, "fields": tuple(sorted(changes))},
+        data={"slug": profile.slug, "fields": tuple(sorted(changes)), **_move_as_data(move_to)},
     ):
         require(requester=requester, action=Action.CERTIFICATE_PROFILES_EDIT, project_id=profile.project_id)
         stored = stored_settings(settings)
         with transaction.atomic():
             current = _locked(profile)
-            refuse_if_any(change_violations(current, columns, settings))
+            refuse_if_any([*change_violations(current, columns, settings), *_move_violations(current, move_to)])
             _require_same_issuer_type(current, columns)
             _refuse_external_settings(changes.get("external_settings"))
             _require_free_slug(current, columns.get("slug", current.slug))
             changed = _applied(current, columns)
             for name, row in stored.items():
                 changed |= change_settings(current, name, row)
+            if move_to is not None:
+                changed |= _moved(current, move_to, requester=requester)
             # A pass phrase is in no version, so it makes none.
             if changed.keys() - {"est.passphrase"}:
                 apply(current, {"version": current.version + 1})
@@ -273,6 +298,57 @@ def _locked(profile: CertificateProfile) -> CertificateProfile:
     if current is None:
         raise NotFound(f"Certificate profile {profile.pk} was not found.")
     return current
+
+
+# --- Moving -----------------------------------------------------------------------------------------------------------
+
+
+def _move_as_data(move_to: MoveTo | None) -> dict[str, JSON]:
+    if move_to is None:
+        return {}
+    asked = {
+        "certificateAuthorityId": move_to.certificate_authority_id,
+        "certificateTemplateId": move_to.template_id,
+    }
+    return {"moveTo": {name: str(value) for name, value in asked.items() if value is not None}}
+
+
+def _move_violations(profile: CertificateProfile, move_to: MoveTo | None) -> list[Violation]:
+    if move_to is None:
+        return []
+    if move_to == MoveTo():
+        rule = "a move names a CA or a template"
+        return [Violation("move_to", "required", rule, "neither", "a CA, a template, or both", "Name where to move.")]
+    if move_to.certificate_authority_id is not None and profile.issuer_type == IssuerType.SELF_SIGNED:
+        return [
+            Violation(
+                field="move_to/certificate_authority_id",
+                code="not_allowed",
+                rule="a self-signed profile has no CA",
+                asked=str(move_to.certificate_authority_id),
+                allowed="another template only",
+                fix="Leave the CA out, or create a profile of that CA.",
+            )
+        ]
+    return []
+
+
+def _moved(profile: CertificateProfile, move_to: MoveTo, *, requester: Requester) -> dict[str, JSON]:
+    """Set CA and template in the caller's transaction; what changed, as audit data. Raises NotFound, Forbidden."""
+    before = {"certificate_authority_id": profile.certificate_authority_id, "template_id": profile.template_id}
+    _require_authority(move_to.certificate_authority_id, profile.project)
+    if move_to.certificate_authority_id is not None:
+        profile.certificate_authority_id = move_to.certificate_authority_id
+    if move_to.template_id is not None:
+        profile.template = _usable_template(
+            requester=requester, project=profile.project, template_id=move_to.template_id
+        )
+    profile.save(update_fields=["certificate_authority", "template", "updated_at"])
+    return {
+        name: {"before": str(old), "after": str(getattr(profile, name))}
+        for name, old in before.items()
+        if old != getattr(profile, name)
+    }
 
 
 # --- What refers to other rows ----------------------------------------------------------------------------------------
@@ -358,3 +434,11 @@ def _stored_defaults(defaults: object) -> object:
     if not isinstance(defaults, Mapping):
         return defaults
     return {key: defaults[key] for key in DEFAULTS if defaults.get(key) not in (None, "")}
+
+
+def _stored_waivers(waivers: object) -> object:
+    """Waivers in the one form in which they are stored; what cannot be read as it is, for the checks to refuse."""
+    try:
+        return waivers_as_json(read_waivers(waivers))
+    except (RuleError, DuplicateRule):
+        return waivers

@@ -1,7 +1,8 @@
 """What a profile can be, and every way in which one that is asked for cannot."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from uuid import UUID
 
 from cryptography import x509
@@ -13,7 +14,8 @@ from profiles.models import (
 )
 from profiles.policy.errors import DuplicateRule, RuleError
 from profiles.policy.rules import ProfileDefaults
-from profiles.policy.vocabulary import IssuerType, SubjectAttribute
+from profiles.policy.vocabulary import IssuerType, KeyRetention, SubjectAttribute
+from profiles.policy.waivers import read_waivers
 from profiles.services.columns import DESCRIPTION_MAX_LENGTH, shape_violation, text_violations
 from profiles.services.settings import (
     CA_CHAIN_MAX_LENGTH,
@@ -22,6 +24,7 @@ from profiles.services.settings import (
     RENEW_BEFORE_DAYS_MIN,
     SETTINGS,
 )
+from profiles.usage import usage
 
 SLUG_MAX_LENGTH = 255
 SLUG_PATTERN = "^[a-z0-9-]+$"
@@ -67,6 +70,7 @@ def column_violations(columns: Mapping[str, object]) -> list[Violation]:
     for name, options in (
         ("enrollment_method", [method.value for method in EnrollmentMethod]),
         ("issuer_type", [kind.value for kind in IssuerType]),
+        ("key_retention", [retention.value for retention in KeyRetention]),
     ):
         if name in columns and columns[name] not in options:
             allowed = ", ".join(options)
@@ -81,7 +85,34 @@ def column_violations(columns: Mapping[str, object]) -> list[Violation]:
             )
     if "defaults" in columns:
         found += _defaults_violations(columns["defaults"])
+    if "lint_waivers" in columns:
+        found += _waiver_violations(columns["lint_waivers"])
     return found
+
+
+def _waiver_violations(document: object) -> list[Violation]:
+    try:
+        waivers = read_waivers(document)
+    except (RuleError, DuplicateRule) as refusal:
+        return list(refusal.violations)
+    known = usage().lint_codes() if waivers else frozenset()
+    return [
+        shape_violation(
+            field=f"lint_waivers/{index}/code",
+            code="unknown_finding",
+            asked=waiver.code,
+            allowed="a finding of the linter of severity FATAL, ERROR or WARNING",
+            fix=_nearest_code(waiver.code, known),
+        )
+        for index, waiver in enumerate(waivers)
+        if waiver.code not in known
+    ]
+
+
+def _nearest_code(code: str, known: Collection[str]) -> str:
+    near = get_close_matches(code, known, n=3)
+    named = " or ".join(near) if near else "pkix.invalid_uri_syntax, as a refusal names it"
+    return f"Use the id of a finding: {named}."
 
 
 def _slug_violations(slug: object) -> list[Violation]:

@@ -15,19 +15,16 @@ from certificates.services.retrieval import (
     find_certificate,
     find_request,
     latest_active_certificate,
-    refuse_private_key,
 )
-from certificates.x509.csr import read_csr
 from pki_portal.access.models import Membership, Role
 from pki_portal.access.permissions import Action
-from pki_portal.audit.models import AuditEvent
-from pki_portal.errors import Gone, Invalid, NotFound, PermissionDenied
+from pki_portal.errors import Invalid, NotFound, PermissionDenied
 from profiles.models import CertificateProfile
 from profiles.policy.request import AttributeValue, IssuanceRequest
 from profiles.policy.vocabulary import SubjectAttribute
 from tests.factories import SYSTEM, make_project, make_user, requester_for
 from tests.scenery import make_issuing_profile
-from tests.wire import Pki, load_pem, make_csr, make_pki
+from tests.wire import Pki, load_pem, make_pki
 
 pytestmark = pytest.mark.django_db
 
@@ -119,23 +116,6 @@ def test_the_latest_active_one_is_neither_expired_nor_revoked(pki: Pki) -> None:
     assert latest is not None
     assert latest.pk == first.pk
     assert latest_active_certificate(requester=SYSTEM, profile=pki.profile, now=now + timedelta(days=31)) is None
-
-
-def test_a_key_given_at_issue_is_gone_and_the_attempt_is_audited(pki: Pki) -> None:
-    certificate = issue(pki.profile)
-
-    with pytest.raises(Gone, match="tests"):
-        refuse_private_key(requester=SYSTEM, certificate=certificate)
-
-    event = AuditEvent.objects.get(event="get-cert-private-key")
-    assert (event.outcome, event.subject_id) == ("refused", str(certificate.pk))
-
-
-def test_a_key_of_an_applicant_was_never_here(pki: Pki) -> None:
-    signed = issue_certificate(profile=pki.profile, request=read_csr(make_csr()), requester=SYSTEM)
-
-    with pytest.raises(NotFound):
-        refuse_private_key(requester=SYSTEM, certificate=signed.certificate)
 
 
 def test_pems_are_the_stored_bytes_without_final_newline(pki: Pki) -> None:

@@ -1,0 +1,47 @@
+"""Private keys of certificates that the portal keeps."""
+
+import uuid
+
+from django.db import models
+
+from certificates.models.certificate import Certificate
+from profiles.policy.vocabulary import KeyRetention
+
+
+def secret_retentions() -> list[tuple[str, str]]:
+    return [(KeyRetention.ONCE, "Until its one claim"), (KeyRetention.ESCROW, "Until it is destroyed")]
+
+
+class CertificateSecret(models.Model):
+    """The private key of one certificate, as sealed bytes that are bound to this row's id.
+
+    ``escrow``: readable again and again; ``once``: read by one claim, which destroys it. Destroying empties the sealed
+    bytes and leaves the row, which says when and who; the names are for people, the audit log has the ids.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    certificate = models.OneToOneField(Certificate, on_delete=models.CASCADE, related_name="secret")
+    retention = models.CharField(max_length=16, choices=secret_retentions)
+    sealed_private_key = models.BinaryField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    claimed_by = models.CharField(max_length=255, blank=True, default="")
+    destroyed_at = models.DateTimeField(null=True, blank=True)
+    destroyed_by = models.CharField(max_length=255, blank=True, default="")
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(sealed_private_key__isnull=True, destroyed_at__isnull=False)
+                | models.Q(sealed_private_key__isnull=False, destroyed_at__isnull=True),
+                name="secret_sealed_until_destroyed",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(claimed_at__isnull=True)
+                | models.Q(retention=KeyRetention.ONCE, destroyed_at__isnull=False),
+                name="secret_claim_destroys",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"private key of certificate {self.certificate_id}"

@@ -1,0 +1,196 @@
+"""Private keys of certificates that the portal keeps: sealed before the signature, read by permission, destroyed."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from cryptography import x509
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from certificates.keystore.database import open_subject_key, seal_subject_key
+from certificates.models import Certificate, CertificateSecret
+from certificates.models.certificate import KeySource
+from certificates.x509.keys import PrivateKey, private_key_pem, public_key_info
+from pki_portal.access.permissions import Action, has_permission, require
+from pki_portal.access.requester import Requester
+from pki_portal.audit.services import JSON, record, recorded_refusals
+from pki_portal.errors import Gone, NotFound, Unavailable
+from profiles.policy.vocabulary import KeyRetention
+
+READ_EVENT = "get-cert-private-key"
+DESTROY_EVENT = "destroy-cert-private-key"
+
+
+@dataclass(frozen=True, slots=True)
+class SealedKey:
+    """A private key, sealed for the row that will have this id."""
+
+    secret_id: UUID
+    sealed: bytes = field(repr=False)
+
+
+def seal_key(private_key: PrivateKey) -> SealedKey:
+    """Seal a key for a row that is yet to be stored. Raises Unavailable where the master key cannot be used."""
+    secret_id = uuid4()
+    return SealedKey(secret_id, seal_subject_key(private_key, secret_id=secret_id))
+
+
+def store_sealed_key(key: SealedKey, *, certificate: Certificate, retention: KeyRetention) -> CertificateSecret:
+    """Store a sealed key beside its certificate, in the caller's transaction."""
+    return CertificateSecret.objects.create(
+        id=key.secret_id, certificate=certificate, retention=retention, sealed_private_key=key.sealed
+    )
+
+
+def open_secret(secret: CertificateSecret) -> PrivateKey:
+    """The key in a row that is not destroyed; for checks, too: nobody is told of it here.
+
+    Raises Unavailable where the master key is missing, or the row was altered or is another certificate's.
+    """
+    certificate = x509.load_der_x509_certificate(bytes(secret.certificate.der))
+    return open_subject_key(
+        secret_id=secret.pk,
+        sealed=bytes(secret.sealed_private_key or b""),
+        public_key_spki=public_key_info(certificate.public_key()),
+    )
+
+
+def require_kept_key(*, requester: Requester, certificate: Certificate) -> None:
+    """Return if the requester could read the certificate's private key now; reads no key. A refusal is audited.
+
+    Raises:
+        PermissionDenied: the role does not include reading private keys.
+        NotFound: the key never was here.
+        Gone: it was given in the answer of the issue and not kept, or it was destroyed.
+    """
+    with _refusals_recorded(READ_EVENT, requester, certificate):
+        require(requester=requester, action=Action.CERTIFICATES_READ_PRIVATE_KEY, project_id=certificate.project_id)
+        _require_kept(certificate)
+
+
+def read_private_key(*, requester: Requester, certificate: Certificate, via: str) -> str:
+    """PKCS#8 PEM (no final newline) of a key that the portal keeps. Secret.
+
+    The reading is audited, and committed, before this returns (unless the caller holds a transaction of its own).
+
+    Args:
+        via: what was asked for, for the audit (``private-key``, ``bundle``).
+
+    Raises as :func:`require_kept_key`, and Unavailable where the key does not open.
+    """
+    with _refusals_recorded(READ_EVENT, requester, certificate, via=via):
+        require(requester=requester, action=Action.CERTIFICATES_READ_PRIVATE_KEY, project_id=certificate.project_id)
+        with transaction.atomic():
+            pem = private_key_pem(open_secret(_locked(certificate)))
+            _record(READ_EVENT, requester, certificate, via=via)
+    return pem
+
+
+def private_key_if_kept(*, requester: Requester, certificate: Certificate, via: str) -> str | None:
+    """As :func:`read_private_key`; None where no key is kept, the requester may not read it, or it does not open.
+
+    That it did not open is audited. That somebody may not read it is no event: keys stand in larger answers, too.
+    """
+    if certificate.key_source != KeySource.PORTAL or not is_key_kept(certificate):
+        return None
+    if not has_permission(
+        requester=requester, action=Action.CERTIFICATES_READ_PRIVATE_KEY, project_id=certificate.project_id
+    ):
+        return None
+    try:
+        return read_private_key(requester=requester, certificate=certificate, via=via)
+    except (Gone, Unavailable):
+        return None
+
+
+def destroy_private_key(*, requester: Requester, certificate: Certificate) -> CertificateSecret:
+    """Destroy the key that the portal keeps, for good; the row stays, and says when and by whom.
+
+    Raises:
+        PermissionDenied: the role does not include changing certificates.
+        NotFound: the key never was here.
+        Gone: it was not kept, or was destroyed already.
+    """
+    with _refusals_recorded(DESTROY_EVENT, requester, certificate):
+        require(requester=requester, action=Action.CERTIFICATES_EDIT, project_id=certificate.project_id)
+        with transaction.atomic():
+            secret = _locked(certificate)
+            secret.sealed_private_key = None
+            secret.destroyed_at = timezone.now()
+            secret.destroyed_by = requester.name[:255]
+            secret.save(update_fields=["sealed_private_key", "destroyed_at", "destroyed_by"])
+            _record(DESTROY_EVENT, requester, certificate)
+    return secret
+
+
+def is_key_kept(certificate: Certificate) -> bool:
+    """Whether there is a key that somebody with the permission could read."""
+    return _readable(certificate).exists()
+
+
+def secret_of(certificate: Certificate) -> CertificateSecret | None:
+    """What is known of a certificate's kept key, without the key; None where none was ever kept."""
+    return CertificateSecret.objects.defer("sealed_private_key").filter(certificate=certificate).first()
+
+
+def _readable(certificate: Certificate) -> QuerySet[CertificateSecret]:
+    return CertificateSecret.objects.filter(
+        certificate=certificate, retention=KeyRetention.ESCROW, destroyed_at__isnull=True
+    )
+
+
+def _require_kept(certificate: Certificate) -> None:
+    """Return if a key is kept that can be read now. Raises NotFound or Gone."""
+    if certificate.key_source == KeySource.APPLICANT:
+        raise NotFound("The private key of this certificate was never here: the certificate was signed from a CSR.")
+    if not is_key_kept(certificate):
+        raise _gone(certificate)
+
+
+def _locked(certificate: Certificate) -> CertificateSecret:
+    """The row with the key, locked until the caller's transaction ends. Raises NotFound or Gone."""
+    _require_kept(certificate)
+    secret = _readable(certificate).select_for_update(of=("self",)).select_related("certificate").first()
+    if secret is None:
+        raise _gone(certificate)
+    return secret
+
+
+def _gone(certificate: Certificate) -> Gone:
+    secret = secret_of(certificate)
+    if secret is not None and secret.destroyed_at is not None:
+        return Gone(
+            f"The private key was destroyed by {secret.destroyed_by} at {secret.destroyed_at:%Y-%m-%d %H:%M:%S} UTC;"
+            " issue a new certificate for a new key."
+        )
+    return Gone(
+        f"The private key was given to {certificate.request.requester_name} in the answer of the issue"
+        f" at {certificate.created_at:%Y-%m-%d %H:%M:%S} UTC and was not kept;"
+        " issue a new certificate if it is lost."
+    )
+
+
+def _record(event: str, requester: Requester, certificate: Certificate, **data: JSON) -> None:
+    record(
+        event=event,
+        actor=requester.actor,
+        project_id=certificate.project_id,
+        subject_type="certificate",
+        subject_id=str(certificate.id),
+        data={"serialNumber": certificate.serial_number, **data},
+    )
+
+
+def _refusals_recorded(
+    event: str, requester: Requester, certificate: Certificate, **data: JSON
+) -> AbstractContextManager[None]:
+    return recorded_refusals(
+        event=event,
+        actor=requester.actor,
+        project_id=certificate.project_id,
+        subject_type="certificate",
+        subject_id=str(certificate.id),
+        data={"serialNumber": certificate.serial_number, **data},
+    )
