@@ -16,6 +16,7 @@ from certificates.models import (
     CertificateAuthority,
     CertificateRequest,
     CertificateRevocationList,
+    CertificateSecret,
 )
 from certificates.models.authority import AuthorityKind, AuthorityStatus
 from certificates.services.authorities import (
@@ -316,6 +317,29 @@ class CertificateAdmin(ReadOnlyAdmin):
         ).order_by("name")[:ISSUE_LINKS]
         links = [(project.name, reverse("issue", args=[project.slug])) for project in projects]
         return super().changelist_view(request, {"issue_links": links, **(extra_context or {})})
+
+
+@admin.register(CertificateSecret)
+class CertificateSecretAdmin(ReadOnlyAdmin):
+    """Which private keys are kept, and what became of those that were; never a key."""
+
+    action = Action.CERTIFICATES_READ
+    project_path = "certificate__project"
+    list_display = ("certificate", "retention", "created_at", "claimed_at", "destroyed_at")
+    list_filter = ("retention",)
+    list_select_related = ("certificate",)
+    search_fields = ("certificate__serial_number", "certificate__common_name")
+    unread = ("sealed_private_key", "certificate__der")
+    fields = readonly_fields = (
+        "id",
+        "certificate",
+        "retention",
+        "created_at",
+        "claimed_at",
+        "claimed_by",
+        "destroyed_at",
+        "destroyed_by",
+    )
 
 
 @admin.register(CertificateRequest)

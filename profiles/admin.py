@@ -45,7 +45,7 @@ _SETTINGS_FIELDS: Mapping[str, Mapping[str, str]] = {
         "skip_eab_binding": "acme_skip_eab_binding",
     },
 }
-_CHANGEABLE = ("slug", "description", "enrollment_method", "defaults")
+_CHANGEABLE = ("slug", "description", "enrollment_method", "defaults", "key_retention", "lint_waivers")
 
 
 class RefusalForm(ServiceForm):
@@ -175,6 +175,8 @@ class CertificateProfileForm(RefusalForm):
             "template",
             "enrollment_method",
             "defaults",
+            "key_retention",
+            "lint_waivers",
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -193,6 +195,7 @@ class CertificateProfileForm(RefusalForm):
         method = self.cleaned_data["enrollment_method"]
         settings = {setting: self.cleaned_data[field] for setting, field in _SETTINGS_FIELDS[method].items()}
         given = {name: self.cleaned_data[name] for name in _CHANGEABLE}
+        given["lint_waivers"] = given["lint_waivers"] or []
         if self.instance._state.adding:
             return self._created(given, method, settings)
         if not settings.get("passphrase", True):

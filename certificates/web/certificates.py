@@ -2,9 +2,12 @@
 
 from uuid import UUID
 
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone
+from django.views.decorators.http import require_POST
 
 from certificates.models import Certificate
 from certificates.querysets import (
@@ -15,7 +18,9 @@ from certificates.querysets import (
     id_in,
     narrowed,
 )
+from certificates.services.kept_keys import DESTROY_EVENT, READ_EVENT, destroy_private_key, read_private_key, secret_of
 from certificates.services.retrieval import certificate_pem, chain_pem, find_certificate
+from certificates.web.files import key_file_name
 from certificates.web.states import line_of
 from pki_portal.access.permissions import Action
 from pki_portal.access.web.pages import Page, project_page, show
@@ -61,8 +66,32 @@ def certificate(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpR
         "certificate": found,
         "certificate_pem": certificate_pem(found),
         "chain_pem": chain_pem(found),
+        "secret": secret_of(found),
     }
     return show(request, page, "certificates/certificate.html", context)
+
+
+@require_POST
+@project_page(section="certificates", action=Action.CERTIFICATES_READ_PRIVATE_KEY, event=READ_EVENT)
+def certificate_key(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpResponse:
+    """The private key that is kept, straight from the POST: no address serves it."""
+    found = _find(page, certificate_id)
+    context = {
+        "certificate": found,
+        "private_key": read_private_key(requester=page.requester, certificate=found, via="page"),
+        "key_filename": key_file_name(found),
+    }
+    return show(request, page, "certificates/private_key.html", context)
+
+
+@require_POST
+@project_page(section="certificates", action=Action.CERTIFICATES_EDIT, event=DESTROY_EVENT)
+def destroy_key(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpResponse:
+    """Destroy the private key that is kept; the certificate stays."""
+    found = _find(page, certificate_id)
+    destroy_private_key(requester=page.requester, certificate=found)
+    messages.success(request, "The private key was destroyed.")
+    return redirect("certificate", page.project.slug, found.pk)
 
 
 @project_page(section="certificates", action=Action.CERTIFICATES_READ)

@@ -1,17 +1,16 @@
 """The Issue button: form, and the new certificate's page straight from the POST, the one time its key is shown."""
 
 import hashlib
-import re
 import secrets
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from certificates.models import Certificate
 from certificates.services.idempotency import IdempotencyKey, KeyReused
 from certificates.services.issuance import IssuedCertificate, issue_certificate
 from certificates.services.retrieval import certificate_pem
+from certificates.web.files import key_file_name
 from certificates.web.issue_form import IssueForm
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.web.pages import Page, project_page, show
@@ -99,8 +98,9 @@ def _show_issued(request: HttpRequest, page: Page, issued: IssuedCertificate) ->
         "chain_pem": "\n".join(issued.certification_path),
         "private_key": issued.private_key if may_read_key else None,
         "warnings": issued.warnings,
-        "key_filename": f"{_file_name(issued.certificate)}.key",
+        "key_filename": key_file_name(issued.certificate),
         "is_replay": issued.is_replay,
+        "is_key_kept": issued.is_key_kept,
         "address": address,
         "layout": "fragment.html" if is_htmx else "base.html",
     }
@@ -110,11 +110,6 @@ def _show_issued(request: HttpRequest, page: Page, issued: IssuedCertificate) ->
         response["HX-Reswap"] = "innerHTML"
         response["HX-Push-Url"] = address
     return response
-
-
-def _file_name(certificate: Certificate) -> str:
-    """The certificate's name in characters that every file system takes."""
-    return re.sub("[^A-Za-z0-9.-]+", "_", str(certificate)[:64]).strip("._") or "private"
 
 
 def _new_token() -> str:

@@ -24,6 +24,16 @@ urlpatterns = [
         decisions.request_decision,
         name="request-decision",
     ),
+    path(
+        "projects/<slug:slug>/certificates/<uuid:certificate_id>/key/",
+        certificates.certificate_key,
+        name="certificate-key",
+    ),
+    path(
+        "projects/<slug:slug>/certificates/<uuid:certificate_id>/destroy-key/",
+        certificates.destroy_key,
+        name="destroy-key",
+    ),
     path("projects/<slug:slug>/requests/", requests.requests, name="requests"),
     path("projects/<slug:slug>/requests/<uuid:request_id>/", requests.request_detail, name="request"),
     path("projects/<slug:slug>/authorities/", authorities.authorities, name="authorities"),

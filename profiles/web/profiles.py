@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from pki_portal.access.permissions import Action
@@ -15,10 +16,13 @@ from pki_portal.access.web.pages import Page, project_page, show
 from pki_portal.errors import NotFound, PortalError
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import CertificateProfile
+from profiles.policy.rules import ProfileDefaults
 from profiles.policy.vocabulary import IssuerType
 from profiles.querysets import profiles_matching, profiles_visible_to
-from profiles.services import create_profile, delete_profile, find_profile, update_profile
+from profiles.services import create_profile, default_violations, delete_profile, find_profile, update_profile
+from profiles.usage import usage
 from profiles.web.profile_form import ProfileForm
+from profiles.web.profile_parts import MoveForm, WaiverForm, waivers_without
 
 PROFILES_A_PAGE = 20
 
@@ -36,11 +40,15 @@ def profiles(request: HttpRequest, page: Page) -> HttpResponse:
 def profile(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
     """What the profile joins, and how a program asks for a certificate from it."""
     found = _find(page, profile_id)
+    now = timezone.now()
     context = {
         "profile": found,
         "renewal": getattr(found, "api_enrollment", None),
         "site_url": settings.SITE_URL,
         "sample_ttl": found.defaults.get("ttl") or "90d",
+        "defaults": _as_facts(found.profile_defaults()),
+        "default_violations": default_violations(found, now=now),
+        "waivers": [(waiver, waiver.counts_at(now)) for waiver in found.waivers()],
     }
     return show(request, page, "profiles/profile.html", context)
 
@@ -75,7 +83,8 @@ def edit(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
         changes: dict[str, object] = {
             "slug": form.cleaned_data["slug"],
             "description": form.cleaned_data["description"],
-            "defaults": form.defaults(found.defaults),
+            "defaults": form.defaults(),
+            "key_retention": form.chosen_retention(),
         }
         if "auto_renew" in form.fields:
             changes["api"] = asdict(form.api_settings())
@@ -87,6 +96,52 @@ def edit(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
             messages.success(request, "The profile was saved. It applies to what is issued from now on.")
             return redirect("profile", page.project.slug, found.pk)
     return show(request, page, "profiles/profile_form.html", {"form": form, "profile": found}, status=422)
+
+
+@project_page(section="profiles", action=Action.CERTIFICATE_PROFILES_EDIT, event="update-certificate-profile")
+def move(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
+    """GET shows where the profile stands, POST moves it to another CA or template."""
+    found = _find(page, profile_id)
+    form = MoveForm(request.POST if request.method == "POST" else None, project=page.project, profile=found)
+    if form.is_valid():
+        try:
+            update_profile(requester=page.requester, profile=found, changes={}, move_to=form.move_to())
+        except PortalError as error:
+            form.refuse(error)
+        else:
+            messages.success(request, "The profile was moved. It applies to what is issued from now on.")
+            return redirect("profile", page.project.slug, found.pk)
+    status = 422 if form.is_bound else 200
+    return show(request, page, "profiles/move_profile.html", {"form": form, "profile": found}, status=status)
+
+
+@project_page(section="profiles", action=Action.CERTIFICATE_PROFILES_EDIT, event="update-certificate-profile")
+def waive(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
+    """GET shows the form, POST adds a waiver."""
+    found = _find(page, profile_id)
+    form = WaiverForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        try:
+            changes = {"lint_waivers": form.added_to(found)}
+            update_profile(requester=page.requester, profile=found, changes=changes)
+        except PortalError as error:
+            form.refuse(error)
+        else:
+            messages.success(request, "The finding is waived for what is issued from now on.")
+            return redirect("profile", page.project.slug, found.pk)
+    context = {"form": form, "profile": found, "codes": sorted(usage().lint_codes())}
+    return show(request, page, "profiles/waive.html", context, status=422 if form.is_bound else 200)
+
+
+@require_POST
+@project_page(section="profiles", action=Action.CERTIFICATE_PROFILES_EDIT, event="update-certificate-profile")
+def remove_waiver(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
+    """Take one waiver away; certificates that were issued under it keep its reason."""
+    found = _find(page, profile_id)
+    changes = {"lint_waivers": waivers_without(found, request.POST.get("code", ""))}
+    update_profile(requester=page.requester, profile=found, changes=changes)
+    messages.success(request, "The waiver was removed. The finding blocks again.")
+    return redirect("profile", page.project.slug, found.pk)
 
 
 @require_POST
@@ -115,7 +170,8 @@ def _create(page: Page, form: ProfileForm) -> CertificateProfile:
         enrollment_method=EnrollmentMethod.API,
         issuer_type=issuer_type,
         api=form.api_settings(),
-        defaults=form.defaults({}),
+        defaults=form.defaults(),
+        key_retention=form.chosen_retention(),
     )
 
 
@@ -124,3 +180,18 @@ def _find(page: Page, profile_id: UUID) -> CertificateProfile:
     if found.project_id != page.project.pk:
         raise NotFound("There is no such profile in this project.")
     return found
+
+
+def _as_facts(defaults: ProfileDefaults) -> list[tuple[str, list[str]]]:
+    """What the profile fills in, but for the life, which has a line of its own."""
+    facts = [(attribute.type.value, [attribute.value]) for attribute in defaults.subject]
+    facts += [
+        (name, [str(usage) for usage in usages] or ["none"])
+        for name, usages in (
+            ("key_usages", defaults.key_usages),
+            ("extended_key_usages", defaults.extended_key_usages),
+        )
+        if usages is not None
+    ]
+    algorithms = (("key_algorithm", defaults.key_algorithm), ("signature_algorithm", defaults.signature_algorithm))
+    return facts + [(name, [algorithm.value]) for name, algorithm in algorithms if algorithm is not None]

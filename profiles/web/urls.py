@@ -9,6 +9,11 @@ urlpatterns = [
     path("projects/<slug:slug>/profiles/create/", profiles.create, name="create-profile"),
     path("projects/<slug:slug>/profiles/<uuid:profile_id>/", profiles.profile, name="profile"),
     path("projects/<slug:slug>/profiles/<uuid:profile_id>/edit/", profiles.edit, name="edit-profile"),
+    path("projects/<slug:slug>/profiles/<uuid:profile_id>/move/", profiles.move, name="move-profile"),
+    path("projects/<slug:slug>/profiles/<uuid:profile_id>/waive/", profiles.waive, name="waive"),
+    path(
+        "projects/<slug:slug>/profiles/<uuid:profile_id>/remove-waiver/", profiles.remove_waiver, name="remove-waiver"
+    ),
     path("projects/<slug:slug>/profiles/<uuid:profile_id>/delete/", profiles.delete, name="delete-profile"),
     path("projects/<slug:slug>/profiles/<uuid:profile_id>/history/", history.profile_versions, name="profile-history"),
     path(

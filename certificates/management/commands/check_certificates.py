@@ -5,12 +5,14 @@ Reads everything, changes nothing. Rows are streamed, so that memory does not gr
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Count, F, Max, Q
+from django.utils import timezone
 
 from certificates.models import (
     AuthorityCertificate,
@@ -19,15 +21,18 @@ from certificates.models import (
     CertificateAuthority,
     CertificateRequest,
     CertificateRevocationList,
+    CertificateSecret,
     IdempotencyRecord,
 )
 from certificates.models.authority import AuthorityStatus
 from certificates.models.request import RequestStatus
 from certificates.services.authorities import certification_path_of
 from certificates.services.columns import columns_of
+from certificates.services.kept_keys import open_secret
 from certificates.services.signing import check_authority_key
 from certificates.x509.inspect import facts_of
 from certificates.x509.keys import public_key_info
+from certificates.x509.lint import Severity, lint, marked
 from certificates.x509.names import distinguished_name
 from certificates.x509.path import PathError, verify_path
 from pki_portal.errors import PortalError
@@ -43,9 +48,12 @@ Path = tuple[x509.Certificate, ...]
 
 
 class Command(BaseCommand):
-    """Compare every row with its encoding, verify every path, and look for orphans."""
+    """Compare every row with its encoding, verify every path, lint every certificate, and look for orphans."""
 
-    help = "Check that rows equal their certificates, paths verify and nothing is orphaned; exit code 1 on any finding."
+    help = (
+        "Check that rows equal their certificates, paths verify, the linter finds nothing new, kept private keys open "
+        "and nothing is orphaned; exit code 1 on any finding."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """How much to print."""
@@ -73,6 +81,7 @@ class Command(BaseCommand):
                 yield finding
             if number % PROGRESS_EVERY == 0:
                 self.stderr.write(f"{number} certificates checked")
+        yield from secret_findings()
         yield from orphan_findings()
 
 
@@ -161,9 +170,45 @@ def revocation_list_findings() -> Iterator[str]:
 def certificate_findings() -> Iterator[str]:
     """One item for each certificate checked: an empty text where all is well, else its findings."""
     paths: dict[Any, Path] = {}
-    rows = Certificate.objects.select_related("authority_certificate").order_by("pk")
+    now = timezone.now()
+    rows = Certificate.objects.select_related("authority_certificate", "profile").order_by("pk")
     for row in rows.iterator(chunk_size=CHUNK):
-        yield "\n".join(f"certificate {row.id}: {reason}" for reason in _reasons(row, paths))
+        yield "\n".join(
+            f"certificate {row.id}: {reason}" for reason in (*_reasons(row, paths), *lint_reasons(row, now=now))
+        )
+
+
+def lint_reasons(row: Certificate, *, now: datetime) -> Iterator[str]:
+    """What the linter says from WARNING up that neither stands with the certificate nor is waived.
+
+    The memory of clean shapes has no part in this: every certificate is linted by itself. Addresses that the
+    certificate has for its CRL and its CA are the portal's own, of whatever time.
+    """
+    try:
+        facts = facts_of(x509.load_der_x509_certificate(bytes(row.der)))
+    except UNREADABLE:
+        return  # told already
+    stored = {(finding["severity"], finding["code"], finding["node"]) for finding in row.lint_findings}
+    waivers = row.profile.waivers() if row.profile else ()
+    found = marked(
+        lint(bytes(row.der)),
+        own_urls=(*facts.crl_urls, *facts.ca_issuer_urls),
+        waivers=[waiver for waiver in waivers if waiver.counts_at(now)],
+    )
+    for finding in found:
+        is_stored = (finding.severity, finding.code, finding.node) in stored
+        if finding.severity != Severity.NOTICE and not finding.waived and not is_stored:
+            yield f"lint has a finding that is not stored: {finding.severity} {finding.code} at {finding.node}"
+
+
+def secret_findings() -> Iterator[str]:
+    """A private key that is kept opens, and is that of its certificate."""
+    kept = CertificateSecret.objects.filter(destroyed_at__isnull=True).select_related("certificate").order_by("pk")
+    for secret in kept.iterator(chunk_size=CHUNK):
+        try:
+            open_secret(secret)
+        except (PortalError, *UNREADABLE) as problem:
+            yield f"certificate {secret.certificate_id}: its kept private key cannot be used: {problem}"
 
 
 def _reasons(row: Certificate, paths: dict[Any, Path]) -> Iterator[str]:
