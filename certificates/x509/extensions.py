@@ -127,9 +127,13 @@ def _key_usage(usages: Iterable[KeyUsage]) -> x509.Extension[x509.ExtensionType]
 
 
 def _extended_key_usage(usages: Iterable[ExtendedKeyUsage]) -> x509.Extension[x509.ExtensionType]:
-    """RFC 5280, 4.2.1.12: may be either; not critical, for software that knows no EKU should not break."""
-    value = x509.ExtendedKeyUsage([_EXTENDED_KEY_USAGE_OIDS[usage] for usage in usages])
-    return _extension(value, critical=False)
+    """RFC 5280, 4.2.1.12: may be either; not critical, for software that knows no EKU should not break.
+
+    RFC 3161, 2.3: critical where it allows time stamping.
+    """
+    listed = tuple(usages)
+    value = x509.ExtendedKeyUsage([_EXTENDED_KEY_USAGE_OIDS[usage] for usage in listed])
+    return _extension(value, critical=ExtendedKeyUsage.TIME_STAMPING in listed)
 
 
 def _subject_alternative_name(names: Iterable[GeneralName], *, critical: bool) -> x509.Extension[x509.ExtensionType]:

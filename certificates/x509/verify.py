@@ -161,7 +161,10 @@ def _expected_criticality(expected: _Expected, urls: DistributionUrls) -> dict[x
         ExtensionOID.CRL_DISTRIBUTION_POINTS: (bool(urls.crl), False),
         ExtensionOID.AUTHORITY_INFORMATION_ACCESS: (bool(urls.ca_issuers), False),
         ExtensionOID.KEY_USAGE: (bool(expected.key_usages), True),
-        ExtensionOID.EXTENDED_KEY_USAGE: (bool(expected.extended_key_usages), False),
+        ExtensionOID.EXTENDED_KEY_USAGE: (
+            bool(expected.extended_key_usages),
+            ExtendedKeyUsage.TIME_STAMPING in expected.extended_key_usages,  # RFC 3161, 2.3
+        ),
         ExtensionOID.SUBJECT_ALTERNATIVE_NAME: (bool(expected.subject_alternative_names), not expected.subject),
     }
     return {oid: is_critical for oid, (is_present, is_critical) in present.items() if is_present}

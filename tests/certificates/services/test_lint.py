@@ -11,8 +11,8 @@ def test_each_finding_becomes_one_violation_that_tells_what_to_change() -> None:
     violations = lint_violations([told, silent], change="the CA")
 
     assert [violation.fix for violation in violations] == [
-        "Change the CA so that this no longer holds: a value is missing",
-        "Change the CA so that this no longer holds: pkix.other_rule",
+        "Change the CA so that this no longer holds: a value is missing.",
+        "Change the CA so that this no longer holds: pkix.other_rule.",
     ]
     assert {violation.field for violation in violations} == {""}
     assert [violation.asked for violation in violations] == ["certificate.tbsCertificate", "certificate"]

@@ -122,6 +122,8 @@ def test_the_sample_of_the_source_page_works_verbatim(robot: APIClient, body: di
         "acmeConfigId": None,
         "externalConfigs": None,
         "defaults": None,
+        "keyRetention": "once",
+        "lintWaivers": [],
         "version": 1,
     }
 
@@ -599,7 +601,9 @@ def test_line_81_ca_and_template_do_not_change_and_are_named(robot: APIClient, m
     answer = robot.patch(f"{PROFILES}/{made['id']}", changes).json()
 
     assert answer["certificateProfile"] == made
-    assert answer["warnings"] == [f"/{key} is not known here and was ignored." for key in changes]
+    assert answer["warnings"] == [
+        f"/{key} was ignored: a profile moves to another CA or template by moveTo." for key in changes
+    ]
 
 
 def test_line_81_patch_of_unknown_is_not_found(robot: APIClient) -> None:
