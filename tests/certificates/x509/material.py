@@ -80,7 +80,7 @@ def authority_plan(name: str, signed_by: KeyAlgorithm, **changes: Any) -> Author
 
 
 _ANY = ValueRule(allowed=("*",))
-_RULES = TemplateRules(
+RULES = TemplateRules(
     subject=dict.fromkeys(SubjectAttribute, _ANY),
     subject_alternative_names=dict.fromkeys(NameType, _ANY),
     key_usages=UsageRule(allowed=tuple(KeyUsage)),
@@ -102,17 +102,20 @@ _REQUEST = IssuanceRequest(
 def issuance_plan(signed_by: KeyAlgorithm | None = KeyAlgorithm.EC_PRIME256V1, **changes: Any) -> IssuancePlan:
     """A server's certificate for 90 days, as ``decide`` grants it to such a request; signed by None: self-signed."""
     request = replace(_REQUEST, **changes)
-    facts = None
-    if signed_by is not None:
-        facts = IssuerFacts(
-            name="Issuing",
-            key_family=signed_by.family,
-            key_algorithm=signed_by.value,
-            not_before=NOW - timedelta(days=1),
-            not_after=NOW + timedelta(days=3650),
-            path_length=None,
-        )
-    return decide(rules=_RULES, defaults=ProfileDefaults(), request=request, issuer=facts, now=NOW).granted()
+    issuer = None if signed_by is None else facts(signed_by)
+    return decide(rules=RULES, defaults=ProfileDefaults(), request=request, issuer=issuer, now=NOW).granted()
+
+
+def facts(signed_by: KeyAlgorithm, *, not_after: datetime = NOW + timedelta(days=3650)) -> IssuerFacts:
+    """An issuing CA with such a key, as the rules see it."""
+    return IssuerFacts(
+        name="Issuing",
+        key_family=signed_by.family,
+        key_algorithm=signed_by.value,
+        not_before=NOW - timedelta(days=1),
+        not_after=not_after,
+        path_length=None,
+    )
 
 
 @cache

@@ -1,15 +1,20 @@
+import os
+from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from hypothesis import given, settings
+from hypothesis import HealthCheck, Phase, assume, event, given, settings
 from hypothesis import strategies as st
 
 from certificates.x509.issuer import DistributionUrls, Issuer
 from certificates.x509.keys import generate
 from certificates.x509.lint import (
+    UNREADABLE,
     Finding,
     Severity,
     _CleanShapes,
@@ -20,17 +25,30 @@ from certificates.x509.lint import (
     lint_shape,
     marked,
     shape_of,
+    waivable_codes,
 )
 from certificates.x509.tbs import build, draft
-from profiles.policy.errors import PolicyViolation
-from profiles.policy.request import GeneralName
-from profiles.policy.vocabulary import KeyAlgorithm, NameType
+from profiles.policy.decide import decide
+from profiles.policy.plan import IssuancePlan
+from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName, IssuanceRequest
+from profiles.policy.rules import ProfileDefaults
+from profiles.policy.vocabulary import (
+    ExtendedKeyUsage,
+    KeyAlgorithm,
+    KeyFamily,
+    KeyUsage,
+    NameType,
+    SubjectAttribute,
+)
+from profiles.policy.waivers import LintWaiver
 from tests.certificates.x509.material import (
     NOW,
+    RULES,
     URLS,
     der,
     dns,
     end_entity,
+    facts,
     issuance_plan,
     key,
     root,
@@ -38,6 +56,8 @@ from tests.certificates.x509.material import (
 )
 
 P256 = KeyAlgorithm.EC_PRIME256V1
+# Of the property that is worth its time where nobody waits for it.
+EXAMPLES = 2000 if os.environ.get("CI") else 150
 LOCAL = DistributionUrls(crl=("http://localhost:8000/crl/1/der",), ca_issuers=("http://localhost:8000/ca/1/der",))
 
 
@@ -248,26 +268,155 @@ def test_two_certificates_that_differ_in_values_only_have_one_shape() -> None:
 
 
 wild_text = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=40)
-hosts = st.from_regex(r"(\*\.)?[a-z0-9_üß-]{1,12}(\.[a-z0-9-]{1,12}){0,3}", fullmatch=True)
+plain_text = st.text(st.characters(categories=["L", "N", "P"], codec="utf-8"), min_size=1, max_size=20)
+wild_hosts = st.from_regex(r"(\*\.)?[a-z0-9_üß-]{1,12}(\.[a-z0-9-]{1,12}){0,3}", fullmatch=True)
+labels = st.from_regex(r"[a-z0-9]([a-z0-9-]?[a-z0-9]){0,6}", fullmatch=True) | st.sampled_from(["bücher", "x" * 63])
+hosts = (
+    st.lists(labels, min_size=1, max_size=4).map(".".join) | st.builds("*.{}.{}".format, labels, labels) | wild_hosts
+)
+paths = st.from_regex(r"[a-z0-9/._~%-]{0,12}", fullmatch=True) | wild_text
 any_names = st.one_of(
     st.builds(GeneralName, st.just(NameType.DNS_NAME), hosts | wild_text),
-    st.builds(GeneralName, st.just(NameType.EMAIL), st.builds("{}@{}".format, wild_text, hosts)),
+    st.builds(GeneralName, st.just(NameType.EMAIL), st.builds("{}@{}".format, labels | wild_text, hosts)),
     st.builds(
         GeneralName,
         st.just(NameType.URI),
-        st.builds("{}://{}/{}".format, st.sampled_from(["https", "spiffe"]), hosts, wild_text),
+        st.builds("{}://{}/{}".format, st.sampled_from(["https", "spiffe"]), hosts, paths),
     ),
-    st.builds(GeneralName, st.just(NameType.URI), st.builds("urn:{}".format, wild_text)),
+    st.builds(GeneralName, st.just(NameType.URI), st.builds("urn:{}".format, labels | wild_text)),
     st.builds(GeneralName, st.just(NameType.IP_ADDRESS), st.ip_addresses().map(str)),
+)
+LATE = datetime(2150, 1, 1, tzinfo=UTC)
+EC_AND_OTHERS = [algorithm for algorithm in KeyAlgorithm if algorithm.family is not KeyFamily.RSA]
+
+
+def some(members: Any, most: int) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(st.sampled_from(list(members)), max_size=most, unique=True).map(tuple)
+
+
+def attribute(kind: SubjectAttribute) -> st.SearchStrategy[str]:
+    return st.sampled_from(["US", "de"]) if kind is SubjectAttribute.COUNTRY else plain_text | hosts | wild_text
+
+
+subjects = st.one_of(
+    st.just(()),
+    some(SubjectAttribute, 6).flatmap(
+        lambda kinds: st.tuples(*(st.builds(AttributeValue, st.just(kind), attribute(kind)) for kind in kinds))
+    ),
+)
+requests = st.builds(
+    IssuanceRequest,
+    subject=subjects,
+    subject_alternative_names=st.lists(any_names, max_size=3).map(tuple),
+    key_usages=st.none() | some(KeyUsage, 5),
+    extended_key_usages=st.none() | some(ExtendedKeyUsage, 3),
+    key_algorithm=st.sampled_from([*EC_AND_OTHERS, KeyAlgorithm.RSA_2048]),
+    ttl=st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=40_000)),
+    basic_constraints=st.none() | st.builds(BasicConstraints, st.booleans(), st.none()),
 )
 
 
-@settings(max_examples=150, deadline=None)
-@given(wild_text, st.lists(any_names, max_size=2))
-def test_whatever_the_policy_grants_has_no_blocking_finding(organization: str, names: list[GeneralName]) -> None:
-    try:
-        plan = issuance_plan(subject=subject(organization=organization), subject_alternative_names=tuple(names))
-    except PolicyViolation:
-        return
-    tbs = build(plan=plan, issuer=Issuer(root(P256)), serial_number=5, public_key=key(P256).public_key(), urls=URLS)
+def granted(request: IssuanceRequest, *, is_self_signed: bool) -> IssuancePlan | None:
+    """What the policy makes of it, or of what is left of it without the usages, or the constraints too."""
+    for asked in (
+        request,
+        replace(request, key_usages=None),
+        replace(request, key_usages=None, basic_constraints=None),
+    ):
+        issuer = None if is_self_signed else facts(P256, not_after=LATE)
+        plan = decide(rules=RULES, defaults=ProfileDefaults(), request=asked, issuer=issuer, now=NOW).plan
+        if plan is not None:
+            return plan
+    return None
+
+
+def traits(plan: IssuancePlan) -> set[str]:
+    """What a property about all plans must have seen."""
+    return {
+        "self-signed" if plan.is_self_signed else "signed by a CA",
+        "past 2050" if plan.not_after.year >= 2050 else "before 2050",
+        "CA" if plan.basic_constraints.is_ca else "end entity",
+        "subject" if plan.subject else "no subject",
+        "names" if plan.subject_alternative_names else "no names",
+        *(str(name.type) for name in plan.subject_alternative_names),
+        *(str(attribute.type) for attribute in plan.subject),
+        *(str(usage) for usage in (*plan.key_usages, *plan.extended_key_usages)),
+        str(plan.key_algorithm),
+    }
+
+
+@settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
+@given(requests, st.booleans())
+def test_whatever_the_policy_grants_has_no_blocking_finding(request: IssuanceRequest, is_self_signed: bool) -> None:
+    """decisions.md, 20: that many accepted plans, of random shapes and values; what is refused does not count."""
+    plan = granted(request, is_self_signed=is_self_signed)
+    assume(plan is not None)
+    assert plan is not None
+    for trait in traits(plan):
+        event(trait)
+    tbs = build(
+        plan=plan,
+        issuer=None if is_self_signed else Issuer(root(P256)),
+        serial_number=5,
+        public_key=key(plan.key_algorithm).public_key(),
+        urls=DistributionUrls() if is_self_signed else URLS,
+    )
     assert blocking(marked(lint(der(draft(tbs))))) == ()
+
+
+def test_the_property_reaches_every_shape() -> None:
+    """A property whose examples are all of one kind proves little."""
+    seen: Counter[str] = Counter()
+
+    @settings(max_examples=400, deadline=None, database=None, derandomize=True, phases=[Phase.generate])
+    @given(requests, st.booleans())
+    def count(request: IssuanceRequest, is_self_signed: bool) -> None:
+        plan = granted(request, is_self_signed=is_self_signed)
+        seen.update(traits(plan) if plan is not None else {"refused"})
+
+    count()
+
+    wanted = {"self-signed", "signed by a CA", "past 2050", "before 2050", "CA", "end entity"}
+    wanted |= {"subject", "no subject", "names", "no names"}
+    wanted |= {*map(str, NameType), *map(str, SubjectAttribute), *map(str, ExtendedKeyUsage)}
+    assert wanted <= seen.keys(), wanted - seen.keys()
+    assert seen["refused"] < 300, seen
+
+
+# --- Waivers of a profile ---------------------------------------------------------------------------------------------
+
+
+def test_a_profiles_waiver_marks_its_finding_and_no_other() -> None:
+    waived, other = (
+        Finding(Severity.ERROR, code, "", "certificate") for code in ("pkix.name_empty", "pkix.no_ku_bits_set")
+    )
+
+    found = marked([waived, other], waivers=[LintWaiver("pkix.name_empty", "nobody reads the name")])
+
+    assert [finding.waived for finding in found] == ["nobody reads the name", ""]
+    assert blocking(found) == (other,)
+
+
+def test_the_built_in_reason_stands_before_a_profiles() -> None:
+    findings = findings_for(*dns("mailhost"))
+
+    (found,) = marked(findings, waivers=[LintWaiver(findings[0].code, "a reason of our own")])
+
+    assert "private host name" in found.waived
+
+
+def test_what_the_linter_can_find_can_be_waived_and_nothing_else() -> None:
+    codes = waivable_codes()
+
+    assert {
+        "pkix.invalid_domain_name_syntax",
+        "pkix.key_usage_extension_not_critical",
+        "itu.invalid_asn1_syntax",
+    } <= codes
+    assert UNREADABLE not in codes
+    # NOTICE and INFO block nothing.
+    assert not {"pkix.ldap_uri_not_validated", "pkix.subject_key_identifier_method_1_identified"} & codes
+    assert Finding(Severity.ERROR, "pkix.name_empty", "", "").is_waivable
+    assert not Finding(Severity.FATAL, UNREADABLE, "", "").is_waivable

@@ -21,12 +21,14 @@ from profiles.models import (
     CertificateProfile,
     CertificateTemplate,
     EstEnrollment,
+    ProfileVersion,
 )
 from profiles.querysets import profiles_matching, profiles_visible_to
 from profiles.services import (
     AcmeSettings,
     ApiSettings,
     EstSettings,
+    MoveTo,
     TemplateDocument,
     create_profile,
     create_template,
@@ -597,3 +599,171 @@ def test_a_refusal_leaves_its_event(alice: Requester, asked: dict[str, Any]) -> 
 
     event = AuditEvent.objects.get(subject_type="certificate-profile")
     assert (event.event, event.outcome, event.data["slug"]) == ("create-certificate-profile", "refused", "No")
+
+
+# --- Keys and waivers -------------------------------------------------------------------------------------------------
+
+
+def test_keys_are_given_once_unless_told_otherwise(alice: Requester, asked: dict[str, Any]) -> None:
+    assert create_profile(requester=alice, **asked).key_retention == "once"
+    kept = create_profile(requester=alice, **(asked | {"slug": "kept", "key_retention": "escrow"}))
+
+    assert kept.key_retention == "escrow"
+    assert update_profile(requester=alice, profile=kept, changes={"key_retention": "once"}).key_retention == "once"
+
+
+def test_no_other_retention_is_known(alice: Requester, asked: dict[str, Any]) -> None:
+    with pytest.raises(Malformed) as refusal:
+        create_profile(requester=alice, **asked, key_retention="forever")
+
+    assert fields_of(refusal.value) == ["key_retention"]
+
+
+WAIVER = {"code": "pkix.name_empty", "reason": "The devices have no name until they are installed."}
+
+
+def test_waivers_are_kept_in_one_form(alice: Requester, asked: dict[str, Any]) -> None:
+    profile = create_profile(
+        requester=alice,
+        **asked,
+        lint_waivers=[{**WAIVER, "expires_at": "2027-06-30"}, {**WAIVER, "code": "pkix.no_ku_bits_set"}],
+    )
+
+    assert profile.lint_waivers == [
+        {**WAIVER, "expires_at": "2027-06-30T00:00:00+00:00"},
+        {**WAIVER, "code": "pkix.no_ku_bits_set", "expires_at": None},
+    ]
+    assert [waiver.code for waiver in profile.waivers()] == ["pkix.name_empty", "pkix.no_ku_bits_set"]
+    assert update_profile(requester=alice, profile=profile, changes={"lint_waivers": []}).waivers() == ()
+
+
+@pytest.mark.parametrize(
+    ("waiver", "field", "told"),
+    [
+        ({**WAIVER, "code": "pkix.name_emty"}, "lint_waivers/0/code", "pkix.name_empty"),
+        ({**WAIVER, "code": "base.unreadable"}, "lint_waivers/0/code", "finding"),
+        ({**WAIVER, "code": "pkix.ldap_uri_not_validated"}, "lint_waivers/0/code", "finding"),
+        ({**WAIVER, "reason": "because"}, "lint_waivers/0/reason", "10 to 500"),
+        ({"reason": WAIVER["reason"]}, "lint_waivers/0/code", "text"),
+    ],
+)
+def test_a_waiver_names_a_finding_and_a_reason(
+    alice: Requester, asked: dict[str, Any], waiver: dict[str, Any], field: str, told: str
+) -> None:
+    with pytest.raises(Malformed) as refusal:
+        create_profile(requester=alice, **asked, lint_waivers=[waiver])
+
+    (violation,) = refusal.value.violations
+    assert violation.field == field
+    assert told in violation.fix
+
+
+def test_a_change_of_waivers_is_audited_and_makes_a_version(alice: Requester, asked: dict[str, Any]) -> None:
+    profile = create_profile(requester=alice, **asked)
+
+    changed = update_profile(
+        requester=alice, profile=profile, changes={"lint_waivers": [WAIVER], "key_retention": "escrow"}
+    )
+
+    assert changed.version == 2
+    assert changed.document()["lint_waivers"][0]["reason"] == WAIVER["reason"]
+    assert changed.document()["key_retention"] == "escrow"
+    event = AuditEvent.objects.get(event="update-certificate-profile")
+    assert event.data["changed"]["lint_waivers"]["after"][0]["code"] == "pkix.name_empty"
+    assert event.data["changed"]["key_retention"] == {"before": "once", "after": "escrow"}
+
+
+# --- Moving -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def made(alice: Requester, asked: dict[str, Any]) -> CertificateProfile:
+    return create_profile(requester=alice, **asked)
+
+
+def move(requester: Requester, profile: CertificateProfile, **to: Any) -> CertificateProfile:
+    return update_profile(requester=requester, profile=profile, changes={}, move_to=MoveTo(**to))
+
+
+def other_template(project: Project) -> CertificateTemplate:
+    return create_template(requester=SYSTEM, project=project, document=TemplateDocument(name="other"))
+
+
+def test_a_profile_moves_to_another_ca_and_template(
+    alice: Requester, made: CertificateProfile, project: Project
+) -> None:
+    authority, template = make_authority(project), other_template(project)
+
+    moved = move(alice, made, certificate_authority_id=authority.pk)
+    assert (moved.certificate_authority_id, moved.template_id) == (authority.pk, made.template_id)
+    moved = move(alice, moved, template_id=template.pk)
+
+    assert (moved.certificate_authority_id, moved.template_id) == (authority.pk, template.pk)
+    assert moved.version == 3
+    kept = ProfileVersion.objects.get(profile_id=moved.pk, number=3).document
+    assert kept["certificate_authority"] == {"id": str(authority.pk), "name": authority.name}
+    assert kept["template"] == {"id": str(template.pk), "name": "other"}
+    first, second = AuditEvent.objects.filter(event="update-certificate-profile").order_by("pk")
+    assert first.data["changed"]["certificate_authority_id"]["after"] == str(authority.pk)
+    assert second.data["changed"]["template_id"] == {"before": str(made.template_id), "after": str(template.pk)}
+
+
+def test_a_move_to_where_it_stands_changes_nothing(alice: Requester, made: CertificateProfile) -> None:
+    moved = move(alice, made, template_id=made.template_id)
+
+    assert (moved.template_id, moved.version) == (made.template_id, 1)
+
+
+def test_a_move_and_other_changes_are_one_version(alice: Requester, made: CertificateProfile, project: Project) -> None:
+    authority = make_authority(project)
+
+    moved = update_profile(
+        requester=alice,
+        profile=made,
+        changes={"description": "moved"},
+        move_to=MoveTo(certificate_authority_id=authority.pk),
+    )
+
+    assert (moved.description, moved.certificate_authority_id, moved.version) == ("moved", authority.pk, 2)
+
+
+def test_a_move_nowhere_is_malformed(alice: Requester, made: CertificateProfile) -> None:
+    with pytest.raises(Malformed):
+        move(alice, made)
+
+
+def test_a_profile_stays_in_its_project(alice: Requester, made: CertificateProfile) -> None:
+    elsewhere = make_project("Other")
+    authority, template = make_authority(elsewhere), other_template(elsewhere)
+
+    for to in ({"certificate_authority_id": authority.pk}, {"template_id": template.pk}, {"template_id": uuid4()}):
+        with pytest.raises(NotFound):
+            move(alice, made, **to)
+    with pytest.raises(Forbidden, match="another project"):
+        move(SYSTEM, made, template_id=template.pk)
+
+    made.refresh_from_db()
+    assert made.version == 1
+    assert AuditEvent.objects.filter(event="update-certificate-profile", outcome="refused").count() == 4
+
+
+def test_a_self_signed_profile_moves_to_another_template_only(
+    alice: Requester, asked: dict[str, Any], project: Project
+) -> None:
+    alone = create_profile(
+        requester=alice, **(asked | {"issuer_type": "self-signed", "certificate_authority_id": None})
+    )
+    template = other_template(project)
+
+    with pytest.raises(Malformed) as refusal:
+        move(alice, alone, certificate_authority_id=make_authority(project).pk)
+
+    assert fields_of(refusal.value) == ["move_to/certificate_authority_id"]
+    assert move(alice, alone, template_id=template.pk).template_id == template.pk
+
+
+def test_a_member_moves_nothing(made: CertificateProfile, project: Project) -> None:
+    bob = requester_for(make_user("bob", project=project, role=Role.MEMBER))
+
+    with pytest.raises(PermissionDenied):
+        move(bob, made, template_id=made.template_id)
