@@ -30,6 +30,8 @@ def project_pages(
         "profile-version": f"profiles/{profile}/history/1/",
         "create-profile": "profiles/create/",
         "edit-profile": f"profiles/{profile}/edit/",
+        "move-profile": f"profiles/{profile}/move/",
+        "waive": f"profiles/{profile}/waive/",
         "templates": "templates/",
         "template": f"templates/{template}/",
         "template-history": f"templates/{template}/history/",

@@ -75,7 +75,7 @@ def certificate(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpR
 @project_page(section="certificates", action=Action.CERTIFICATES_READ_PRIVATE_KEY, event=READ_EVENT)
 def certificate_key(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpResponse:
     """The private key that is kept, straight from the POST: no address serves it."""
-    found = _find(page, certificate_id)
+    found = find_certificate_of(page, certificate_id)
     context = {
         "certificate": found,
         "private_key": read_private_key(requester=page.requester, certificate=found, via="page"),
@@ -88,7 +88,7 @@ def certificate_key(request: HttpRequest, page: Page, certificate_id: UUID) -> H
 @project_page(section="certificates", action=Action.CERTIFICATES_EDIT, event=DESTROY_EVENT)
 def destroy_key(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpResponse:
     """Destroy the private key that is kept; the certificate stays."""
-    found = _find(page, certificate_id)
+    found = find_certificate_of(page, certificate_id)
     destroy_private_key(requester=page.requester, certificate=found)
     messages.success(request, "The private key was destroyed.")
     return redirect("certificate", page.project.slug, found.pk)

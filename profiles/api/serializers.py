@@ -2,6 +2,7 @@
 # ruff: noqa: N815 - the wire's spelling
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -20,6 +21,7 @@ from pki_portal.rest import (
     TimeField,
     UUIDField,
     WireSerializer,
+    iso,
 )
 from profiles.api.fields import WordField
 from profiles.enrollment import EnrollmentMethod
@@ -296,6 +298,14 @@ def default_warning(violation: Violation) -> str:
     return f"{pointer} cannot pass: {violation.asked}, where {violation.rule} allows {violation.allowed}."
 
 
+class InstantField(StrictCharField):
+    """A time as text, for the service to read; answered as every time is."""
+
+    def to_representation(self, value: Any) -> str:
+        """Write it with milliseconds and ``Z``."""
+        return iso(datetime.fromisoformat(value))
+
+
 class LintWaiverSerializer(SparseSerializer):
     """A finding of the linter that certificates of this profile may have."""
 
@@ -303,7 +313,7 @@ class LintWaiverSerializer(SparseSerializer):
         max_length=LONGEST_TEXT, help_text="The id of the finding as a refusal names it, such as pkix.name_empty."
     )
     reason = StrictCharField(min_length=SHORTEST_REASON, max_length=LONGEST_REASON)
-    expiresAt = StrictCharField(
+    expiresAt = InstantField(
         source="expires_at",
         required=False,
         allow_null=True,

@@ -101,7 +101,7 @@ class ProfileForm(forms.Form):
     ) -> None:
         super().__init__(data, initial=_stored(profile) if profile else dict(initial or {}))
         self.refusal: Refusal | None = None
-        self.violations: dict[str, list[Violation]] = {}
+        self.violations: dict[str, list[Violation]] = {name: [] for name in _USAGES}
         self._sent = data
         self._stored = profile.defaults if profile else {}
         for attribute in SubjectAttribute:
@@ -130,8 +130,9 @@ class ProfileForm(forms.Form):
 
     @property
     def subject_fields(self) -> list[forms.BoundField]:
-        """The subject attributes that can be filled in."""
-        return [self[_field_name(attribute)] for attribute in SubjectAttribute]
+        """The subject attributes that can be filled in, the common name first."""
+        ordered = sorted(SubjectAttribute, key=lambda attribute: attribute is not SubjectAttribute.COMMON_NAME)
+        return [self[_field_name(attribute)] for attribute in ordered]
 
     @property
     def key_usage_options(self) -> list[Option]:
@@ -170,7 +171,7 @@ class ProfileForm(forms.Form):
     def refuse(self, error: PortalError) -> None:
         """Put the violations of a refusal beside the fields that they speak of."""
         placed = place(error.violations, self._field_of)
-        self.violations = placed.by_field
+        self.violations |= placed.by_field
         self.refusal = refusal_of(error, placed, title="Not saved.")
 
     def _choice(self, name: str) -> forms.ChoiceField:

@@ -81,6 +81,7 @@ def template_form(project: Project | None = None, **changes: Any) -> dict[str, A
 def profile_form(**changes: Any) -> dict[str, Any]:
     """What the form of an existing profile sends."""
     form = {"slug": "web", "description": "", "enrollment_method": "api", "defaults": "{}"}
+    form |= {"key_retention": "once", "lint_waivers": "[]"}
     return form | {"renew_before_days": ""} | changes
 
 
@@ -270,6 +271,21 @@ def test_a_profile_is_shown_and_changed(operator: Client, profile: CertificatePr
     changed = CertificateProfile.objects.get()
     assert (changed.slug, changed.api_enrollment.renew_before_days) == ("new", 14)
     assert changed.certificate_authority_id == profile.certificate_authority_id
+
+
+def test_key_retention_and_waivers_are_changed_and_refused_in_the_form(
+    operator: Client, profile: CertificateProfile
+) -> None:
+    page = f"{PROFILES}{profile.pk}/change/"
+    waiver = '[{"code": "pkix.name_empty", "reason": "Devices have no name yet."}]'
+
+    for field, value in (("lint_waivers", '[{"code": "x"}]'), ("lint_waivers", "7"), ("key_retention", "for ever")):
+        assert field in errors_of(operator.post(page, profile_form(**{field: value})))
+
+    assert operator.post(page, profile_form(key_retention="escrow", lint_waivers=waiver)).status_code == 302
+
+    changed = CertificateProfile.objects.get()
+    assert (changed.key_retention, changed.waivers()[0].code) == ("escrow", "pkix.name_empty")
 
 
 def test_an_empty_pass_phrase_keeps_the_present_one(

@@ -1,6 +1,7 @@
 """`manage.py check_certificates`: does the database still say what was signed?
 
-Reads everything, changes nothing. Rows are streamed, so that memory does not grow with their number.
+Reads everything, changes nothing. Rows are streamed, so that memory does not grow with their number. Its time does:
+about 4 ms of one core for each certificate, most of it the linter's (100,000 take 7 minutes), for every night.
 """
 
 from argparse import ArgumentParser

@@ -13,6 +13,7 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from certificates.keystore.database import forget_keys
+from certificates.management.commands import check_certificates
 from certificates.management.commands.check_certificates import issuer_reasons, load_path
 from certificates.models import (
     AuthorityCertificate,
@@ -21,9 +22,13 @@ from certificates.models import (
     CertificateAuthority,
     CertificateRequest,
     CertificateRevocationList,
+    CertificateSecret,
 )
-from profiles.models import CertificateTemplate, ProfileVersion, TemplateVersion
-from tests.factories import make_project
+from certificates.services.kept_keys import destroy_private_key
+from certificates.x509.lint import Finding, Severity
+from profiles.models import CertificateProfile, CertificateTemplate, ProfileVersion, TemplateVersion
+from profiles.services import update_profile
+from tests.factories import SYSTEM, make_project
 from tests.scenery import make_issuing_profile
 from tests.wire import CERTIFICATES, Pki, issued, make_client, make_csr, make_pki, post_json
 
@@ -270,3 +275,53 @@ def test_an_issuer_that_is_no_ca_is_found(pki: Pki) -> None:
     path = load_path(AuthorityCertificate.objects.get(issued_certificates=own()))
     assert list(issuer_reasons(path)) == []
     assert "no CA that may sign" in "".join(issuer_reasons((leaf, *path)))
+
+
+# --- Lint and kept keys -----------------------------------------------------------------------------------------------
+
+
+def test_a_finding_that_is_not_stored_is_found_though_its_shape_was_clean(
+    pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = own()
+    finding = Finding(Severity.WARNING, "pkix.key_usage_extension_not_critical", "", "certificate.x")
+    monkeypatch.setattr(check_certificates, "lint", lambda der: (finding,) if der == bytes(row.der) else ())
+
+    assert f"certificate {row.pk}: lint has a finding that is not stored: WARNING {finding.code}" in findings()
+
+
+def test_a_finding_that_is_stored_or_waived_or_a_notice_is_not_told(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "pkix.key_usage_extension_not_critical"
+    said = [Finding(Severity.WARNING, code, "", "certificate.x"), Finding(Severity.NOTICE, "pkix.some", "", "")]
+    monkeypatch.setattr(check_certificates, "lint", lambda _der: said)
+    assert code in findings()
+
+    for profile in CertificateProfile.objects.all():
+        update_profile(
+            requester=SYSTEM,
+            profile=profile,
+            changes={"lint_waivers": [{"code": code, "reason": "Old devices want it so."}]},
+        )
+    call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
+
+    CertificateProfile.objects.update(lint_waivers=[])
+    stored = {"severity": "WARNING", "code": code, "node": "certificate.x"}
+    Certificate.objects.update(lint_findings=[stored])
+    call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
+
+
+def test_kept_keys_open_and_belong_to_their_certificates(pki: Pki) -> None:
+    update_profile(requester=SYSTEM, profile=pki.profile, changes={"key_retention": "escrow"})
+    robot = make_client(pki.project, name="other")
+    for _ in range(3):
+        issued(robot, pki.profile)
+    call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
+    first, second, third = CertificateSecret.objects.order_by("pk")
+    destroy_private_key(requester=SYSTEM, certificate=third.certificate)
+    call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
+
+    CertificateSecret.objects.filter(pk=first.pk).update(sealed_private_key=second.sealed_private_key)
+
+    told = findings()
+    assert f"certificate {first.certificate_id}: its kept private key cannot be used" in told
+    assert str(second.certificate_id) not in told

@@ -9,10 +9,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from certificates.models import Certificate
+from certificates.models import Certificate, CertificateSecret
 from certificates.models.certificate import CertificateStatus, RevocationReason
+from pki_portal.access.models import Role
+from pki_portal.audit.models import AuditEvent
 from profiles.models import CertificateProfile
-from tests.factories import PASSWORD, make_project, make_user
+from profiles.services import update_profile
+from tests.factories import PASSWORD, SYSTEM, make_project, make_user
 from tests.pages import make_issued
 from tests.scenery import make_issuing_profile
 
@@ -26,9 +29,13 @@ def profile() -> CertificateProfile:
 
 @pytest.fixture
 def alice(profile: CertificateProfile) -> Client:
+    return client_of("alice", profile)
+
+
+def client_of(name: str, profile: CertificateProfile, role: str = Role.ADMIN) -> Client:
     client = Client()
-    make_user("alice", project=profile.project)
-    client.login(username="alice", password=PASSWORD)
+    make_user(name, project=profile.project, role=role)
+    client.login(username=name, password=PASSWORD)
     return client
 
 
@@ -121,3 +128,75 @@ def test_there_is_no_download_of_a_key(alice: Client, profile: CertificateProfil
     certificate = make_issued(profile)
     response = alice.get(reverse("certificate-download", args=["acme", certificate.pk, "private-key"]))
     assert response.status_code == HTTPStatus.NOT_FOUND
+
+
+@pytest.fixture
+def kept(profile: CertificateProfile) -> Certificate:
+    """A certificate whose key is kept."""
+    update_profile(requester=SYSTEM, profile=profile, changes={"key_retention": "escrow"})
+    return make_issued(profile)
+
+
+def test_a_kept_key_is_shown_by_a_post_alone_audited_and_cached_nowhere(alice: Client, kept: Certificate) -> None:
+    page = alice.get(reverse("certificate", args=["acme", kept.pk])).content.decode()
+    assert "Kept, encrypted" in page
+    assert "PRIVATE KEY" not in page
+    address = reverse("certificate-key", args=["acme", kept.pk])
+    assert alice.get(address).status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    assert not AuditEvent.objects.filter(event="get-cert-private-key").exists()
+
+    response = alice.post(address)
+
+    assert b"BEGIN PRIVATE KEY" in response.content
+    assert "no-store" in response["Cache-Control"]
+    event = AuditEvent.objects.get(event="get-cert-private-key")
+    assert (event.outcome, event.actor_name, event.data["via"]) == ("done", "alice", "page")
+
+
+def test_a_viewer_neither_sees_nor_destroys_it(profile: CertificateProfile, kept: Certificate) -> None:
+    vera = client_of("vera", profile, Role.VIEWER)
+    page = vera.get(reverse("certificate", args=["acme", kept.pk])).content.decode()
+    assert "Show key" not in page
+    assert "Destroy" not in page
+
+    for act in ("certificate-key", "destroy-key"):
+        assert vera.post(reverse(act, args=["acme", kept.pk])).status_code == HTTPStatus.FORBIDDEN
+
+    assert CertificateSecret.objects.get().destroyed_at is None
+    assert set(AuditEvent.objects.filter(outcome="refused").values_list("event", flat=True)) == {
+        "get-cert-private-key",
+        "destroy-cert-private-key",
+    }
+
+
+def test_of_another_project_there_is_no_key(kept: Certificate) -> None:
+    other = make_issuing_profile(make_project("Other", slug="other"))
+    charlie = client_of("charlie", other)
+
+    for project in ("acme", "other"):
+        for act in ("certificate-key", "destroy-key"):
+            assert charlie.post(reverse(act, args=[project, kept.pk])).status_code == HTTPStatus.NOT_FOUND
+    assert CertificateSecret.objects.get().destroyed_at is None
+
+
+def test_a_destroyed_key_is_told_with_its_destroyer(alice: Client, kept: Certificate) -> None:
+    address = reverse("certificate", args=["acme", kept.pk])
+
+    assert alice.post(reverse("destroy-key", args=["acme", kept.pk]))["Location"] == address
+
+    page = alice.get(address).content.decode()
+    assert "kept until alice destroyed it" in page
+    assert "Show key" not in page
+    response = alice.post(reverse("certificate-key", args=["acme", kept.pk]))
+    assert response.status_code == HTTPStatus.BAD_REQUEST
+    assert b"destroyed by alice" in response.content
+
+
+def test_findings_stand_on_the_page_with_what_waives_them(alice: Client, profile: CertificateProfile) -> None:
+    address = reverse("certificate", args=["acme", make_issued(profile).pk])
+    assert "Lint findings" not in alice.get(address).content.decode()
+
+    page = alice.get(reverse("certificate", args=["acme", make_issued(profile, "mailhost").pk])).content.decode()
+
+    assert "pkix.invalid_domain_name_syntax" in page
+    assert "private host name" in page

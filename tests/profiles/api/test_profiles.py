@@ -18,6 +18,7 @@ from profiles.policy.vocabulary import IssuerType
 from profiles.services import ApiSettings, TemplateDocument, create_profile, create_template
 from tests.assertions import assert_error
 from tests.factories import SYSTEM, make_authority, make_identity, make_project, make_token
+from tests.scenery import server_template
 
 pytestmark = pytest.mark.django_db
 
@@ -743,3 +744,139 @@ def test_an_operator_may_do_all(body: dict[str, Any], project: Project) -> None:
 
     assert operator.patch(f"{PROFILES}/{made['id']}", {"slug": "new"}).status_code == 200
     assert operator.delete(f"{PROFILES}/{made['id']}").status_code == 200
+
+
+# --- Keys, waivers, moving, defaults ----------------------------------------------------------------------------------
+
+
+def test_key_retention_is_set_changed_and_answered(robot: APIClient, body: dict[str, Any]) -> None:
+    made = robot.post(PROFILES, body | {"keyRetention": "ESCROW"}).json()["certificateProfile"]
+    assert made["keyRetention"] == "escrow"
+
+    changed = robot.patch(f"{PROFILES}/{made['id']}", {"keyRetention": "once"}).json()["certificateProfile"]
+
+    assert changed["keyRetention"] == "once"
+    assert robot.get(f"{PROFILES}/{made['id']}").json()["certificateProfile"]["keyRetention"] == "once"
+    response = robot.patch(f"{PROFILES}/{made['id']}", {"keyRetention": "forever"})
+    assert_error(response, status=422, error="ValidationFailure", field="/keyRetention")
+
+
+WAIVER = {"code": "pkix.name_empty", "reason": "The devices have no name until they are installed."}
+
+
+def test_waivers_are_set_changed_and_answered(robot: APIClient, body: dict[str, Any]) -> None:
+    ending = WAIVER | {"expiresAt": "2027-06-30T02:00:00+02:00"}
+    made = robot.post(PROFILES, body | {"lintWaivers": [ending]}).json()["certificateProfile"]
+    assert made["lintWaivers"] == [WAIVER | {"expiresAt": "2027-06-30T00:00:00.000Z"}]
+
+    changed = robot.patch(f"{PROFILES}/{made['id']}", {"lintWaivers": [WAIVER]}).json()["certificateProfile"]
+
+    assert changed["lintWaivers"] == [WAIVER]
+    cleared = robot.patch(f"{PROFILES}/{made['id']}", {"lintWaivers": None}).json()["certificateProfile"]
+    assert cleared["lintWaivers"] == []
+
+
+@pytest.mark.parametrize(
+    ("waiver", "field"),
+    [
+        ({"reason": WAIVER["reason"]}, "/lintWaivers/0/code"),
+        (WAIVER | {"code": "pkix.no_such"}, "/lintWaivers/0/code"),
+        ({"code": "pkix.name_empty"}, "/lintWaivers/0/reason"),
+        (WAIVER | {"reason": "because"}, "/lintWaivers/0/reason"),
+        (WAIVER | {"reason": "x" * 501}, "/lintWaivers/0/reason"),
+        (WAIVER | {"expiresAt": "soon"}, "/lintWaivers/0/expiresAt"),
+        (WAIVER | {"expiresAt": 7}, "/lintWaivers/0/expiresAt"),
+        ("x", "/lintWaivers/0"),
+        (None, "/lintWaivers/0"),
+    ],
+)
+def test_what_no_waiver_can_be_is_malformed(
+    robot: APIClient, body: dict[str, Any], made: dict[str, Any], waiver: Any, field: str
+) -> None:
+    for response in (
+        robot.post(PROFILES, body | {"slug": "other", "lintWaivers": [waiver]}),
+        robot.patch(f"{PROFILES}/{made['id']}", {"lintWaivers": [waiver]}),
+    ):
+        assert_error(response, status=422, error="ValidationFailure", field=field)
+
+
+def test_a_profile_moves_by_one_explicit_field(robot: APIClient, made: dict[str, Any], project: Project) -> None:
+    authority = make_authority(project)
+    template = create_template(requester=SYSTEM, project=project, document=TemplateDocument(name="other"))
+
+    response = robot.patch(
+        f"{PROFILES}/{made['id']}",
+        {"moveTo": {"caId": str(authority.pk), "certificatePolicyId": str(template.pk)}, "slug": "moved"},
+    )
+
+    assert response.status_code == 200, response.json()
+    moved = response.json()["certificateProfile"]
+    assert (moved["caId"], moved["certificateTemplateId"], moved["slug"], moved["version"]) == (
+        str(authority.pk),
+        str(template.pk),
+        "moved",
+        2,
+    )
+    assert response.json()["warnings"] == []
+    back = {"moveTo": {"certificateTemplateId": made["certificateTemplateId"], "caId": None}}
+    moved = robot.patch(f"{PROFILES}/{made['id']}", back).json()["certificateProfile"]
+    assert (moved["caId"], moved["certificateTemplateId"]) == (str(authority.pk), made["certificateTemplateId"])
+
+
+@pytest.mark.parametrize(
+    ("to", "status", "error", "field"),
+    [
+        ({}, 422, "ValidationFailure", "/moveTo"),
+        ("x", 422, "ValidationFailure", "/moveTo"),
+        (None, 422, "ValidationFailure", "/moveTo"),
+        ({"caId": "x"}, 422, "ValidationFailure", "/moveTo/caId"),
+        (
+            {"certificateTemplateId": str(uuid4()), "certificatePolicyId": str(uuid4())},
+            422,
+            "ValidationFailure",
+            "/moveTo/certificatePolicyId",
+        ),
+        ({"caId": str(uuid4())}, 404, "NotFound", None),
+        ({"certificateTemplateId": str(uuid4())}, 404, "NotFound", None),
+    ],
+)
+def test_a_move_that_cannot_be(
+    robot: APIClient, made: dict[str, Any], to: Any, status: int, error: str, field: str | None
+) -> None:
+    response = robot.patch(f"{PROFILES}/{made['id']}", {"moveTo": to})
+
+    assert_error(response, status=status, error=error, field=field)
+
+
+def test_all_defaults_are_set_and_answered(robot: APIClient, body: dict[str, Any]) -> None:
+    defaults = {
+        "commonName": "service.acme.com",
+        "organization": "Acme",
+        "organizationalUnit": "Web",
+        "country": "US",
+        "state": "CA",
+        "locality": "Springfield",
+        "ttlDays": 30,
+        "keyUsages": ["digital_signature"],
+        "extendedKeyUsages": ["server_auth"],
+        "keyAlgorithm": "EC_prime256v1",
+        "signatureAlgorithm": "ECDSA-SHA256",
+    }
+
+    answer = robot.post(PROFILES, body | {"defaults": defaults}).json()
+
+    assert answer["certificateProfile"]["defaults"] == defaults
+
+
+def test_a_default_that_cannot_pass_is_warned_of(robot: APIClient, project: Project, body: dict[str, Any]) -> None:
+    template = create_template(requester=SYSTEM, project=project, document=server_template(name="strict"))
+    body |= {"certificateTemplateId": str(template.pk)}
+
+    answer = robot.post(PROFILES, body | {"defaults": {"country": "US", "ttl": "2y"}}).json()
+
+    assert [warning.partition(" ")[0] for warning in answer["warnings"]] == ["/defaults/country", "/defaults/ttl"]
+    assert all("cannot pass" in warning for warning in answer["warnings"])
+    answer = robot.patch(
+        f"{PROFILES}/{answer['certificateProfile']['id']}", {"defaults": {"organization": "Acme", "ttl": "90d"}}
+    ).json()
+    assert answer["warnings"] == []
