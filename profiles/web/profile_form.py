@@ -161,7 +161,7 @@ class ProfileForm(forms.Form):
 
     def chosen_retention(self) -> str:
         """What was chosen, else what was so far."""
-        return self.cleaned_data["key_retention"] or self.initial.get("key_retention", KeyRetention.ONCE.value)
+        return str(self.cleaned_data["key_retention"] or self.initial.get("key_retention", KeyRetention.ONCE))
 
     def chosen_authority(self) -> UUID | None:
         """The CA chosen from the list."""

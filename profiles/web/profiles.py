@@ -184,7 +184,7 @@ def _find(page: Page, profile_id: UUID) -> CertificateProfile:
 
 def _as_facts(defaults: ProfileDefaults) -> list[tuple[str, list[str]]]:
     """What the profile fills in, but for the life, which has a line of its own."""
-    facts = [(attribute.type.value, [attribute.value]) for attribute in defaults.subject]
+    facts = [(str(attribute.type), [attribute.value]) for attribute in defaults.subject]
     facts += [
         (name, [str(usage) for usage in usages] or ["none"])
         for name, usages in (

@@ -22,7 +22,7 @@ from tests.wire import CERTIFICATES, Pki, issue_body, load_pem, make_client, mak
 pytestmark = pytest.mark.django_db
 
 DNS = "dns_name"
-OPEN = {
+OPEN: dict[str, Any] = {
     "key_usages": {
         "allowed": ["digital_signature", "key_encipherment", "key_agreement", "key_cert_sign", "encipher_only"]
     },

@@ -81,8 +81,6 @@ def test_a_self_signed_profile_is_judged_without_a_ca(project: Project) -> None:
 
 def test_a_ca_without_certificate_cannot_be_judged(project: Project) -> None:
     profile = make_issuing_profile(project)
-    CertificateAuthority.objects.filter(pk=profile.certificate_authority_id).update(
-        status="pending-certificate", active_certificate=None
-    )
+    CertificateAuthority.objects.update(status="pending-certificate", active_certificate=None)
 
     assert fields(profile, ttl="9y") == []
