@@ -91,7 +91,7 @@ def impact_of(*, proposals: Sequence[Proposal], now: datetime) -> Impact:
     At most ``MOST_REPLAYED`` of each are judged, the newest; the tallies tell how many there are. A renewal is judged
     as of the moment when it is due.
     """
-    changes = {each.profile.pk: _change(each) for each in proposals}
+    changes: dict[UUID | None, _Change] = {each.profile.pk: _change(each) for each in proposals}
     requests = CertificateRequest.objects.filter(
         profile__in=list(changes),
         status__in=(RequestStatus.ISSUED, RequestStatus.FAILED),

@@ -124,7 +124,7 @@ def request_of(row: CertificateRequest) -> IssuanceRequest:
     """
     asked: dict[str, Any] = row.asked
     constraints = asked["basic_constraints"]
-    life = {
+    life: dict[str, Any] = {
         "ttl": timedelta(seconds=asked["ttl_seconds"]) if asked["ttl_seconds"] is not None else None,
         "not_before": datetime.fromisoformat(asked["not_before"]) if asked["not_before"] else None,
         "not_after": datetime.fromisoformat(asked["not_after"]) if asked["not_after"] else None,

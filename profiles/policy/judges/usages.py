@@ -222,7 +222,7 @@ def _refuse_usage(
     else:
         code, place, allowed = Code.VALUE_NOT_IN_LIST, f"{kind.place} allowed", _permitted(rule)
     asked, fix = f"{kind.label} {usage}", f"leave {usage} out"
-    changes = _set(kind, _without(usages, (usage,)))
+    changes = _set(kind, [each for each in usages if each != usage])
     if is_filled and usage is KeyUsage.KEY_CERT_SIGN and usage not in _required(rule):
         asked, fix = f"{asked} (every CA has it)", f"have the template allow {usage}, or leave isCA out"
         changes = (Change("set", "basic_constraints", {"is_ca": False}),)

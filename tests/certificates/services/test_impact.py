@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from certificates.models import Certificate, CertificateRequest
 from certificates.services import impact
+from certificates.services.authorities.rules import issuer_facts_of
 from certificates.services.issuance import issue_certificate
 from certificates.services.requests import read_applicant_csr, request_of
 from pki_portal.access.models import Role
@@ -227,7 +228,7 @@ def test_counts_equal_those_of_judging_each_by_hand(profile: CertificateProfile)
             rules=rules,
             defaults=profile.profile_defaults(),
             request=request_of(row),
-            issuer=impact.issuer_facts_of(authority),
+            issuer=issuer_facts_of(authority),
             now=now,
         ).violations
     ]

@@ -11,7 +11,7 @@ import profiles.policy.vocabulary
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("certificates", "0004_judging_versions"),
+        ("certificates", "0005_newest_of_a_profile"),
     ]
 
     operations = [
