@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import chain
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pki_portal.errors import Change
 from profiles.policy.errors import Code
@@ -112,9 +113,10 @@ def _without(usages: Iterable[Word], others: Iterable[Word]) -> tuple[Word, ...]
     return tuple(usage for usage in usages if usage not in left_out)
 
 
-def _set(kind: "_Kind[Word]", usages: Iterable[Word]) -> tuple[Change, ...]:
+def _set(kind: "_Kind[Any]", usages: Iterable[StrEnum]) -> tuple[Change, ...]:
     """The change that asks for just these."""
-    return (Change("set", kind.path, [usage.value for usage in _in_order(kind.words, usages)]),)
+    wanted = set(usages)
+    return (Change("set", kind.path, [usage.value for usage in kind.words if usage in wanted]),)
 
 
 def _required(rule: UsageRule[Usage] | None) -> tuple[Usage, ...]:
@@ -196,7 +198,7 @@ def _judge_lists(
             asked=f"no {kind.label} {usage}",
             allowed=listed(required),
             fix=f"add {usage}",
-            changes=_set(kind, (*usages, usage)),
+            changes=_set(kind, [*usages, usage]),
         )
     passing = [usage for usage in usages if rule is not None and _permits(rule, usage)]
     for usage in _without(usages, passing):
