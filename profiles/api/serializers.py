@@ -498,11 +498,11 @@ _ABSENT_WHERE_NONE = frozenset({"certificateAuthority", "apiConfig", "estConfig"
 
 
 class CertificateProfileDetailSerializer(CertificateProfileSerializer):
-    """A profile in answers, with what it refers to; the key of what it has not is absent."""
+    """A profile in answers, with what it refers to unless that is not wanted; the key of what it has not is absent."""
 
     certificateAuthority = AuthorityOfProfileSerializer(source="certificate_authority", required=False)
-    certificateTemplate = TemplateOfProfileSerializer(source="template")
-    certificatePolicy = TemplateOfProfileSerializer(source="template")
+    certificateTemplate = TemplateOfProfileSerializer(source="template", required=False)
+    certificatePolicy = TemplateOfProfileSerializer(source="template", required=False)
     apiConfig = ApiConfigAnswerSerializer(source="api_enrollment", required=False)
     estConfig = EstConfigAnswerSerializer(source="est_enrollment", required=False)
     acmeConfig = AcmeConfigAnswerSerializer(source="acme_enrollment", required=False)

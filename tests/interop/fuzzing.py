@@ -1,0 +1,328 @@
+"""What the fuzzer is fed, as hooks that it loads: ids that exist, and bodies that could pass but for one value.
+
+Out of its own head it would meet hardly anything but 404 and 422. Most calls get ids of the caller's project, some get
+ids of another project, some stay as they were thought up. What a call changes or deletes is made for that call, and the
+caller's own identity is kept out of it. The first call of an operation could pass as it is, and the second is the same
+with the ids of another project. Each answer is a line in a file, for the test to count.
+"""
+
+import json
+import os
+import random
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from urllib.error import HTTPError
+
+import schemathesis
+
+from tests.portal import Portal
+
+FEED = json.loads(Path(os.environ["FUZZ_FEED"]).read_text())
+ANSWERS = Path(os.environ["FUZZ_ANSWERS"])
+OWN: dict[str, str] = FEED["own"]
+OTHER: dict[str, str] = FEED["other"]
+PORTAL = Portal(state=Path(), environment={}, base_url=FEED["baseUrl"], made={})
+CA = "/api/v1/cert-manager/ca/internal"
+TEMPLATES = "/api/v1/cert-manager/certificate-templates"
+PROFILES = "/api/v1/cert-manager/certificate-profiles"
+UNIVERSAL_AUTH = "/api/v1/auth/universal-auth"
+FAR = "2035-01-01"
+# Where an id stands in a body or a query, and which it is.
+PLACES = {
+    "projectId": "project_id",
+    "projectSlug": "project_slug",
+    "caId": "ca_id",
+    "parentCaId": "root_id",
+    "certificateTemplateId": "template_id",
+    "certificatePolicyId": "template_id",
+    "profileId": "profile_id",
+    "profileIds": "profile_id",
+}
+
+Ids = dict[str, str]
+_numbers = count(1)
+_fed: Counter[str] = Counter()
+_lock = Lock()  # the fuzzer's workers are threads
+
+
+def call(method: str, path: str, body: object = None) -> Any:
+    """Send a request of our own, which must succeed."""
+    return PORTAL.call(method, path, body, token=FEED["token"])
+
+
+def new_name() -> str:
+    """A name that nothing has yet, in any process."""
+    return f"x{os.getpid()}-{next(_numbers)}"
+
+
+# --- Things to change and to delete -----------------------------------------------------------------------------------
+
+
+def new_authority(kind: str = "root") -> Ids:
+    """A CA; an intermediate waits for its certificate."""
+    return {"ca_id": call("POST", CA, new_authority_body(kind))["id"]}
+
+
+def new_authority_body(kind: str = "root") -> dict[str, Any]:
+    """What makes one."""
+    configuration = {"type": kind, "commonName": "Fuzz", "keyAlgorithm": "EC_prime256v1"}
+    return {"projectId": OWN["project_id"], "name": new_name(), "status": "active", "configuration": configuration}
+
+
+def new_template() -> Ids:
+    """A template without a profile."""
+    return {"template_id": call("POST", TEMPLATES, new_template_body())["certificateTemplate"]["id"]}
+
+
+def new_template_body() -> dict[str, Any]:
+    """What makes one."""
+    return {
+        "projectId": OWN["project_id"],
+        "name": new_name(),
+        "subject": [{"type": "common_name", "allowed": ["*"]}],
+        "sans": [{"type": "dns_name", "allowed": ["*.example.com"]}],
+        "keyUsages": {"required": ["digital_signature"], "allowed": ["key_encipherment"]},
+        "extendedKeyUsages": {"required": ["server_auth"]},
+        "algorithms": {"keyAlgorithm": ["EC-P256"], "signature": ["SHA256-ECDSA"]},
+        "validity": {"max": "90d"},
+    }
+
+
+def new_profile() -> Ids:
+    """A profile of the CA and template that stay."""
+    return {"profile_id": call("POST", PROFILES, new_profile_body())["certificateProfile"]["id"]}
+
+
+def new_profile_body() -> dict[str, Any]:
+    """What makes one."""
+    return {
+        "projectId": OWN["project_id"],
+        "caId": OWN["ca_id"],
+        "certificateTemplateId": OWN["template_id"],
+        "slug": new_name(),
+        "enrollmentType": "api",
+        "apiConfig": {"autoRenew": True, "renewBeforeDays": 7},
+    }
+
+
+def new_stranger() -> Ids:
+    """A machine identity with nothing."""
+    return {"identity_id": call("POST", "/api/v1/identities", {"name": new_name()})["identity"]["id"]}
+
+
+def new_member() -> Ids:
+    """A machine identity with a role."""
+    made = new_stranger()
+    call(
+        "POST",
+        f"/api/v1/projects/{OWN['project_id']}/identity-memberships/{made['identity_id']}",
+        {"role": "viewer"},
+    )
+    return made
+
+
+def new_client() -> Ids:
+    """A machine identity with a role, universal auth and a secret."""
+    made = new_member()
+    path = f"{UNIVERSAL_AUTH}/identities/{made['identity_id']}"
+    client_id = call("POST", path, {})["identityUniversalAuth"]["clientId"]
+    secret = call("POST", f"{path}/client-secrets", {})
+    return made | {
+        "client_id": client_id,
+        "client_secret": secret["clientSecret"],
+        "client_secret_id": secret["clientSecretData"]["id"],
+    }
+
+
+def new_token() -> Ids:
+    """An access token of a new identity."""
+    made = new_client()
+    body = {"clientId": made["client_id"], "clientSecret": made["client_secret"]}
+    return made | {"token": call("POST", f"{UNIVERSAL_AUTH}/login", body)["accessToken"]}
+
+
+def new_user_membership() -> Ids:
+    """A person's role; people are made by the test, and those that have a role already get another chance."""
+    path = f"/api/v1/projects/{OWN['project_id']}/memberships"
+    user = FEED["users"][next(_numbers) % len(FEED["users"])]
+    try:
+        return {"membership_id": call("POST", path, {"username": user, "role": "viewer"})["membership"]["id"]}
+    except HTTPError as refusal:
+        refusal.close()
+        return {}
+
+
+def new_project() -> Ids:
+    """A project with nothing in it."""
+    return {
+        "project_id": call("POST", "/api/v1/projects", {"projectName": "Fuzz", "slug": new_name()})["project"]["id"]
+    }
+
+
+NEW: dict[str, Callable[[], Ids]] = {
+    "projects_update": new_project,
+    "deleteInternalCa": new_authority,
+    "updateInternalCa": new_authority,
+    "renewInternalCa": new_authority,
+    "issueInternalCaCertificate": new_authority,
+    "signIntermediate": new_authority,
+    "importInternalCaCertificate": lambda: new_authority("intermediate"),
+    "getInternalCaCsr": lambda: new_authority("intermediate"),
+    "updateCertificateTemplate": new_template,
+    "updateCertificatePolicy": new_template,
+    "deleteCertificateTemplate": new_template,
+    "deleteCertificatePolicy": new_template,
+    "updateCertificateProfile": new_profile,
+    "deleteCertificateProfile": new_profile,
+    "identities_update": new_stranger,
+    "identity_memberships_create": new_stranger,
+    "identity_memberships_update": new_member,
+    "identity_memberships_delete": new_member,
+    "memberships_update": new_user_membership,
+    "memberships_delete": new_user_membership,
+    "universal_auth_attach": new_stranger,
+    "universal_auth_update": new_client,
+    "universal_auth_detach": new_client,
+    "client_secrets_create": new_client,
+    "client_secrets_revoke": new_client,
+    "universal_auth_login": new_client,
+    "token_renew": new_token,
+    "token_revoke": new_token,
+}
+
+
+# --- Bodies that pass -------------------------------------------------------------------------------------------------
+
+
+def signed_by_root(ids: Ids) -> dict[str, Any]:
+    """The certificate that a waiting CA imports, and its chain."""
+    csr = call("GET", f"{CA}/{ids['ca_id']}/csr")["csr"]
+    body = {"csr": csr, "notAfter": "2030-01-01", "maxPathLength": 0}
+    signed = call("POST", f"{CA}/{ids['root_id']}/sign-intermediate", body)
+    return {"certificate": signed["certificate"], "certificateChain": signed["certificateChain"]}
+
+
+def issue_body(ids: Ids) -> dict[str, Any]:
+    """By fields."""
+    attributes = {"commonName": "a.example.com", "altNames": [{"type": "DNS", "value": "a.example.com"}], "ttl": "30d"}
+    return {"profileId": ids["profile_id"], "attributes": attributes}
+
+
+SOUND: dict[str, Callable[[Ids], dict[str, Any]]] = {
+    "token_renew": lambda ids: {"accessToken": ids["token"]},
+    "token_revoke": lambda ids: {"accessToken": ids["token"]},
+    "universal_auth_login": lambda ids: {"clientId": ids["client_id"], "clientSecret": ids["client_secret"]},
+    "universal_auth_attach": lambda _: {"accessTokenTTL": 600, "accessTokenMaxTTL": 600},
+    "universal_auth_update": lambda _: {"accessTokenTTL": 600, "accessTokenMaxTTL": 600},
+    "client_secrets_create": lambda _: {"description": "one more", "ttl": 600, "numUsesLimit": 5},
+    "createInternalCa": lambda _: new_authority_body(),
+    "updateInternalCa": lambda _: {"name": new_name()},
+    "issueInternalCaCertificate": lambda _: {"notAfter": FAR},
+    "renewInternalCa": lambda _: {"type": "existing", "notAfter": "2050-01-01"},
+    "importInternalCaCertificate": signed_by_root,
+    "signIntermediate": lambda _: {"csr": FEED["csr"], "notAfter": "2030-01-01", "maxPathLength": 0},
+    "createCertificateTemplate": lambda _: new_template_body(),
+    "createCertificatePolicy": lambda _: new_template_body(),
+    "updateCertificateTemplate": lambda _: {"description": "changed", "validity": {"max": "30d"}},
+    "updateCertificatePolicy": lambda _: {"description": "changed", "validity": {"max": "30d"}},
+    "createCertificateProfile": lambda _: new_profile_body(),
+    "updateCertificateProfile": lambda _: {"description": "changed", "apiConfig": {"autoRenew": False}},
+    "issueCertificate": issue_body,
+    "identities_create": lambda _: {"name": new_name()},
+    "identities_update": lambda _: {"name": new_name()},
+    "projects_create": lambda _: {"projectName": "Fuzz", "slug": new_name()},
+    "projects_update": lambda _: {"description": "changed"},
+    "searchCertificates": lambda ids: {"search": "example", "limit": 5, "profileIds": [ids["profile_id"]]},
+    "identity_memberships_create": lambda _: {"role": "viewer"},
+    "identity_memberships_update": lambda _: {"role": "member"},
+    "memberships_create": lambda _: {"username": random.choice(FEED["users"]), "role": "viewer"},  # noqa: S311
+    "memberships_update": lambda _: {"role": "member"},
+}
+
+
+# --- Hooks ------------------------------------------------------------------------------------------------------------
+
+
+@schemathesis.hook
+def before_call(ctx: Any, case: Any, kwargs: Any) -> None:
+    """Feed a call whose method the description knows."""
+    operation: str = case.operation.definition.raw["operationId"]
+    # One and the same call is fed in one and the same way, so that a failure can be shrunk.
+    thought_up = repr((operation, case.path_parameters, case.query, case.body))
+    dice = random.Random(zlib.crc32(thought_up.encode("utf-8", "backslashreplace")))  # noqa: S311
+    if case.method.upper() != case.operation.method.upper():
+        return
+    if (case.path_parameters or {}).get("identity_id") == FEED["identityId"]:
+        case.path_parameters["identity_id"] = OTHER["identity_id"]
+    turn = turn_of(operation, case)
+    whose = (0.0, 0.8)[turn] if turn < 2 else dice.random()
+    if whose < 0.75:
+        ids = OWN | (NEW[operation]() if operation in NEW else {})
+    elif whose < 0.9:
+        ids = OTHER
+    else:
+        return
+    put_ids_into_path(case.path_parameters or {}, operation, ids)
+    if "Idempotency-Key" in (case.headers or {}) and dice.random() < 0.8:
+        case.headers["Idempotency-Key"] = new_name()  # or most calls would be conflicts with the first
+    if isinstance(case.query, dict):
+        put_ids(case.query, ids)
+    if isinstance(case.body, dict):
+        if operation in SOUND and turn == 0:
+            case.body = SOUND[operation](ids)
+        elif operation in SOUND and ids is not OTHER and dice.random() < 0.6:
+            case.body = with_one_of(SOUND[operation](ids), case.body, dice)
+        else:
+            put_ids(case.body, ids)
+
+
+def turn_of(operation: str, case: Any) -> int:
+    """How many calls of this operation were fed before; those that take no fields are not counted."""
+    if operation in SOUND and not isinstance(case.body, dict):
+        return 2
+    with _lock:
+        _fed[operation] += 1
+        return _fed[operation] - 1
+
+
+def put_ids_into_path(parameters: dict[str, Any], operation: str, ids: Ids) -> None:
+    """Put ids that exist into the path."""
+    for name in parameters:
+        if name in ids:
+            parameters[name] = ids[name]
+    if "slug" in parameters:
+        parameters["slug"] = ids["profile_slug" if operation.endswith("ProfileBySlug") else "project_slug"]
+
+
+def put_ids(values: dict[str, Any], ids: Ids) -> None:
+    """Put ids that exist where ids are asked for."""
+    for name in values:
+        if name in PLACES:
+            values[name] = [ids[PLACES[name]]] if name == "profileIds" else ids[PLACES[name]]
+        elif isinstance(values[name], dict):
+            put_ids(values[name], ids)
+
+
+def with_one_of(sound: dict[str, Any], thought_up: dict[str, Any], dice: random.Random) -> dict[str, Any]:
+    """The sound body as it is, or with one value of the fuzzer's in it, on top or one level down."""
+    inner = [name for name in sound if isinstance(sound[name], dict) and isinstance(thought_up.get(name), dict)]
+    if inner and dice.random() < 0.6:
+        name = dice.choice(inner)
+        return sound | {name: with_one_of(sound[name], thought_up[name], dice)}
+    if not thought_up or dice.random() < 0.3:
+        return sound
+    name = dice.choice(sorted(thought_up))
+    return sound | {name: thought_up[name]}
+
+
+@schemathesis.hook
+def after_call(ctx: Any, case: Any, response: Any) -> None:
+    """Note the answer to a call whose method the description knows."""
+    if case.method.upper() == case.operation.method.upper():
+        with ANSWERS.open("a") as file:
+            file.write(f"{case.operation.definition.raw['operationId']} {response.status_code}\n")
