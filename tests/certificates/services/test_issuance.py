@@ -11,14 +11,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from cryptography.x509.oid import NameOID
 from django.utils import timezone
 
+from certificates.keystore.base import MemorySigner
 from certificates.keystore.database import forget_keys
 from certificates.models import AuthorityKey, Certificate, CertificateAuthority, CertificateRequest, IdempotencyRecord
 from certificates.models.authority import AuthorityStatus
 from certificates.models.request import RequestStatus
+from certificates.services import issuance, signing
 from certificates.services.idempotency import CLAIM_LEASE, KEPT_FOR, SWEPT_AT_ONCE, Claim, IdempotencyKey, claim_key
 from certificates.services.issuance import issue_certificate
 from certificates.x509 import lint
 from certificates.x509.csr import read_csr
+from certificates.x509.tbs import ToBeSigned, draft
+from certificates.x509.verify import VerificationFailed
 from pki_portal.access.models import Project, Role
 from pki_portal.audit.models import AuditEvent
 from pki_portal.errors import Conflict, Forbidden, NotFound, PermissionDenied, PortalError, Unavailable
@@ -80,6 +84,46 @@ def test_issues_what_was_asked_with_a_key_that_fits(profile: CertificateProfile)
     assert names.value.get_values_for_type(x509.DNSName) == ["service.acme.com"]
     assert names.critical is False
     assert certificate.not_valid_after_utc - certificate.not_valid_before_utc == timedelta(days=90)
+
+
+def test_a_signature_by_another_key_than_the_cas_does_not_leave(
+    profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = MemorySigner(ec.generate_private_key(ec.SECP256R1()))
+    monkeypatch.setattr(issuance, "signer_of", lambda _: wrong)
+
+    with pytest.raises(VerificationFailed, match="signature"):
+        issue_certificate(profile=profile, request=service_request(), requester=SYSTEM)
+
+    assert_nothing_was_issued()
+
+
+def test_what_was_signed_must_be_what_was_judged_byte_for_byte(
+    profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sign_in_another_order(judged: ToBeSigned, signer: MemorySigner) -> x509.Certificate:
+        """Every value as decided and a good signature, but the extensions stand the other way round."""
+        told = draft(judged)
+        builder = x509.CertificateBuilder(
+            told.issuer, told.subject, told.public_key(), told.serial_number,
+            told.not_valid_before_utc.replace(tzinfo=None), told.not_valid_after_utc.replace(tzinfo=None),
+            list(reversed(list(told.extensions))),
+        )  # fmt: skip
+        return builder.sign(signer.private_key, SHA256())  # type: ignore[arg-type]
+
+    monkeypatch.setattr(signing, "sign", sign_in_another_order)
+
+    with pytest.raises(VerificationFailed) as failure:
+        issue_certificate(profile=profile, request=service_request(), requester=SYSTEM)
+
+    assert failure.value.differences == ("TBSCertificate",)
+    assert_nothing_was_issued()
+
+
+def assert_nothing_was_issued() -> None:
+    assert not Certificate.objects.exists()
+    assert not CertificateRequest.objects.filter(status=RequestStatus.ISSUED).exists()
+    assert not AuditEvent.objects.filter(event="issue-certificate-from-profile", outcome="done").exists()
 
 
 def test_the_path_leads_to_the_root(profile: CertificateProfile) -> None:
