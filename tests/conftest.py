@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 
@@ -35,6 +36,23 @@ def pytest_configure(config: pytest.Config) -> None:
     if database["ENGINE"] == "django.db.backends.sqlite3":
         # A file, as in production: an in-memory one has other locking, and live_server's threads must see it too.
         database.setdefault("TEST", {})["NAME"] = str(state / "test.sqlite3")
+
+
+# A busy machine is no reason for a test to fail. What generates its own cases is thorough in one run of CI (Makefile).
+hypothesis.settings.register_profile("usual", deadline=None)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile("usual")
+
+DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "fresh_database_url"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as ``database`` what asks for one, so that the rest runs once; pytest-django keeps the rest away from it."""
+    for item in items:
+        asks = item.get_closest_marker("django_db") or DATABASE_FIXTURES & set(getattr(item, "fixturenames", ()))
+        if asks and not item.get_closest_marker("any_database"):
+            item.add_marker("database")
 
 
 _RANDOM_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -109,7 +109,7 @@ def test_what_was_signed_must_be_what_was_judged_byte_for_byte(
             told.not_valid_before_utc.replace(tzinfo=None), told.not_valid_after_utc.replace(tzinfo=None),
             list(reversed(list(told.extensions))),
         )  # fmt: skip
-        return builder.sign(signer.private_key, SHA256())  # type: ignore[arg-type]
+        return builder.sign(signer.private_key, SHA256())
 
     monkeypatch.setattr(signing, "sign", sign_in_another_order)
 
