@@ -89,6 +89,8 @@ def test_a_version_of_a_profile_says_all_in_the_wires_keys(profile: CertificateP
         "description": "",
         "issuerType": "ca",
         "enrollmentType": "api",
+        "keyRetention": "once",
+        "lintWaivers": [],
         "defaults": {"ttl": "30d"},
         "certificateAuthority": {"id": str(profile.certificate_authority_id), "name": "server-root"},
         "certificateTemplate": {"id": str(profile.template_id), "name": "server"},
