@@ -26,7 +26,7 @@ from rest_framework.response import Response
 
 from pki_portal.access.refusals import record_at_the_door
 from pki_portal.errors import Malformed, PermissionDenied, PortalError, Unauthenticated, Unavailable, Violation
-from pki_portal.rest import pointer_of, pointer_token
+from pki_portal.rest import json_patch, pointer_of, pointer_token
 from pki_portal.rest.values import IssueCode
 
 logger = logging.getLogger(__name__)
@@ -86,13 +86,13 @@ def error_body(
     status: int,
     error: str,
     message: str | list[dict[str, Any]],
-    details: Sequence[dict[str, str]] = (),
+    details: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """The one form of every error under ``/api/``."""
     return {"reqId": request_id, "statusCode": status, "message": message, "error": error, "details": list(details)}
 
 
-def _detail_of(violation: Violation) -> dict[str, str]:
+def _detail_of(violation: Violation, body: object) -> dict[str, Any]:
     return {
         "pointer": pointer_of(violation.field),
         "code": violation.code,
@@ -100,6 +100,7 @@ def _detail_of(violation: Violation) -> dict[str, str]:
         "asked": violation.asked,
         "allowed": violation.allowed,
         "fix": violation.fix,
+        "patch": json_patch(violation.changes, body),
     }
 
 
@@ -113,7 +114,9 @@ def _answer_of(exc: Exception, request: HttpRequest | None) -> tuple[dict[str, A
         error = HTTPStatus(status).phrase.title().replace(" ", "")
     told: str | list[dict[str, Any]] = message
     violations: Sequence[Violation] = exc.violations if isinstance(exc, PortalError) else ()
-    details = [_detail_of(violation) for violation in violations]
+    # Only what has been read and judged offers changes, so that there is a body then.
+    body_sent = getattr(request, "data", None) if any(violation.changes for violation in violations) else None
+    details = [_detail_of(violation, body_sent) for violation in violations]
     if isinstance(exc, exceptions.ValidationError):
         told = list(issues_of(exc.detail))[:_ISSUES_LIMIT]
         details = [_detail_of_issue(issue) for issue in told]
@@ -275,7 +278,7 @@ def _custom_issue(message: str, path: Sequence[str | int] = ()) -> dict[str, Any
     return {"code": "custom", "message": message, "path": list(path)}
 
 
-def _detail_of_issue(issue: dict[str, Any]) -> dict[str, str]:
+def _detail_of_issue(issue: dict[str, Any]) -> dict[str, Any]:
     asked, allowed, fix = _told_of(issue)
     return {
         "pointer": "".join(f"/{pointer_token(str(part))}" for part in issue["path"]),
@@ -284,6 +287,7 @@ def _detail_of_issue(issue: dict[str, Any]) -> dict[str, str]:
         "asked": asked,
         "allowed": allowed,
         "fix": fix,
+        "patch": None,
     }
 
 

@@ -4,11 +4,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from certificates.api.fields import WIRE_EXTENDED_KEY_USAGES, WIRE_KEY_USAGES, WireUsagesField
 from certificates.api.serializers import CertificateConstraintsSerializer
-from pki_portal.rest import pointer_of
+from pki_portal.errors import Change
+from pki_portal.rest import json_patch, pointer_of
+from profiles.policy.explain import WOULD_ISSUE, WOULD_REFUSE
 
 
 class TypedValueSerializer(serializers.Serializer[Any]):
@@ -43,9 +46,27 @@ class RuleOutcomeSerializer(serializers.Serializer[Any]):
     verdict = serializers.CharField(help_text="pass, fail, or filled: met by what the portal supplied.")
     fix = serializers.CharField(allow_blank=True, help_text="What would pass; empty where the rule was met.")
 
+    patch = serializers.SerializerMethodField(
+        help_text="JSON Patch (RFC 6902) of the body of the dry run after which the rule is met; null where none helps."
+    )
+
     def get_pointer(self, outcome: Mapping[str, Any]) -> str:
         """Where it stands in the body."""
         return pointer_of(outcome["field"])
+
+    @extend_schema_field(serializers.ListField(child=serializers.DictField(), allow_null=True))
+    def get_patch(self, outcome: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """For the body that was sent; a stored decision has none."""
+        return json_patch([Change(**step) for step in outcome.get("changes", ())], self.context.get("body"))
+
+
+class ExplanationSerializer(serializers.Serializer[Any]):
+    """What the issue request would come to, and why; nothing was signed or stored."""
+
+    decision = serializers.ChoiceField(choices=(WOULD_ISSUE, WOULD_REFUSE))
+    plan = PlanSerializer(allow_null=True, help_text="What the certificate would say; null where it would be refused.")
+    rules = RuleOutcomeSerializer(many=True, help_text="Every rule that was looked at, in the order judged.")
+    warnings = serializers.ListField(child=serializers.CharField())
 
 
 class StoredDecisionSerializer(serializers.Serializer[Any]):

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from certificates.api.fields import FlagField, IdListField, MomentField
 from certificates.models.request import RequestStatus
 from certificates.querysets import CertificateFilters, CertificateOrder, RequestFilters, RequestOrder, StatusFilter
-from pki_portal.rest import EnumField, StrictCharField, StrictIntegerField, WireSerializer
+from pki_portal.rest import EnumField, StrictBooleanField, StrictCharField, StrictIntegerField, WireSerializer
 
 _CERTIFICATE_ORDERS = {
     "createdAt": CertificateOrder.CREATED_AT,
@@ -43,6 +43,17 @@ class RequestState(StrEnum):
 
 def _search_field(**kwargs: Any) -> StrictCharField:
     return StrictCharField(required=False, allow_blank=True, max_length=255, **kwargs)
+
+
+class IssueQuery(WireSerializer):
+    """Query of an issue request."""
+
+    dryRun = StrictBooleanField(required=False)  # noqa: N815
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether to explain only."""
+        return bool(self.validated_data.get("dryRun"))
 
 
 class ProfileCertificatesQuery(WireSerializer):

@@ -22,6 +22,11 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="One key, one certificate: the same key and body again answer the same certificate, without its key.",
 )
+DRY_RUN = OpenApiParameter(
+    "dryRun",
+    OpenApiTypes.BOOL,
+    description="true: judge and explain, sign and store nothing. The answer is then an Explanation.",
+)
 
 
 def paging(default_limit: int) -> list[OpenApiParameter]:

@@ -7,20 +7,22 @@ from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from certificates.api.decision_serializers import StoredDecisionSerializer
+from certificates.api.decision_serializers import ExplanationSerializer, StoredDecisionSerializer
 from certificates.api.issue_serializers import IssueCertificateAnswerSerializer, IssueCertificateSerializer
 from certificates.api.queries import (
     CertificatesQuery,
+    IssueQuery,
     ProfileCertificatesQuery,
     RequestsQuery,
     SearchCertificatesSerializer,
 )
 from certificates.api.schema import (
+    DRY_RUN,
     IDEMPOTENCY_KEY,
     PROFILE_ID,
     PROJECT_ID,
@@ -56,14 +58,14 @@ from certificates.querysets import (
     sorted_requests,
 )
 from certificates.services.idempotency import IdempotencyKey
-from certificates.services.issuance import IssuedCertificate, issue_certificate
+from certificates.services.issuance import IssuedCertificate, explain_request, issue_certificate
 from certificates.services.kept_keys import (
     destroy_private_key,
     private_key_if_kept,
     read_private_key,
     require_kept_key,
 )
-from certificates.services.requests import read_applicant_csr
+from certificates.services.requests import read_applicant_csr, read_csr_to_explain
 from certificates.services.retrieval import (
     certificate_pem,
     chain_pem,
@@ -76,8 +78,12 @@ from certificates.services.retrieval import (
 from pki_portal.access.permissions import Action, has_permission, require
 from pki_portal.access.querysets import get_project, get_project_by_slug
 from pki_portal.access.requester import Requester, requester_of
+from pki_portal.errors import Invalid
 from pki_portal.rest import WirePaginator, malformed, parse_uuid
 from pki_portal.rest.schema import answers
+from profiles.models import CertificateProfile
+from profiles.policy.explain import decision_document
+from profiles.policy.plan import Decision, refused
 from profiles.services import find_profile
 
 # No spaces and no controls: two keys that look the same are the same.
@@ -100,21 +106,35 @@ class IssueView(CertificateView):
         operation_id="issueCertificate",
         summary="Issue a certificate, or sign a CSR",
         tags=["Certificates"],
-        parameters=[IDEMPOTENCY_KEY],
+        parameters=[DRY_RUN, IDEMPOTENCY_KEY],
         request=IssueCertificateSerializer,
-        responses=answers(IssueCertificateAnswerSerializer, 409, with_body=True),
+        responses=answers(
+            PolymorphicProxySerializer(
+                component_name="IssueOrExplanation",
+                serializers=[IssueCertificateAnswerSerializer, ExplanationSerializer],
+                resource_type_field_name=None,
+            ),
+            409,
+            with_body=True,
+        ),
     )
     def post(self, request: Request) -> Response:
         """Certify a key made here, or with `csr` the applicant's.
 
-        The private key is in this answer and, unless the profile's `keyRetention` is `escrow`, nowhere else.
+        The private key is in this answer and, unless the profile's `keyRetention` is `escrow`, nowhere else. With
+        `dryRun=true` every rule is looked at and told, and nothing is signed or stored.
         """
         requester = requester_of(request)
+        query = IssueQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
         idempotency = idempotency_key_of(request)
         body = IssueCertificateSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         # To read is enough here: whether to issue is for the service to judge, which records a refusal.
         profile = find_profile(requester=requester, profile_id=body.profile_id)
+        if query.is_dry_run:
+            decision = _explained(profile, body, requester=requester)
+            return Response(ExplanationSerializer(decision_document(decision), context={"body": request.data}).data)
         csr = body.csr_pem
         said = None if csr is None else read_applicant_csr(profile=profile, requester=requester, csr=csr)
         issued = issue_certificate(
@@ -125,6 +145,16 @@ class IssueView(CertificateView):
             idempotency=idempotency,
         )
         return Response(_issue_answer(issued, requester=requester, without_roots=body.without_roots))
+
+
+def _explained(profile: CertificateProfile, body: IssueCertificateSerializer, *, requester: Requester) -> Decision:
+    """What issuing would come to; a CSR that is read and refused is an answer too."""
+    csr = body.csr_pem
+    try:
+        said = None if csr is None else read_csr_to_explain(profile=profile, requester=requester, csr=csr)
+    except Invalid as refusal:
+        return refused(refusal.violations, None)
+    return explain_request(profile=profile, request=body.issuance_request(said), requester=requester)
 
 
 def idempotency_key_of(request: Request) -> IdempotencyKey | None:

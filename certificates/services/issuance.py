@@ -22,7 +22,7 @@ from certificates.services.kept_keys import SealedKey, is_key_kept, seal_key, st
 from certificates.services.lint import Waivers
 from certificates.services.requests import SIGN_EVENT, Asked, common_name_of, failed_request_kept, store_request
 from certificates.services.retrieval import certification_path_pem
-from certificates.services.signing import sign_and_verify, signer_of
+from certificates.services.signing import lint_plan, sign_and_verify, signer_of
 from certificates.services.urls import distribution_urls_of
 from certificates.x509 import keys
 from certificates.x509.lint import Finding
@@ -34,13 +34,14 @@ from pki_portal.errors import Conflict, Forbidden, Invalid, NotFound, Violation
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import ApiEnrollment, CertificateProfile
 from profiles.policy.decide import decide
-from profiles.policy.plan import Decision, IssuancePlan
+from profiles.policy.plan import Decision, IssuancePlan, refused
 from profiles.policy.renewal import RenewalSchedule, schedule_renewal
 from profiles.policy.request import IssuanceRequest, IssuerFacts
 from profiles.policy.vocabulary import KeyRetention
 from profiles.services.versions import RulesInForce, rules_as_loaded, rules_in_force
 
 ISSUE_EVENT = "issue-certificate-from-profile"
+_CHANGEABLE = "the request or the template"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,42 @@ def issue_certificate(
     )
 
 
+def explain_request(
+    *,
+    profile: CertificateProfile,
+    request: IssuanceRequest,
+    requester: Requester,
+    method: EnrollmentMethod = EnrollmentMethod.API,
+) -> Decision:
+    """What :func:`issue_certificate` would decide now: its steps 3 and 4 and the lint of step 5.
+
+    No key of a CA is touched and nothing is stored. What stands in the way outside the rules (a CA without a
+    certificate, a finding of the lint) is told as violations too.
+
+    Raises:
+        PermissionDenied, NotFound: the requester may not issue from this profile.
+        Forbidden: the profile enrolls by another method.
+    """
+    now = timezone.now()
+    require(requester=requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=profile.project_id)
+    _require_method(profile, method)
+    decision = None
+    try:
+        issuer = _issuer_of(profile)
+        decision = _decide(profile=profile, request=request, issuer=issuer, now=now)
+        if decision.plan is not None:
+            lint_plan(
+                plan=decision.plan,
+                issuer=Issuer(issuer.certificate) if issuer is not None else None,
+                urls=issuer.urls if issuer is not None else DistributionUrls(),
+                change=_CHANGEABLE,
+                waivers=Waivers(profile.slug, profile.waivers(), now),
+            )
+    except Invalid as refusal:
+        return refused(refusal.violations, decision)
+    return decision
+
+
 def _require_method(profile: CertificateProfile, method: EnrollmentMethod) -> None:
     if profile.enrollment_method != method:
         raise Forbidden(
@@ -244,7 +281,7 @@ def _sign(*, profile: CertificateProfile, plan: IssuancePlan, issuer: _Issuer | 
         signer=signer,
         public_key=public_key,
         urls=urls,
-        change="the request or the template",
+        change=_CHANGEABLE,
         waivers=Waivers(profile.slug, profile.waivers(), now),
     )
     return _Signed(certificate=certificate, private_key=private_key, sealed_key=sealed_key, findings=findings)

@@ -76,6 +76,12 @@ def read_applicant_csr(*, profile: CertificateProfile, requester: Requester, csr
         return read_csr(csr)
 
 
+def read_csr_to_explain(*, profile: CertificateProfile, requester: Requester, csr: str | bytes) -> IssuanceRequest:
+    """As :func:`read_applicant_csr`, for a dry run: nothing is recorded."""
+    require(requester=requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=profile.project_id)
+    return read_csr(csr)
+
+
 def common_name_of(request: IssuanceRequest) -> str:
     """The first common name asked, cut to what a column holds; empty without one."""
     names = (attribute.value for attribute in request.subject if attribute.type == SubjectAttribute.COMMON_NAME)

@@ -17,9 +17,17 @@ from certificates.models import AuthorityCertificate, AuthorityKey, CertificateA
 from certificates.models.authority import KeyStore
 from certificates.services.lint import Waivers, lint_violations
 from certificates.x509.issuer import DistributionUrls, Issuer
-from certificates.x509.keys import PrivateKey, PublicKey, generate, public_key_info
+from certificates.x509.keys import PrivateKey, PublicKey, generate, load_public_key, public_key_info
 from certificates.x509.lint import Finding, blocking, lint, lint_shape, marked, shape_of
-from certificates.x509.tbs import ToBeSigned, build, build_authority, draft, new_serial_number, sign
+from certificates.x509.tbs import (
+    ToBeSigned,
+    build,
+    build_authority,
+    draft,
+    new_serial_number,
+    sign,
+    throw_away_public_key,
+)
 from certificates.x509.verify import VerificationFailed, verify_authority, verify_issued
 from pki_portal.errors import Invalid, Unavailable, Violation
 from profiles.policy.plan import AuthorityPlan, IssuancePlan
@@ -195,16 +203,7 @@ def sign_and_verify(
     else:
         tbs = build(plan=plan, issuer=issuer, serial_number=serial_number, public_key=public_key, urls=urls)
     judged, findings = _linted(tbs, plan=plan, issuer=issuer, signer=signer, urls=urls)
-    findings = marked(findings, own_urls=urls.all, waivers=waivers.counting if waivers else ())
-    blockers = blocking(findings)
-    if blockers:
-        raise Invalid(
-            "The certificate would break RFC 5280: "
-            + "; ".join(
-                f"{finding.code}: {finding.message}" if finding.message else finding.code for finding in blockers
-            ),
-            violations=lint_violations(blockers, change=change, profile=waivers.profile if waivers else ""),
-        )
+    findings = _none_blocking(findings, urls=urls, change=change, waivers=waivers)
     certificate = sign(tbs, signer)
     if certificate.tbs_certificate_bytes != judged.tbs_certificate_bytes:
         raise VerificationFailed(["TBSCertificate"])
@@ -217,6 +216,40 @@ def sign_and_verify(
             certificate, plan=plan, issuer=issuer, serial_number=serial_number, public_key=public_key, urls=urls
         )
     return certificate, findings
+
+
+def lint_plan(
+    *, plan: IssuancePlan, issuer: Issuer | None, urls: DistributionUrls, change: str, waivers: Waivers
+) -> None:
+    """Return if the lint would not stand in the way of :func:`sign_and_verify`; touches no key but throw-away ones.
+
+    Where the portal would make the subject's key, one of its algorithm's family stands in for it: the lint judges the
+    form of a key, which a family shares.
+
+    Raises:
+        Invalid: the lint has a blocking finding, or a name cannot be encoded.
+    """
+    info = plan.subject_public_key_info
+    public_key = throw_away_public_key(plan.key_algorithm.family) if info is None else load_public_key(info)
+    tbs = build(plan=plan, issuer=issuer, serial_number=new_serial_number(), public_key=public_key, urls=urls)
+    _none_blocking(_lint_draft(tbs, plan=plan, issuer=issuer, urls=urls)[1], urls=urls, change=change, waivers=waivers)
+
+
+def _none_blocking(
+    findings: Sequence[Finding], *, urls: DistributionUrls, change: str, waivers: Waivers | None
+) -> tuple[Finding, ...]:
+    """The findings, each with its waiver if it has one. Raises Invalid where one blocks."""
+    known = marked(findings, own_urls=urls.all, waivers=waivers.counting if waivers else ())
+    blockers = blocking(known)
+    if blockers:
+        raise Invalid(
+            "The certificate would break RFC 5280: "
+            + "; ".join(
+                f"{finding.code}: {finding.message}" if finding.message else finding.code for finding in blockers
+            ),
+            violations=lint_violations(blockers, change=change, profile=waivers.profile if waivers else ""),
+        )
+    return known
 
 
 def _linted(
@@ -233,8 +266,14 @@ def _linted(
     thrown away. An end entity's shape that was found clean is not linted again.
     """
     if not isinstance(plan, AuthorityPlan):
-        judged = draft(tbs)
-        shape = shape_of(plan, issuer=issuer.certificate if issuer else None, urls=urls.all)
-        return judged, lint_shape(shape, lambda: judged.public_bytes(Encoding.DER), own_urls=urls.all)
+        return _lint_draft(tbs, plan=plan, issuer=issuer, urls=urls)
     judged = draft(tbs) if issuer is not None else sign(tbs, signer)
     return judged, lint(judged.public_bytes(Encoding.DER))
+
+
+def _lint_draft(
+    tbs: ToBeSigned, *, plan: IssuancePlan, issuer: Issuer | None, urls: DistributionUrls
+) -> tuple[x509.Certificate, tuple[Finding, ...]]:
+    judged = draft(tbs)
+    shape = shape_of(plan, issuer=issuer.certificate if issuer else None, urls=urls.all)
+    return judged, lint_shape(shape, lambda: judged.public_bytes(Encoding.DER), own_urls=urls.all)

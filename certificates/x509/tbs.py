@@ -29,6 +29,7 @@ __all__ = [
     "draft",
     "new_serial_number",
     "sign",
+    "throw_away_public_key",
 ]
 
 SERIAL_NUMBER_BITS: Final = 159
@@ -143,6 +144,11 @@ def sign(tbs: ToBeSigned, signer: HasPrivateKey) -> x509.Certificate:
 def draft(tbs: ToBeSigned) -> x509.Certificate:
     """The same TBSCertificate, byte for byte, signed by a throw-away key: to be linted before the real key is used."""
     return _sign(tbs, _throw_away_key(tbs.signature_algorithm.family))
+
+
+def throw_away_public_key(family: KeyFamily) -> PublicKey:
+    """A key that stands in for one that is not made yet; nothing is ever signed with what it belongs to but drafts."""
+    return _throw_away_key(family).public_key()
 
 
 def _sign(tbs: ToBeSigned, key: CertificateIssuerPrivateKeyTypes) -> x509.Certificate:

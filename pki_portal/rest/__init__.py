@@ -12,6 +12,7 @@ from pki_portal.rest.fields import (
     UUIDField,
 )
 from pki_portal.rest.paging import PageQuery, WirePaginator
+from pki_portal.rest.patches import json_patch
 from pki_portal.rest.pointers import pointer_of
 from pki_portal.rest.serializers import WireSerializer, ignored_keys, pointer_token, read, warned
 from pki_portal.rest.values import iso, malformed, parse_uuid
@@ -34,6 +35,7 @@ __all__ = [
     "WireSerializer",
     "ignored_keys",
     "iso",
+    "json_patch",
     "malformed",
     "parse_json",
     "parse_uuid",

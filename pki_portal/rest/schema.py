@@ -17,6 +17,11 @@ class ErrorDetailSerializer(serializers.Serializer[Any]):
     asked = serializers.CharField(allow_blank=True)
     allowed = serializers.CharField(allow_blank=True)
     fix = serializers.CharField(help_text="What would pass.")
+    patch = serializers.ListField(
+        child=serializers.DictField(),
+        allow_null=True,
+        help_text="JSON Patch (RFC 6902) of the body after which this is no reason any more; null where none helps.",
+    )
 
 
 @extend_schema_field({"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]})

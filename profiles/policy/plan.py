@@ -1,5 +1,6 @@
 """What was decided: the only value that may be signed, and who may make one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -121,3 +122,18 @@ class Decision:
         if any(violation.code == Code.VALIDITY_MISSING for violation in self.violations):
             raise ValidityMissing(self.violations)
         raise PolicyViolation(self.violations)
+
+
+def refused(violations: Sequence[Violation], decision: Decision | None) -> Decision:
+    """A refusal for reasons beside the rules; ``decision`` is what these said, None where they were not asked."""
+    checks = tuple(
+        Check(each.field, each.rule, each.asked, each.allowed, Verdict.FAIL, each.fix, each.changes, each.code)
+        for each in violations
+    )
+    earlier = decision or Decision(plan=None, violations=())
+    return Decision(
+        plan=None,
+        violations=(*earlier.violations, *violations),
+        warnings=earlier.warnings,
+        checks=(*earlier.checks, *checks),
+    )
