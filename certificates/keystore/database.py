@@ -8,7 +8,6 @@ from typing import Final
 from uuid import UUID
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -70,7 +69,7 @@ def _key_in(key_id: UUID, sealed: bytes, associated_data: bytes) -> PrivateKey:
         key = load_der_private_key(der, password=None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise Unavailable(f"The sealed secret {key_id} is not a private key.") from None
-    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
+    if not isinstance(key, PrivateKey):
         raise Unavailable(f"The sealed secret {key_id} is a key of a kind that signs nothing here.")
     return key
 

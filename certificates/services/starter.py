@@ -270,9 +270,12 @@ def _document(name: str, purpose: ExtendedKeyUsage) -> TemplateDocument:
         algorithms={
             # The first that fits is what is taken where nothing is asked.
             "key_algorithm": [
-                each.value for each in sorted(KeyAlgorithm, key=lambda each: each.family is not KeyFamily.EC)
+                each.value
+                for each in sorted(KeyAlgorithm, key=lambda each: each.family is not KeyFamily.EC)
+                # TLS software of today reads no others.
+                if each.family in {KeyFamily.EC, KeyFamily.RSA, KeyFamily.ED25519}
             ],
-            "signature": [each.value for each in SignatureAlgorithm if each.family is not KeyFamily.ED25519],
+            "signature": [each.value for each in SignatureAlgorithm if each.family in {KeyFamily.EC, KeyFamily.RSA}],
         },
         validity={"max": "398d"},
     )

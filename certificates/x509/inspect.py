@@ -23,6 +23,9 @@ _SIGNATURE_ALGORITHMS = {
     SignatureAlgorithmOID.ECDSA_WITH_SHA384: SignatureAlgorithm.ECDSA_SHA384,
     SignatureAlgorithmOID.ECDSA_WITH_SHA512: SignatureAlgorithm.ECDSA_SHA512,
     SignatureAlgorithmOID.ED25519: SignatureAlgorithm.ED25519,
+    SignatureAlgorithmOID.ML_DSA_44: SignatureAlgorithm.ML_DSA_44,
+    SignatureAlgorithmOID.ML_DSA_65: SignatureAlgorithm.ML_DSA_65,
+    SignatureAlgorithmOID.ML_DSA_87: SignatureAlgorithm.ML_DSA_87,
 }
 
 

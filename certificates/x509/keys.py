@@ -7,15 +7,29 @@ from typing import Final, TypeAlias
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
 from cryptography.x509 import SubjectKeyIdentifier
 
 from profiles.policy.judges import algorithms
 from profiles.policy.vocabulary import KeyAlgorithm, KeyFamily, SignatureAlgorithm, key_family
 
-PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+PrivateKey: TypeAlias = (
+    rsa.RSAPrivateKey
+    | ec.EllipticCurvePrivateKey
+    | ed25519.Ed25519PrivateKey
+    | mldsa.MLDSA44PrivateKey
+    | mldsa.MLDSA65PrivateKey
+    | mldsa.MLDSA87PrivateKey
+)
+PublicKey: TypeAlias = (
+    rsa.RSAPublicKey
+    | ec.EllipticCurvePublicKey
+    | ed25519.Ed25519PublicKey
+    | mldsa.MLDSA44PublicKey
+    | mldsa.MLDSA65PublicKey
+    | mldsa.MLDSA87PublicKey
+)
 
 PUBLIC_EXPONENT: Final = 65537
 MIN_RSA_BITS: Final = 2048
@@ -38,6 +52,23 @@ _CURVES: Final[Mapping[KeyAlgorithm, Callable[[], ec.EllipticCurve]]] = MappingP
         KeyAlgorithm.EC_PRIME256V1: ec.SECP256R1,
         KeyAlgorithm.EC_SECP384R1: ec.SECP384R1,
         KeyAlgorithm.EC_SECP521R1: ec.SECP521R1,
+    }
+)
+# Kinds of keys that have neither sizes nor curves to choose from.
+_PLAIN_KEYS: Final[Mapping[KeyAlgorithm, type[PublicKeyTypes]]] = MappingProxyType(
+    {
+        KeyAlgorithm.ED25519: ed25519.Ed25519PublicKey,
+        KeyAlgorithm.ML_DSA_44: mldsa.MLDSA44PublicKey,
+        KeyAlgorithm.ML_DSA_65: mldsa.MLDSA65PublicKey,
+        KeyAlgorithm.ML_DSA_87: mldsa.MLDSA87PublicKey,
+    }
+)
+_GENERATORS: Final[Mapping[KeyAlgorithm, Callable[[], PrivateKey]]] = MappingProxyType(
+    {
+        KeyAlgorithm.ED25519: ed25519.Ed25519PrivateKey.generate,
+        KeyAlgorithm.ML_DSA_44: mldsa.MLDSA44PrivateKey.generate,
+        KeyAlgorithm.ML_DSA_65: mldsa.MLDSA65PrivateKey.generate,
+        KeyAlgorithm.ML_DSA_87: mldsa.MLDSA87PrivateKey.generate,
     }
 )
 _HASHES: Final[Mapping[SignatureAlgorithm, Callable[[], hashes.HashAlgorithm]]] = MappingProxyType(
@@ -74,8 +105,8 @@ _ROCA_RESIDUES: Final = {
 
 def generate(algorithm: KeyAlgorithm) -> PrivateKey:
     """A new key from the system's generator. RSA takes 40 ms (2048) to 500 ms (4096) on average."""
-    if algorithm is KeyAlgorithm.ED25519:
-        return ed25519.Ed25519PrivateKey.generate()
+    if algorithm in _GENERATORS:
+        return _GENERATORS[algorithm]()
     if algorithm.family is KeyFamily.EC:
         return ec.generate_private_key(_CURVES[algorithm]())
     bits = next(size for size, named in _RSA_ALGORITHMS.items() if named is algorithm)
@@ -103,7 +134,7 @@ def load_public_key(subject_public_key_info: bytes) -> PublicKey:
         key = serialization.load_der_public_key(subject_public_key_info)
     except UnsupportedAlgorithm as error:
         raise ValueError("the key is of a kind or curve that is not supported") from error
-    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey):
+    if not isinstance(key, PublicKey):
         raise ValueError(f"{describe(key)} keys are not supported")
     return key
 
@@ -119,7 +150,7 @@ def algorithm_of(public_key: PublicKeyTypes) -> KeyAlgorithm | None:
         return _RSA_ALGORITHMS.get(public_key.key_size)
     if isinstance(public_key, ec.EllipticCurvePublicKey):
         return _EC_ALGORITHMS.get(public_key.curve.name)
-    return KeyAlgorithm.ED25519 if isinstance(public_key, ed25519.Ed25519PublicKey) else None
+    return next((name for name, kind in _PLAIN_KEYS.items() if isinstance(public_key, kind)), None)
 
 
 def describe(public_key: PublicKeyTypes) -> str:
@@ -134,6 +165,8 @@ def describe(public_key: PublicKeyTypes) -> str:
         return "Ed25519"
     if isinstance(public_key, ed448.Ed448PublicKey):
         return "Ed448"
+    if (algorithm := algorithm_of(public_key)) is not None:
+        return algorithm.value
     return type(public_key).__name__.removesuffix("PublicKey").lstrip("_")
 
 
@@ -185,7 +218,7 @@ def _has_close_primes(modulus: int) -> bool:
 
 
 def signing_hash(algorithm: SignatureAlgorithm) -> hashes.HashAlgorithm | None:
-    """The hash of a signature algorithm; None for Ed25519, which hashes by itself (RFC 8410)."""
+    """The hash of a signature algorithm; None for Ed25519 (RFC 8410) and ML-DSA (RFC 9881): they hash."""
     return _HASHES[algorithm]() if algorithm in _HASHES else None
 
 
@@ -195,7 +228,7 @@ def default_signature_algorithm(public_key: PublicKeyTypes) -> SignatureAlgorith
     Raises:
         ValueError: a key of this kind signs nothing here.
     """
-    if isinstance(public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey):
+    if isinstance(public_key, PublicKey):
         named = algorithm_of(public_key)
         name = named.value if named else describe(public_key)
         return algorithms.default_signature_algorithm(key_family(name), name)

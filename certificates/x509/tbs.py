@@ -162,5 +162,8 @@ def _throw_away_key(family: KeyFamily) -> PrivateKey:
         KeyFamily.RSA: KeyAlgorithm.RSA_2048,
         KeyFamily.EC: KeyAlgorithm.EC_PRIME256V1,
         KeyFamily.ED25519: KeyAlgorithm.ED25519,
+        KeyFamily.ML_DSA_44: KeyAlgorithm.ML_DSA_44,
+        KeyFamily.ML_DSA_65: KeyAlgorithm.ML_DSA_65,
+        KeyFamily.ML_DSA_87: KeyAlgorithm.ML_DSA_87,
     }
     return generate(algorithms[family])

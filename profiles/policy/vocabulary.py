@@ -58,6 +58,10 @@ class KeyFamily(StrEnum):
     RSA = "RSA"
     EC = "EC"
     ED25519 = "ED25519"
+    # One for each parameter set: a key of one makes no signature of another (RFC 9881, 2).
+    ML_DSA_44 = "ML-DSA-44"
+    ML_DSA_65 = "ML-DSA-65"
+    ML_DSA_87 = "ML-DSA-87"
 
 
 class KeyAlgorithm(StrEnum):
@@ -70,6 +74,9 @@ class KeyAlgorithm(StrEnum):
     EC_SECP384R1 = "EC_secp384r1"
     EC_SECP521R1 = "EC_secp521r1"
     ED25519 = "ED25519"
+    ML_DSA_44 = "ML-DSA-44"
+    ML_DSA_65 = "ML-DSA-65"
+    ML_DSA_87 = "ML-DSA-87"
 
     @property
     def family(self) -> KeyFamily:
@@ -86,6 +93,9 @@ class SignatureAlgorithm(StrEnum):
     ECDSA_SHA384 = "ECDSA-SHA384"
     ECDSA_SHA512 = "ECDSA-SHA512"
     ED25519 = "ED25519"
+    ML_DSA_44 = "ML-DSA-44"
+    ML_DSA_65 = "ML-DSA-65"
+    ML_DSA_87 = "ML-DSA-87"
 
     @property
     def family(self) -> KeyFamily:
@@ -186,7 +196,7 @@ _SIGNATURE_ALGORITHMS = _spellings(
     {
         spelling: algorithm
         for algorithm in SignatureAlgorithm
-        if algorithm is not SignatureAlgorithm.ED25519
+        if algorithm.family in {KeyFamily.RSA, KeyFamily.EC}
         for kind, digest in [algorithm.value.split("-")]
         for spelling in (f"{digest}-{kind}", f"{digest}-with-{kind}", f"{kind}-with-{digest}")
     },

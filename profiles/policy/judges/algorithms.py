@@ -17,6 +17,9 @@ _SIGNATURE_OF_FAMILY: Mapping[KeyFamily, SignatureAlgorithm] = {
     KeyFamily.RSA: SignatureAlgorithm.RSA_SHA256,
     KeyFamily.EC: SignatureAlgorithm.ECDSA_SHA256,
     KeyFamily.ED25519: SignatureAlgorithm.ED25519,
+    KeyFamily.ML_DSA_44: SignatureAlgorithm.ML_DSA_44,
+    KeyFamily.ML_DSA_65: SignatureAlgorithm.ML_DSA_65,
+    KeyFamily.ML_DSA_87: SignatureAlgorithm.ML_DSA_87,
 }
 # A digest as strong as the curve.
 _SIGNATURE_OF_KEY: Mapping[str, SignatureAlgorithm] = {

@@ -24,11 +24,17 @@ _USAGES_OF: Mapping[KeyFamily, frozenset[KeyUsage]] = {
     KeyFamily.RSA: _SIGNING | {KeyUsage.KEY_ENCIPHERMENT, KeyUsage.DATA_ENCIPHERMENT},  # RFC 4055, 1.2
     KeyFamily.EC: _SIGNING | {KeyUsage.KEY_AGREEMENT, *_WITH_KEY_AGREEMENT},  # RFC 5480, 3; RFC 8813, 3
     KeyFamily.ED25519: _SIGNING,  # RFC 8410, 5; RFC 9295, 3
+    KeyFamily.ML_DSA_44: _SIGNING,  # RFC 9881, 5
+    KeyFamily.ML_DSA_65: _SIGNING,
+    KeyFamily.ML_DSA_87: _SIGNING,
 }
 _REFERENCES: Mapping[KeyFamily, str] = {
     KeyFamily.RSA: "RFC 4055, 1.2",
     KeyFamily.EC: "RFC 5480, 3",
     KeyFamily.ED25519: "RFC 8410, 5",
+    KeyFamily.ML_DSA_44: "RFC 9881, 5",
+    KeyFamily.ML_DSA_65: "RFC 9881, 5",
+    KeyFamily.ML_DSA_87: "RFC 9881, 5",
 }
 
 

@@ -139,7 +139,9 @@ def test_created_intermediate_with_parent_is_active(robot: APIClient, project: P
     assert body["configuration"]["parentCaId"] == str(root.pk)
 
 
-@pytest.mark.parametrize("spelling", ["RSA_2048", "rsa-2048", "P-256", "ECDSA-P384", "EC_secp384r1", "ED25519"])
+@pytest.mark.parametrize(
+    "spelling", ["RSA_2048", "rsa-2048", "P-256", "ECDSA-P384", "EC_secp384r1", "ED25519", "ml_dsa_65"]
+)
 def test_key_algorithm_in_every_spelling(robot: APIClient, project: Project, spelling: str) -> None:
     body = robot.post(BASE, body_of(project, keyAlgorithm=spelling)).json()
 

@@ -179,7 +179,10 @@ def test_a_certificate_from_a_csr_does_not_renew_by_itself(profile: CertificateP
     assert (issued.certificate.renew_before_days, issued.certificate.renew_at) == (None, None)
 
 
-@pytest.mark.parametrize("authority_key", [KeyAlgorithm.RSA_3072, KeyAlgorithm.EC_SECP384R1, KeyAlgorithm.ED25519])
+@pytest.mark.parametrize(
+    "authority_key",
+    [KeyAlgorithm.RSA_3072, KeyAlgorithm.EC_SECP384R1, KeyAlgorithm.ED25519, KeyAlgorithm.ML_DSA_65],
+)
 def test_the_signature_fits_the_authority(project: Project, authority_key: KeyAlgorithm) -> None:
     profile = make_issuing_profile(project, authority_key=authority_key)
     issued = issue_certificate(profile=profile, request=service_request(), requester=SYSTEM)

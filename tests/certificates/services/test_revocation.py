@@ -56,7 +56,9 @@ def break_key(authority: CertificateAuthority) -> None:
     forget_keys()
 
 
-@pytest.mark.parametrize("key_algorithm", [KeyAlgorithm.EC_SECP384R1, KeyAlgorithm.RSA_2048, KeyAlgorithm.ED25519])
+@pytest.mark.parametrize(
+    "key_algorithm", [KeyAlgorithm.EC_SECP384R1, KeyAlgorithm.RSA_2048, KeyAlgorithm.ED25519, KeyAlgorithm.ML_DSA_87]
+)
 def test_first_list_is_empty_number_one_and_lives_a_week(key_algorithm: KeyAlgorithm) -> None:
     authority = make_authority(make_project(), key_algorithm=key_algorithm)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from certificates.x509.csr import MAX_CSR_BYTES, CsrError, CsrMalformed, read_csr
 from certificates.x509.keys import load_public_key
+from certificates.x509.names import encode_subject
 from pki_portal.errors import PortalError
 from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName, IssuanceRequest
 from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyUsage, NameType, SubjectAttribute
@@ -376,3 +377,18 @@ def test_a_second_request_for_extensions_is_refused_and_not_dropped(oids: tuple[
 def test_a_key_for_rsassa_pss_alone_is_not_certified_as_a_plain_one() -> None:
     assert read_csr(_rsa_csr()).applicant_key is not None
     assert codes(refusal(_rsa_csr(key_oid="1.2.840.113549.1.1.10", parameters=b""))) == ["restricted_key"]
+
+
+@pytest.mark.parametrize("algorithm", [KeyAlgorithm.ED25519, KeyAlgorithm.ML_DSA_44, KeyAlgorithm.ML_DSA_87])
+def test_a_key_that_signs_without_a_hash_proves_its_possession_too(algorithm: KeyAlgorithm) -> None:
+    builder = x509.CertificateSigningRequestBuilder(
+        subject_name=encode_subject(subject(common_name="service.acme.com"))
+    )
+    csr = builder.sign(key(algorithm), None)  # type: ignore[arg-type]
+    request = read_csr(csr.public_bytes(Encoding.DER))
+    assert request.applicant_key is not None
+    assert (request.applicant_key.algorithm, request.applicant_key.weaknesses) == (algorithm, ())
+
+    broken = bytearray(csr.public_bytes(Encoding.DER))
+    broken[-1] ^= 1
+    assert codes(refusal(bytes(broken))) == ["bad_signature"]

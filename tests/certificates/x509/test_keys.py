@@ -77,6 +77,7 @@ def test_the_signing_hash_follows_the_algorithm() -> None:
     assert isinstance(signing_hash(SignatureAlgorithm.RSA_SHA384), hashes.SHA384)
     assert isinstance(signing_hash(SignatureAlgorithm.ECDSA_SHA512), hashes.SHA512)
     assert signing_hash(SignatureAlgorithm.ED25519) is None
+    assert signing_hash(SignatureAlgorithm.ML_DSA_65) is None
 
 
 def test_a_ca_signs_by_default_with_a_hash_as_strong_as_its_key() -> None:
@@ -89,6 +90,9 @@ def test_a_ca_signs_by_default_with_a_hash_as_strong_as_its_key() -> None:
         KeyAlgorithm.EC_SECP384R1: SignatureAlgorithm.ECDSA_SHA384,
         KeyAlgorithm.EC_SECP521R1: SignatureAlgorithm.ECDSA_SHA512,
         KeyAlgorithm.ED25519: SignatureAlgorithm.ED25519,
+        KeyAlgorithm.ML_DSA_44: SignatureAlgorithm.ML_DSA_44,
+        KeyAlgorithm.ML_DSA_65: SignatureAlgorithm.ML_DSA_65,
+        KeyAlgorithm.ML_DSA_87: SignatureAlgorithm.ML_DSA_87,
     }
     with pytest.raises(ValueError, match="cannot sign with Ed448"):
         default_signature_algorithm(ed448.Ed448PrivateKey.generate().public_key())

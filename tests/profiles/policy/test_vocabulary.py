@@ -95,7 +95,12 @@ def test_unknown_word_is_refused_naming_every_option_once(words: type[StrEnum], 
 
 @pytest.mark.parametrize(
     ("name", "family"),
-    [("RSA_8192", KeyFamily.RSA), ("EC_secp521r1", KeyFamily.EC), ("ed25519", KeyFamily.ED25519)],
+    [
+        ("RSA_8192", KeyFamily.RSA),
+        ("EC_secp521r1", KeyFamily.EC),
+        ("ed25519", KeyFamily.ED25519),
+        ("ml-dsa-65", KeyFamily.ML_DSA_65),
+    ],
 )
 def test_lines_12_and_13_family_goes_by_the_beginning_of_the_name(name: str, family: KeyFamily) -> None:
     assert key_family(name) is family
@@ -109,6 +114,7 @@ def test_name_of_no_family_is_refused() -> None:
 def test_families_of_algorithms() -> None:
     assert SignatureAlgorithm.ECDSA_SHA384.family is KeyFamily.EC
     assert SignatureAlgorithm.ED25519.family is KeyFamily.ED25519
+    assert SignatureAlgorithm.ML_DSA_44.family is KeyAlgorithm.ML_DSA_44.family is KeyFamily.ML_DSA_44
     assert SignatureAlgorithm.RSA_SHA512.family is KeyFamily.RSA
     assert KeyAlgorithm.EC_SECP521R1.family is KeyFamily.EC
 

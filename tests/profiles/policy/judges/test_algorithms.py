@@ -27,6 +27,10 @@ def ec_ca(key_algorithm: str) -> IssuerFacts:
     return dataclasses.replace(EC_CA, key_algorithm=key_algorithm)
 
 
+def ml_dsa_ca(family: KeyFamily) -> IssuerFacts:
+    return dataclasses.replace(RSA_CA, name="Acme PQ CA", key_family=family, key_algorithm=family.value)
+
+
 @pytest.mark.parametrize(
     ("issuer", "signature"),
     [
@@ -37,10 +41,20 @@ def ec_ca(key_algorithm: str) -> IssuerFacts:
         (ec_ca("EC_secp521r1"), SignatureAlgorithm.ECDSA_SHA512),
         (ec_ca("EC_secp256k1"), SignatureAlgorithm.ECDSA_SHA256),
         (ED25519_CA, SignatureAlgorithm.ED25519),
+        (ml_dsa_ca(KeyFamily.ML_DSA_44), SignatureAlgorithm.ML_DSA_44),
+        (ml_dsa_ca(KeyFamily.ML_DSA_87), SignatureAlgorithm.ML_DSA_87),
     ],
 )
 def test_signature_without_a_list_goes_by_the_key_of_the_ca(issuer: IssuerFacts, signature: SignatureAlgorithm) -> None:
     assert granted(WITHOUT_LISTS, make_request(), issuer=issuer).signature_algorithm is signature
+
+
+def test_a_key_of_one_parameter_set_makes_no_signature_of_another() -> None:
+    request = make_request(signature_algorithm=SignatureAlgorithm.ML_DSA_87)
+    rules = rules_of(algorithms={"signature": ["ML-DSA-44", "ML-DSA-87"]})
+    violation = only(refused(rules, request, issuer=ml_dsa_ca(KeyFamily.ML_DSA_44)))
+    assert violation.code == "signature_does_not_fit_signer"
+    assert violation.allowed == "ML-DSA-44"
 
 
 def test_signature_with_a_list_is_the_first_that_fits_the_ca() -> None:

@@ -28,6 +28,7 @@ EVERY_USAGE = {"allowed": [usage.value for usage in KeyUsage]}
         (KeyAlgorithm.RSA_2048, {KeyUsage.KEY_ENCIPHERMENT, KeyUsage.DATA_ENCIPHERMENT}),
         (KeyAlgorithm.EC_SECP384R1, {KeyUsage.KEY_AGREEMENT, KeyUsage.ENCIPHER_ONLY, KeyUsage.DECIPHER_ONLY}),
         (KeyAlgorithm.ED25519, set()),
+        (KeyAlgorithm.ML_DSA_65, set()),
     ],
 )
 def test_usages_of_each_family_are_those_of_its_rfc(algorithm: KeyAlgorithm, more: set[KeyUsage]) -> None:
@@ -53,6 +54,12 @@ def test_usage_asked_that_does_not_fit_the_key_is_refused_with_a_fix(
     assert violation.rule.startswith(reference)
     assert usage in violation.asked
     assert violation.fix.startswith(f"leave {usage} out, or use a key of ")
+
+
+def test_an_ml_dsa_key_enciphers_nothing() -> None:
+    rules = rules_of(key_usages=EVERY_USAGE, algorithms={"key_algorithm": ["ML-DSA-44"]})
+    violation = only(refused(rules, make_request(key_usages=(KeyUsage.KEY_ENCIPHERMENT,))))
+    assert violation.rule == "RFC 9881, 5"
 
 
 def test_usage_that_fits_no_listed_key_is_to_be_left_out() -> None:
