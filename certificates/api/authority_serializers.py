@@ -17,7 +17,15 @@ from certificates.services.authorities import AuthoritySubject, certification_pa
 from certificates.services.authorities.rules import FRIENDLY_NAME_LENGTH
 from certificates.x509.inspect import pem_of
 from certificates.x509.names import distinguished_name
-from pki_portal.rest import EnumField, StrictCharField, StrictIntegerField, TimeField, UUIDField, WireSerializer
+from pki_portal.rest import (
+    EnumField,
+    StrictCharField,
+    StrictIntegerField,
+    StrictListField,
+    TimeField,
+    UUIDField,
+    WireSerializer,
+)
 from profiles.api.fields import WordField
 from profiles.policy.vocabulary import KeyAlgorithm, parse_key_algorithm
 
@@ -120,6 +128,36 @@ class NameField(StrictCharField):
 # --- Bodies and queries -----------------------------------------------------------------------------------------------
 
 
+class UrlsField(StrictListField):
+    """Mirrors of a CA's CRL."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("help_text", "Further http(s) addresses of the CRL, at most 4, written after our own.")
+        super().__init__(child=StrictCharField(max_length=TEXT_LIMIT), **kwargs)
+
+
+def _names_field(help_text: str) -> StrictListField:
+    return StrictListField(
+        child=StrictCharField(max_length=TEXT_LIMIT), required=False, allow_null=True, help_text=help_text
+    )
+
+
+class SubtreesSerializer(WireSerializer):
+    """Names on one side of the constraints."""
+
+    dns = _names_field("Domains, each with all names below it: example.com.")
+    ip = _names_field("Networks: 10.0.0.0/8.")
+    email = _names_field("Hosts (example.com), hosts below a domain (.example.com), mailboxes (ca@example.com).")
+    uri = _names_field("Hosts (example.com), hosts below a domain (.example.com).")
+
+
+class NameConstraintsSerializer(WireSerializer):
+    """RFC 5280, 4.2.1.10; a kind that no permitted name is given of is not limited by them."""
+
+    permitted = SubtreesSerializer(required=False, allow_null=True)
+    excluded = SubtreesSerializer(required=False, allow_null=True)
+
+
 class AuthorityConfigurationSerializer(WireSerializer):
     """A CA to be made; at least one attribute of its name is not empty."""
 
@@ -134,6 +172,8 @@ class AuthorityConfigurationSerializer(WireSerializer):
     notBefore = OptionalMomentField()
     notAfter = OptionalMomentField(help_text="Without it a root lives 10 years, an intermediate under a parent 5.")
     maxPathLength = PathLengthField()
+    nameConstraints = NameConstraintsSerializer(required=False, allow_null=True)
+    crlDistributionPointUrls = UrlsField(required=False, allow_null=True)
     keyAlgorithm = WordField(KeyAlgorithm, parse=parse_key_algorithm)
     keyStore = EnumField(
         Store,
@@ -152,12 +192,18 @@ class CreateAuthoritySerializer(WireSerializer):
     configuration = AuthorityConfigurationSerializer()
 
 
+class ChangedConfigurationSerializer(WireSerializer):
+    """What of a CA's configuration can change."""
+
+    crlDistributionPointUrls = UrlsField(required=False)
+
+
 class ChangeAuthoritySerializer(WireSerializer):
     """Body of PATCH /ca/internal/{id}."""
 
     name = NameField(required=False)
     status = EnumField(Status, required=False)
-    configuration = serializers.DictField(required=False, help_text="Not read: a certificate says what it says.")
+    configuration = ChangedConfigurationSerializer(required=False, help_text="The rest a certificate says for good.")
 
 
 class IssueAuthorityCertificateSerializer(WireSerializer):
@@ -176,6 +222,7 @@ class SignIntermediateSerializer(WireSerializer):
     notBefore = OptionalMomentField()
     notAfter = MomentField()
     maxPathLength = PathLengthField(help_text="Without it no limit, which a limited CA refuses.")
+    nameConstraints = NameConstraintsSerializer(required=False, allow_null=True)
 
 
 class ImportAuthorityCertificateSerializer(WireSerializer):
@@ -240,6 +287,10 @@ class AuthorityConfigurationAnswer(serializers.Serializer[Any]):
     maxPathLength = serializers.SerializerMethodField()
     keyAlgorithm = serializers.CharField(source="key_algorithm")
     keyStore = serializers.ChoiceField([each.value for each in Store], source="key_store")
+    nameConstraints = serializers.SerializerMethodField()
+    crlDistributionPointUrls = serializers.ListField(
+        source="crl_distribution_point_urls", child=serializers.CharField()
+    )
     dn = serializers.SerializerMethodField()
     parentCaId = serializers.UUIDField(source="parent_id", allow_null=True)
     serialNumber = serializers.SerializerMethodField()
@@ -248,6 +299,11 @@ class AuthorityConfigurationAnswer(serializers.Serializer[Any]):
     def get_maxPathLength(self, authority: CertificateAuthority) -> int:  # noqa: N802
         """-1 is no limit."""
         return UNLIMITED if authority.max_path_length is None else authority.max_path_length
+
+    @extend_schema_field(NameConstraintsSerializer(allow_null=True))
+    def get_nameConstraints(self, authority: CertificateAuthority) -> dict[str, Any] | None:  # noqa: N802
+        """Null where nothing is constrained."""
+        return authority.name_constraints or None
 
     def get_dn(self, authority: CertificateAuthority) -> str:
         """The whole name."""

@@ -64,6 +64,7 @@ from pki_portal.access.requester import Requester, requester_of
 from pki_portal.rest import parse_uuid, read, warned
 from pki_portal.rest.schema import answers
 from pki_portal.rest.views import WireView
+from profiles.policy.name_constraints import constraints_of
 
 TAG = "Certificate authorities"
 PAGE_SIZE = 25
@@ -165,6 +166,8 @@ class InternalAuthoritiesView(AuthorityView):
             "not_after": configuration.get("notAfter"),
             "max_path_length": path_length_in(configuration),
             "friendly_name": configuration.get("friendlyName") or "",
+            "name_constraints": constraints_of(configuration.get("nameConstraints")),
+            "crl_distribution_point_urls": configuration.get("crlDistributionPointUrls") or (),
         }
         if configuration["type"] is Kind.ROOT:
             return create_root(**asked)
@@ -175,6 +178,9 @@ class InternalAuthoritiesView(AuthorityView):
 
 class InternalAuthorityView(AuthorityView):
     """``/ca/internal/{id}``."""
+
+    inside = "configuration"
+    not_inside = frozenset({"name", "status", "ca_id"})
 
     @extend_schema(operation_id="getInternalCa", tags=[TAG], parameters=[CA_ID], responses=answers(AuthorityAnswer))
     def get(self, request: Request, ca_id: str) -> Response:
@@ -189,7 +195,7 @@ class InternalAuthorityView(AuthorityView):
         responses=answers(AuthorityAnswer, with_body=True),
     )
     def patch(self, request: Request, ca_id: str) -> Response:
-        """Rename, disable or enable a CA."""
+        """Rename, disable or enable a CA, or name mirrors of its CRL."""
         authority = self.authority(ca_id)
         body = ChangeAuthoritySerializer(data=request.data)
         values = read(body)
@@ -199,6 +205,7 @@ class InternalAuthorityView(AuthorityView):
             authority=authority,
             name=values.get("name"),
             status=AuthorityStatus(status) if status is not None else None,
+            crl_distribution_point_urls=values.get("configuration", {}).get("crlDistributionPointUrls"),
         )
         return Response(warned(authority_answer(changed), body))
 
@@ -313,6 +320,7 @@ class SignIntermediateView(AuthorityView):
             not_before=values.get("notBefore"),
             not_after=values["notAfter"],
             max_path_length=path_length_in(values),
+            name_constraints=constraints_of(values.get("nameConstraints")),
         )
         path = [pem_of(der) for der in signed.certification_path]
         answer = {

@@ -47,6 +47,10 @@ class CertificateAuthority(models.Model):
     # Where its next key is made; where each of its keys is, the key says.
     key_store = models.CharField(max_length=16, choices=KeyStore.choices, default=KeyStore.DATABASE)
     max_path_length = models.PositiveSmallIntegerField(null=True, blank=True)
+    # As `profiles.policy.name_constraints` writes them; of the active certificate, or the wanted ones.
+    name_constraints = models.JSONField(default=dict, blank=True)
+    # Further addresses of the CRL, written into certificates after our own.
+    crl_distribution_point_urls = models.JSONField(default=list, blank=True)
     not_before = models.DateTimeField(null=True, blank=True)
     not_after = models.DateTimeField(null=True, blank=True)
     active_certificate = models.ForeignKey(

@@ -238,6 +238,7 @@ def _issuer_of(profile: CertificateProfile) -> _Issuer | None:
             f"CA {authority.name!r} has no certificate yet.", violations=[issuer_without_certificate(authority)]
         )
     certificate = x509.load_der_x509_certificate(bytes(row.der))
+    row.authority = authority
     return _Issuer(facts=facts, authority=authority, row=row, certificate=certificate, urls=distribution_urls_of(row))
 
 

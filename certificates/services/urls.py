@@ -19,8 +19,12 @@ def authority_certificate_url(authority_id: UUID, certificate_id: UUID) -> str:
 
 
 def distribution_urls_of(issuer: AuthorityCertificate) -> DistributionUrls:
-    """What the certificates signed under ``issuer`` name. Reads the issuer's key and CRL row unless they are loaded."""
+    """What the certificates signed under ``issuer`` name: our own address of the CRL first, then the CA's mirrors.
+
+    Reads the issuer's CA, key and CRL row unless they are loaded.
+    """
+    urls = (crl_url(issuer.key.revocation_list.id), *issuer.authority.crl_distribution_point_urls)
     return DistributionUrls(
-        crl=(crl_url(issuer.key.revocation_list.id),),
+        crl=tuple(dict.fromkeys(urls)),
         ca_issuers=(authority_certificate_url(issuer.authority_id, issuer.id),),
     )

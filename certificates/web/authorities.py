@@ -129,6 +129,8 @@ def _create(page: Page, form: AuthorityForm) -> CertificateAuthority:
         "key_store": KeyStore(values["key_store"] or KeyStore.DATABASE),
         "not_after": form.ends(),
         "max_path_length": values["max_path_length"],
+        "name_constraints": form.name_constraints(),
+        "crl_distribution_point_urls": form.crl_mirrors(),
     }
     if values["kind"] == AuthorityKind.ROOT:
         return create_root(**given)

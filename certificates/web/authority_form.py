@@ -13,6 +13,8 @@ from pki_portal.access.models import Project
 from pki_portal.access.templatetags.portal import words
 from pki_portal.access.web.refusals import Refusal, place, refusal_of
 from pki_portal.errors import PortalError, Violation
+from profiles.policy.name_constraints import SUBTREE_WORDS, constraints_of
+from profiles.policy.request import NameConstraints
 from profiles.policy.vocabulary import KeyAlgorithm
 
 USUAL_KEY = KeyAlgorithm.EC_SECP384R1
@@ -62,6 +64,26 @@ class AuthorityForm(forms.Form):
         help_text="How many CAs may stand below it. Empty: no limit; 0: it issues end-entity certificates only.",
     )
 
+    permitted_names = forms.CharField(
+        label="Permitted names",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "mono"}),
+        help_text="One a line, with its kind: dns:example.com, ip:10.0.0.0/8, email:example.com, uri:.example.com. "
+        "All below may have names of a kind listed here only within these; other kinds are not limited.",
+    )
+    excluded_names = forms.CharField(
+        label="Excluded names",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "mono"}),
+        help_text="In the same form: nothing below may have these.",
+    )
+    crl_urls = forms.CharField(
+        label="CRL mirrors",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2, "class": "mono"}),
+        help_text="Further addresses of the CRL, one a line, at most 4; named after this portal's own.",
+    )
+
     def __init__(self, data: QueryDict | None = None, *, project: Project) -> None:
         super().__init__(data)
         self.refusal: Refusal | None = None
@@ -99,6 +121,23 @@ class AuthorityForm(forms.Form):
         day = self.cleaned_data["not_after"]
         return None if day is None else datetime.combine(day, time(23, 59, 59), tzinfo=UTC)
 
+    def clean_permitted_names(self) -> dict[str, list[str]]:
+        """The lines by kind."""
+        return _names_in(self.cleaned_data["permitted_names"])
+
+    def clean_excluded_names(self) -> dict[str, list[str]]:
+        """The lines by kind."""
+        return _names_in(self.cleaned_data["excluded_names"])
+
+    def name_constraints(self) -> NameConstraints:
+        """What the CA and all below it may issue for."""
+        sides = {"permitted": self.cleaned_data["permitted_names"], "excluded": self.cleaned_data["excluded_names"]}
+        return constraints_of(sides)
+
+    def crl_mirrors(self) -> list[str]:
+        """The addresses typed."""
+        return [line.strip() for line in self.cleaned_data["crl_urls"].splitlines() if line.strip()]
+
     def refuse(self, error: PortalError) -> None:
         """Put the violations of a refusal beside the fields that they speak of."""
         placed = place(error.violations, self._field_of)
@@ -106,5 +145,25 @@ class AuthorityForm(forms.Form):
         self.refusal = refusal_of(error, placed, title="Not created.")
 
     def _field_of(self, path: str) -> str | None:
+        if path.startswith("name_constraints"):
+            return "excluded_names" if "/excluded" in path else "permitted_names"
+        if path.startswith("crl_distribution_point_urls"):
+            return "crl_urls"
         name = {"not_before": "not_after"}.get(path.split("/")[-1], path.split("/")[-1])
         return name if name in self.fields else None
+
+
+def _names_in(text: str) -> dict[str, list[str]]:
+    """``dns:example.com`` and the like, one a line, as lists by kind. Raises ValidationError."""
+    kinds: dict[str, list[str]] = {word: [] for word in SUBTREE_WORDS.values()}
+    for line in text.splitlines():
+        kind, colon, value = line.strip().partition(":")
+        if not line.strip():
+            continue
+        if not colon or kind.strip().lower() not in kinds:
+            raise forms.ValidationError(
+                "%(line)s: begin each line with one of %(kinds)s.",
+                params={"line": line.strip()[:100], "kinds": ", ".join(f"{word}:" for word in kinds)},
+            )
+        kinds[kind.strip().lower()].append(value.strip())
+    return kinds

@@ -9,9 +9,10 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 
 from certificates.x509.issuer import DistributionUrls
 from certificates.x509.keys import PublicKey
+from certificates.x509.name_constraints import encode_name_constraints
 from certificates.x509.names import encode_general_name
 from profiles.policy.plan import IssuancePlan
-from profiles.policy.request import BasicConstraints, GeneralName
+from profiles.policy.request import BasicConstraints, GeneralName, NameConstraints
 from profiles.policy.vocabulary import ExtendedKeyUsage, KeyUsage
 
 # What a CA may do with its key; the same for RSA and EC, for a CA decrypts nothing.
@@ -52,7 +53,12 @@ def end_entity_extensions(
 
 
 def authority_extensions(
-    *, path_length: int | None, issuer: x509.Certificate | None, public_key: PublicKey, urls: DistributionUrls
+    *,
+    path_length: int | None,
+    name_constraints: NameConstraints,
+    issuer: x509.Certificate | None,
+    public_key: PublicKey,
+    urls: DistributionUrls,
 ) -> Extensions:
     """Extensions of a CA; ``issuer`` is None for a root, which points to nobody."""
     extensions = [
@@ -60,6 +66,9 @@ def authority_extensions(
         _subject_key_identifier(public_key),
         _key_usage(AUTHORITY_KEY_USAGES),
     ]
+    if name_constraints:
+        # RFC 5280, 4.2.1.10: critical, in CA certificates only.
+        extensions.append(_extension(encode_name_constraints(name_constraints), critical=True))
     if issuer is not None:
         extensions += _issuer_extensions(issuer, urls)
     return extensions

@@ -11,8 +11,9 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, SignatureAlgori
 
 from certificates.x509.extensions import read_extended_key_usages, read_key_usages
 from certificates.x509.keys import algorithm_of, describe, public_key_info
+from certificates.x509.name_constraints import read_name_constraints
 from certificates.x509.names import distinguished_name, read_general_name, read_subject
-from profiles.policy.request import AttributeValue, GeneralName
+from profiles.policy.request import AttributeValue, GeneralName, NameConstraints
 from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyUsage, SignatureAlgorithm
 
 _SIGNATURE_ALGORITHMS = {
@@ -61,6 +62,7 @@ class CertificateFacts:
     not_after: datetime
     is_ca: bool
     path_length: int | None
+    name_constraints: NameConstraints
     crl_urls: tuple[str, ...]
     ca_issuer_urls: tuple[str, ...]
     fingerprint_sha256: str
@@ -83,6 +85,7 @@ def facts_of(certificate: x509.Certificate) -> CertificateFacts:
     usages = _find(extensions, x509.KeyUsage)
     purposes = _find(extensions, x509.ExtendedKeyUsage)
     constraints = _find(extensions, x509.BasicConstraints)
+    limits = _find(extensions, x509.NameConstraints)
     subject_key = _find(extensions, x509.SubjectKeyIdentifier)
     authority_key = _find(extensions, x509.AuthorityKeyIdentifier)
     public_key = certificate.public_key()
@@ -105,6 +108,7 @@ def facts_of(certificate: x509.Certificate) -> CertificateFacts:
         not_after=certificate.not_valid_after_utc,
         is_ca=constraints.ca if constraints else False,
         path_length=constraints.path_length if constraints else None,
+        name_constraints=read_name_constraints(limits) if limits else NameConstraints(),
         crl_urls=_crl_urls(extensions),
         ca_issuer_urls=_ca_issuer_urls(extensions),
         fingerprint_sha256=hashlib.sha256(der).hexdigest(),

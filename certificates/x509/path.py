@@ -12,7 +12,10 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from certificates.x509.inspect import CertificateFacts, facts_of, is_self_issued
+from certificates.x509.name_constraints import path_constraints
 from pki_portal.errors import Invalid, Violation
+from profiles.policy.name_constraints import breaches
+from profiles.policy.request import PathConstraint
 from profiles.policy.vocabulary import KeyUsage
 
 
@@ -37,8 +40,8 @@ class PathError(Invalid):
 def verify_path(path: Sequence[x509.Certificate], *, at: datetime) -> None:
     """Check a path, end entity first and trust anchor last, at one time (aware).
 
-    Checked: each signature, name and validity, CA flag, key usage and path length of each issuer, and that the last
-    signs itself.
+    Checked: each signature, name and validity, CA flag, key usage, path length and name constraints of each issuer, and
+    that the last signs itself.
 
     Raises:
         PathError: with every reason.
@@ -51,6 +54,7 @@ def verify_path(path: Sequence[x509.Certificate], *, at: datetime) -> None:
         reasons += _link_reasons(certificate, issuer)
         reasons += _issuer_reasons(issuer_facts)
     reasons += _path_length_reasons(path, facts)
+    reasons += _name_reasons(path, facts)
     if not is_self_issued(path[-1]) or _link_reasons(path[-1], path[-1]):
         reasons.append(f"{facts[-1].subject_name} ends the path and is not self-signed")
     if reasons:
@@ -92,4 +96,22 @@ def _path_length_reasons(path: Sequence[x509.Certificate], facts: Sequence[Certi
             reasons.append(f"{issuer.subject_name} allows {issuer.path_length} CAs below it, there are {below}")
         if not is_self_issued(certificate):
             below += 1
+    return reasons
+
+
+def _name_reasons(path: Sequence[x509.Certificate], facts: Sequence[CertificateFacts]) -> list[str]:
+    """RFC 5280, 6.1.3 (b) and (c): every CA above allows every name; self-issued CAs in between are not asked."""
+    reasons = []
+    constraints: tuple[PathConstraint, ...] = ()
+    for index in range(len(path) - 1, -1, -1):
+        each = facts[index]
+        if constraints and (index == 0 or not is_self_issued(path[index])):
+            found = breaches(
+                constraints,
+                subject=each.subject,
+                alternative_names=each.subject_alternative_names,
+                is_end_entity=not each.is_ca,
+            )
+            reasons += [f"{breach.asked} is outside the {breach.rule}" for breach in found]
+        constraints += path_constraints(path[index : index + 1])
     return reasons

@@ -102,7 +102,11 @@ def build_authority(
         not_after=plan.not_after,
         signature_algorithm=plan.signature_algorithm,
         extensions=authority_extensions(
-            path_length=plan.path_length, issuer=certificate, public_key=public_key, urls=urls
+            path_length=plan.path_length,
+            name_constraints=plan.name_constraints,
+            issuer=certificate,
+            public_key=public_key,
+            urls=urls,
         ),
     )
 

@@ -17,8 +17,9 @@ from certificates.x509.inspect import facts_of, serial_number_hex
 from certificates.x509.issuer import DistributionUrls, Issuer
 from certificates.x509.keys import PublicKey, key_identifier, public_key_info
 from pki_portal.errors import Unavailable
+from profiles.policy.authority import NO_CONSTRAINTS
 from profiles.policy.plan import AuthorityPlan, IssuancePlan
-from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName
+from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName, NameConstraints
 from profiles.policy.vocabulary import ExtendedKeyUsage, KeyUsage, SignatureAlgorithm
 
 
@@ -43,6 +44,7 @@ class _Expected:
     not_after: datetime
     signature_algorithm: SignatureAlgorithm
     authority_key_identifier: bytes | None
+    name_constraints: NameConstraints = NO_CONSTRAINTS
 
 
 def verify_issued(
@@ -102,6 +104,7 @@ def verify_authority(
         not_after=plan.not_after,
         signature_algorithm=plan.signature_algorithm,
         authority_key_identifier=_key_identifier_of(issuer),
+        name_constraints=plan.name_constraints,
     )
     differences = list(_differences(certificate, expected, issuer, serial_number, public_key, urls))
     if differences:
@@ -137,6 +140,7 @@ def _differences(
             (facts.is_ca, facts.path_length),
             (constraints.is_ca, constraints.path_length if constraints.is_ca else None),
         ),
+        "nameConstraints": (facts.name_constraints, expected.name_constraints),
         "subjectKeyIdentifier": (facts.subject_key_identifier, key_identifier(public_key).hex()),
         "authorityKeyIdentifier": (facts.authority_key_identifier, (expected.authority_key_identifier or b"").hex()),
         "cRLDistributionPoints": (facts.crl_urls, written_urls.crl),
@@ -156,6 +160,7 @@ def _criticality(certificate: x509.Certificate) -> dict[x509.ObjectIdentifier, b
 def _expected_criticality(expected: _Expected, urls: DistributionUrls) -> dict[x509.ObjectIdentifier, bool]:
     present = {
         ExtensionOID.BASIC_CONSTRAINTS: (True, expected.basic_constraints.is_ca),
+        ExtensionOID.NAME_CONSTRAINTS: (bool(expected.name_constraints), True),
         ExtensionOID.SUBJECT_KEY_IDENTIFIER: (True, False),
         ExtensionOID.AUTHORITY_KEY_IDENTIFIER: (expected.authority_key_identifier is not None, False),
         ExtensionOID.CRL_DISTRIBUTION_POINTS: (bool(urls.crl), False),

@@ -5,13 +5,16 @@ from datetime import UTC, datetime
 
 from pki_portal.errors import Violation
 from profiles.policy import names
-from profiles.policy.errors import PolicyViolation
+from profiles.policy.errors import Code, PolicyViolation
 from profiles.policy.judges.algorithms import default_signature_algorithm
 from profiles.policy.judges.lifetime import EARLIEST, Validity
+from profiles.policy.name_constraints import breaches, constraint_violations
 from profiles.policy.plan import JUDGED, AuthorityPlan
-from profiles.policy.request import ApplicantKey, AttributeValue, IssuerFacts
+from profiles.policy.request import ApplicantKey, AttributeValue, IssuerFacts, NameConstraints
 from profiles.policy.rules import LONGEST_PATH
 from profiles.policy.vocabulary import KeyAlgorithm, SubjectAttribute, key_family
+
+NO_CONSTRAINTS = NameConstraints()
 
 
 def decide_authority(
@@ -22,6 +25,7 @@ def decide_authority(
     issuer: IssuerFacts | None,
     key_name: str,
     now: datetime,
+    name_constraints: NameConstraints = NO_CONSTRAINTS,
 ) -> AuthorityPlan:
     """Judge a CA's certificate and make the plan of it, which nobody else makes; pure.
 
@@ -31,6 +35,7 @@ def decide_authority(
         issuer: None for a root.
         key_name: name of the CA's own key (``EC_secp384r1``); a root signs with it.
         now: aware UTC.
+        name_constraints: of the CA itself, in normal form; those above it apply besides.
 
     Raises:
         PolicyViolation: refused, with every violation.
@@ -38,6 +43,7 @@ def decide_authority(
     violations = [
         *subject_violations(subject),
         *path_length_violations(path_length),
+        *constraint_violations(name_constraints),
         *validity_violations(validity, now=now),
     ]
     if issuer is not None:
@@ -52,6 +58,7 @@ def decide_authority(
         not_after=validity.not_after,
         path_length=path_length,
         signature_algorithm=default_signature_algorithm(key_family(signing_key), signing_key),
+        name_constraints=name_constraints,
         judged=JUDGED,
     )
 
@@ -177,7 +184,7 @@ def under_issuer_violations(
     validity: Validity,
     max_path_length: int | None,
 ) -> Iterator[Violation]:
-    """What the issuer's certificate leaves room for: validity, path length, another name."""
+    """What the issuer's certificate leaves room for: validity, path length, another name, one within constraints."""
     rule = f"certificate of CA {issuer.name}"
     if validity.not_before < issuer.not_before:
         yield Violation(
@@ -206,6 +213,15 @@ def under_issuer_violations(
             asked=", ".join(f"{each.type}={each.value}" for each in subject)[:1000],
             allowed=f"a name other than that of {issuer.name}",
             fix="Choose another common name.",
+        )
+    for breach in breaches(issuer.name_constraints, subject=subject, alternative_names=(), is_end_entity=False):
+        yield Violation(
+            field="common_name",
+            code=Code.NAME_EXCLUDED if breach.is_excluded else Code.NAME_NOT_PERMITTED,
+            rule=breach.rule,
+            asked=breach.asked,
+            allowed=breach.allowed,
+            fix="Choose a name within the constraints, or another parent.",
         )
 
 

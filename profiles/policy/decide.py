@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from profiles.policy.judges.algorithms import judge_key_algorithm, judge_signature_algorithm
-from profiles.policy.judges.alternative_names import judge_alternative_names
+from profiles.policy.judges.alternative_names import judge_alternative_names, judge_name_constraints
 from profiles.policy.judges.constraints import judge_basic_constraints
 from profiles.policy.judges.findings import Findings
 from profiles.policy.judges.lifetime import judge_issuer, judge_validity, utc_second
@@ -51,6 +51,14 @@ def decide(
         alternative_names = judge_alternative_names(findings, rules=rules, request=request)
     constraints = judge_basic_constraints(
         findings, rule=rules.basic_constraints, asked=request.basic_constraints, issuer=issuer
+    )
+    judge_name_constraints(
+        findings,
+        request=request,
+        subject=subject,
+        alternative_names=alternative_names,
+        is_ca=constraints.is_ca,
+        issuer=issuer,
     )
     key_algorithm = judge_key_algorithm(findings, rules=rules, defaults=defaults, request=request, issuer=issuer)
     key_usages = judge_key_usages(

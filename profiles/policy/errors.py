@@ -18,6 +18,8 @@ class Code(StrEnum):
     TOO_MUCH_TEXT = "too_much_text"
     SEVERAL_COMMON_NAMES = "several_common_names"
     SUBJECT_IS_ISSUER = "subject_is_issuer"
+    NAME_NOT_PERMITTED = "name_not_permitted"
+    NAME_EXCLUDED = "name_excluded"
     # A value against the lists of a rule
     VALUE_DENIED = "value_denied"
     VALUE_NOT_IN_LIST = "value_not_in_list"
@@ -75,6 +77,8 @@ VERDICTS: Mapping[str, str] = {
     Code.TOO_MUCH_TEXT: "is too much",
     Code.SEVERAL_COMMON_NAMES: "is more than one",
     Code.SUBJECT_IS_ISSUER: "is the name of the CA itself",
+    Code.NAME_NOT_PERMITTED: "is outside what the CA may issue for",
+    Code.NAME_EXCLUDED: "is excluded from what the CA may issue for",
     Code.INVALID_VALUE: "is not valid",
     Code.TYPE_NOT_SUPPORTED: "cannot be allowed by any template",
     Code.TYPE_NOT_ALLOWED: "is not allowed by the template",

@@ -137,7 +137,12 @@ def same_subject(some: Iterable[AttributeValue], other: Iterable[AttributeValue]
 
 
 def _comparable(subject: Iterable[AttributeValue]) -> list[tuple[str, str]]:
-    return sorted((str(each.type), _folded(each.value, SubjectAttribute.COMMON_NAME).strip()) for each in subject)
+    return sorted(comparable(attribute) for attribute in subject)
+
+
+def comparable(attribute: AttributeValue) -> tuple[str, str]:
+    """Type and value in a form that is equal for equal attributes (RFC 5280, 7.1)."""
+    return str(attribute.type), _folded(attribute.value, SubjectAttribute.COMMON_NAME).strip()
 
 
 def _writable(value: str, what: str, longest: int) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pki_portal.errors import Change, Violation
 from profiles.policy.errors import Code, PolicyViolation, ValidityMissing
-from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName
+from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName, NameConstraints
 from profiles.policy.vocabulary import (
     ExtendedKeyUsage,
     KeyAlgorithm,
@@ -64,6 +64,7 @@ class AuthorityPlan:
     not_after: datetime
     path_length: int | None
     signature_algorithm: SignatureAlgorithm
+    name_constraints: NameConstraints
     judged: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:

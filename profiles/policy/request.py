@@ -89,6 +89,41 @@ class IssuanceRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Subtree:
+    """The base of one GeneralSubtree (RFC 5280, 4.2.1.10).
+
+    Attributes:
+        kind: a NameType, or the RFC 5280 name of a kind that nobody can ask for here (``directoryName``).
+        value: ``example.com`` for DNS names, ``10.0.0.0/8`` for addresses; for e-mail addresses and URIs a host, with a
+            leading dot the hosts below a domain, and for the former also one mailbox.
+        attributes: of a directoryName.
+    """
+
+    kind: NameType | str
+    value: str
+    attributes: tuple[AttributeValue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NameConstraints:
+    """RFC 5280, 4.2.1.10; nothing in it constrains nothing."""
+
+    permitted: tuple[Subtree, ...] = ()
+    excluded: tuple[Subtree, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.permitted or self.excluded)
+
+
+@dataclass(frozen=True, slots=True)
+class PathConstraint:
+    """What one CA of a certification path constrains; ``authority`` is its name, for messages."""
+
+    authority: str
+    constraints: NameConstraints
+
+
+@dataclass(frozen=True, slots=True)
 class IssuerFacts:
     """What the rules need to know of the CA that would sign.
 
@@ -100,6 +135,7 @@ class IssuerFacts:
         path_length: of the CA's current certificate; None means no limit.
         is_active: false for a disabled CA and one without a certificate.
         subject: of the CA's current certificate, in the order encoded; no certificate below it may bear this name.
+        name_constraints: of every CA in the certification path, its own included; only of those that constrain.
     """
 
     name: str
@@ -110,3 +146,4 @@ class IssuerFacts:
     path_length: int | None
     is_active: bool = True
     subject: tuple[AttributeValue, ...] = ()
+    name_constraints: tuple[PathConstraint, ...] = ()

@@ -10,7 +10,6 @@ from certificates.services.authorities.elsewhere import (
 from certificates.services.authorities.lookup import (
     authorities_of,
     authority_certificates_of,
-    certification_path_of,
     current_certificate_of,
     find_authority,
     find_authority_certificate,
@@ -18,6 +17,7 @@ from certificates.services.authorities.lookup import (
     revocation_lists_of,
 )
 from certificates.services.authorities.making import create_intermediate, create_root
+from certificates.services.authorities.paths import certification_path_of
 from certificates.services.authorities.rules import AuthoritySubject, subject_of
 from certificates.services.authorities.versions import issue_authority_certificate, renew_authority
 

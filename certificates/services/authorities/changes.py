@@ -1,6 +1,7 @@
 """Renaming, disabling, enabling and deleting CAs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from django.db import IntegrityError, models, transaction
 
@@ -9,7 +10,12 @@ from certificates.models import (
 )
 from certificates.models.authority import AuthorityStatus
 from certificates.services.authorities.acts import lock, name_taken_told, record_act, recorded, refuse_any
-from certificates.services.authorities.rules import name_taken, name_violations
+from certificates.services.authorities.rules import (
+    crl_url_violations,
+    name_taken,
+    name_violations,
+    normalised_urls,
+)
 from certificates.services.signing import destroy_token_keys
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
@@ -22,22 +28,25 @@ def update_authority(
     authority: CertificateAuthority,
     name: str | None = None,
     status: AuthorityStatus | None = None,
+    crl_distribution_point_urls: Sequence[str] | None = None,
 ) -> CertificateAuthority:
-    """Rename, disable or enable a CA; None leaves as it is. A disabled CA signs no certificates, but its CRL goes on.
+    """Rename, disable or enable a CA, or name mirrors of its CRL; None leaves as it is.
+
+    A disabled CA signs no certificates, but its CRL goes on. Mirrors are in what is signed from then on.
 
     Raises:
         PermissionDenied, NotFound: the requester may not edit the CA.
         Invalid: with every violation.
     """
+    urls = None if crl_distribution_point_urls is None else list(normalised_urls(crl_distribution_point_urls))
     with recorded("update-ca", requester, authority.project_id, authority):
         require(requester=requester, action=Action.CERTIFICATE_AUTHORITIES_EDIT, project_id=authority.project_id)
         with name_taken_told(authority.project, name or ""), transaction.atomic():
             locked = lock(authority.pk)
-            refuse_any(_update_violations(locked, name=name, status=status))
+            refuse_any((*_update_violations(locked, name=name, status=status), *crl_url_violations(urls or ())))
+            wanted: dict[str, Any] = {"name": name, "status": status, "crl_distribution_point_urls": urls}
             changed = {
-                field: value
-                for field, value in (("name", name), ("status", status))
-                if value is not None and value != getattr(locked, field)
+                field: value for field, value in wanted.items() if value is not None and value != getattr(locked, field)
             }
             if changed:
                 for field, value in changed.items():

@@ -21,7 +21,7 @@ from certificates.models.certificate import KeySource
 from certificates.models.request import RequestStatus
 from certificates.services.authorities.acts import lock, record_act, recorded, refuse_any
 from certificates.services.authorities.imported import ImportedPath, match_violations, read_imported_path
-from certificates.services.authorities.lookup import certification_path_of
+from certificates.services.authorities.paths import certification_path_of
 from certificates.services.authorities.rules import (
     AuthoritySubject,
     issuer_facts_of,
@@ -55,6 +55,7 @@ from pki_portal.access.requester import Requester
 from pki_portal.errors import NotFound, Violation
 from profiles.enrollment import EnrollmentMethod
 from profiles.policy.authority import (
+    NO_CONSTRAINTS,
     applicant_key_violations,
     csr_violation,
     decide_authority,
@@ -63,7 +64,9 @@ from profiles.policy.authority import (
     validity_violations,
 )
 from profiles.policy.judges.lifetime import Validity
-from profiles.policy.request import AttributeValue, BasicConstraints, IssuanceRequest
+from profiles.policy.name_constraints import constraint_violations, constraints_of
+from profiles.policy.name_constraints import normalised as normalised_constraints
+from profiles.policy.request import AttributeValue, BasicConstraints, IssuanceRequest, NameConstraints
 from profiles.policy.vocabulary import SubjectAttribute
 
 
@@ -100,7 +103,11 @@ def _csr(authority: CertificateAuthority, key: AuthorityKey) -> str:
     public_key = load_public_key(bytes(key.subject_public_key_info))
     builder = x509.CertificateSigningRequestBuilder(subject_name=subject_of(authority).name())
     for extension in authority_extensions(
-        path_length=authority.max_path_length, issuer=None, public_key=public_key, urls=DistributionUrls()
+        path_length=authority.max_path_length,
+        name_constraints=constraints_of(authority.name_constraints),
+        issuer=None,
+        public_key=public_key,
+        urls=DistributionUrls(),
     ):
         builder = builder.add_extension(extension.value, critical=extension.critical)
     algorithm = signing_hash(default_signature_algorithm(public_key))
@@ -171,6 +178,7 @@ def _import_violations(
         subject=subject_of(authority),
         subject_public_key_info=bytes(key.subject_public_key_info),
         max_path_length=authority.max_path_length,
+        name_constraints=constraints_of(authority.name_constraints),
     )
 
 
@@ -192,6 +200,7 @@ def sign_intermediate(
     not_before: datetime | None = None,
     not_after: datetime,
     max_path_length: int | None = None,
+    name_constraints: NameConstraints = NO_CONSTRAINTS,
 ) -> SignedIntermediate:
     """Sign a CA certificate for the key and subject of a CSR; whatever else the CSR asks is not read.
 
@@ -203,6 +212,7 @@ def sign_intermediate(
     """
     now = timezone.now()
     validity = validity_of(not_before=not_before, not_after=not_after, default_years=0, now=now)
+    constraints = normalised_constraints(name_constraints)
     with recorded("sign-intermediate", requester, authority.project_id, authority):
         require(
             requester=requester,
@@ -229,8 +239,13 @@ def sign_intermediate(
         )
         with failed_request_kept(asked), transaction.atomic():
             locked = lock(authority.pk)
-            refuse_any(_csr_violations(locked, request, validity, max_path_length, now))
-            certificate, issuer = _sign_csr(locked, asked, validity, now)
+            refuse_any(
+                (
+                    *_csr_violations(locked, request, validity, max_path_length, now),
+                    *constraint_violations(constraints),
+                )
+            )
+            certificate, issuer = _sign_csr(locked, asked, validity, constraints, now)
             record_act(
                 "sign-intermediate",
                 requester,
@@ -279,7 +294,7 @@ def _csr_subject_violations(subject: tuple[AttributeValue, ...]) -> Iterator[Vio
 
 
 def _sign_csr(
-    authority: CertificateAuthority, asked: Asked, validity: Validity, now: datetime
+    authority: CertificateAuthority, asked: Asked, validity: Validity, constraints: NameConstraints, now: datetime
 ) -> tuple[Certificate, AuthorityCertificate]:
     """Sign for a judged CSR and store request and certificate, so that it can be found and revoked like any other."""
     issuer, facts = authority.active_certificate, issuer_facts_of(authority)
@@ -294,6 +309,7 @@ def _sign_csr(
         issuer=facts,
         key_name=key.algorithm,
         now=now,
+        name_constraints=constraints,
     )
     signed, findings = sign_authority_certificate(
         plan=plan, issuer=issuer, public_key=load_public_key(key.subject_public_key_info), signer=signer_of(issuer)

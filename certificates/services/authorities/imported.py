@@ -14,11 +14,14 @@ from certificates.x509.inspect import CertificateFacts, facts_of
 from certificates.x509.path import verify_path
 from certificates.x509.tbs import SERIAL_NUMBER_BITS
 from pki_portal.errors import Invalid, Malformed, Violation
+from profiles.policy.request import NameConstraints
 from profiles.policy.rules import LONGEST_PATH
 from profiles.policy.vocabulary import KeyUsage
 
 MAX_PEM_LENGTH = 256 * 1024
 MAX_CERTIFICATES = 10
+# Each is compared with each name of every certificate below.
+MOST_IMPORTED_SUBTREES = 500
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 # What the library raises for encodings that it will not read, some of it only when a field is looked at.
 _UNREADABLE = (
@@ -128,6 +131,7 @@ def match_violations(
     subject: AuthoritySubject,
     subject_public_key_info: bytes,
     max_path_length: int | None,
+    name_constraints: NameConstraints,
 ) -> Iterator[Violation]:
     """Whether the certificate is one for this CA: its name, its key, its path length, and the rights of a CA.
 
@@ -146,6 +150,10 @@ def match_violations(
     elif max_path_length is not None and facts.path_length != max_path_length:
         asked = "no limit" if facts.path_length is None else str(facts.path_length)
         yield _mismatch("path_length_differs", f"path length: {asked}", f"path length: {max_path_length}")
+    if name_constraints and facts.name_constraints != name_constraints:
+        yield _mismatch(
+            "name_constraints_differ", "other name constraints, or none", "the name constraints in this CA's CSR"
+        )
     yield from _bound_violations(imported.path)
     # RFC 5280, 4.2.1.3: where the extension is there, both bits are needed; without it everything is allowed.
     missing = {KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN} - set(facts.key_usages) if facts.key_usages else set()
@@ -169,7 +177,18 @@ def _bound_violations(path: tuple[x509.Certificate, ...]) -> Iterator[Violation]
                 allowed="a positive serial number of at most 20 octets",
                 fix=f"Have the certificate of {whose} issued with such a serial number.",
             )
-        path_length = facts_of(certificate).path_length
+        facts = facts_of(certificate)
+        constraints = facts.name_constraints
+        if len(constraints.permitted) + len(constraints.excluded) > MOST_IMPORTED_SUBTREES:
+            yield Violation(
+                field=field,
+                code="too_many_constraints",
+                rule="limit of name constraints",
+                asked=f"{len(constraints.permitted) + len(constraints.excluded)} name constraints",
+                allowed=f"at most {MOST_IMPORTED_SUBTREES}",
+                fix=f"Have the certificate of {whose} issued with fewer.",
+            )
+        path_length = facts.path_length
         if path_length is not None and path_length > LONGEST_PATH:
             yield Violation(
                 field=field,

@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import models
 
 from certificates.models import (
@@ -89,16 +87,3 @@ def revocation_lists_of(authority: CertificateAuthority) -> models.QuerySet[Cert
     return CertificateRevocationList.objects.filter(key__authority=authority, der__isnull=False).order_by(
         "key__created_at"
     )
-
-
-def certification_path_of(authority_certificate: AuthorityCertificate) -> tuple[bytes, ...]:
-    """DER of a certification path: that certificate first, root last. One query for each certificate not yet loaded."""
-    path = [bytes(authority_certificate.der)]
-    current = authority_certificate
-    while current.issuer_certificate is not None:
-        current = current.issuer_certificate
-        path.append(bytes(current.der))
-    if current.external_chain:
-        above = x509.load_pem_x509_certificates(current.external_chain.encode())
-        path += [certificate.public_bytes(Encoding.DER) for certificate in above]
-    return tuple(path)

@@ -1,6 +1,6 @@
 """Making CAs: a key, a name, and, where somebody can sign it, a first certificate."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -23,10 +23,12 @@ from certificates.services.authorities.rules import (
     INTERMEDIATE_LIFE_YEARS,
     ROOT_LIFE_YEARS,
     AuthoritySubject,
+    crl_url_violations,
     friendly_name_violations,
     name_taken,
     name_violations,
     normalised,
+    normalised_urls,
     parent_violations,
     validity_of,
 )
@@ -44,12 +46,16 @@ from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
 from pki_portal.errors import Violation
 from profiles.policy.authority import (
+    NO_CONSTRAINTS,
     path_length_violations,
     start_violations,
     subject_violations,
     validity_violations,
 )
 from profiles.policy.judges.lifetime import Validity
+from profiles.policy.name_constraints import constraint_violations, document_of
+from profiles.policy.name_constraints import normalised as normalised_constraints
+from profiles.policy.request import NameConstraints
 from profiles.policy.vocabulary import KeyAlgorithm
 
 
@@ -67,6 +73,8 @@ class _Wanted:
     validity: Validity | None
     asked_not_before: datetime | None
     asked_not_after: datetime | None
+    name_constraints: NameConstraints
+    crl_urls: tuple[str, ...]
 
 
 def create_root(
@@ -81,6 +89,8 @@ def create_root(
     max_path_length: int | None = None,
     friendly_name: str = "",
     key_store: KeyStore = KeyStore.DATABASE,
+    name_constraints: NameConstraints = NO_CONSTRAINTS,
+    crl_distribution_point_urls: Sequence[str] = (),
 ) -> CertificateAuthority:
     """Make a root with its key, self-signed certificate and first CRL; it is active at once.
 
@@ -103,6 +113,8 @@ def create_root(
         validity=validity_of(not_before=not_before, not_after=not_after, default_years=ROOT_LIFE_YEARS, now=now),
         asked_not_before=not_before,
         asked_not_after=not_after,
+        name_constraints=normalised_constraints(name_constraints),
+        crl_urls=normalised_urls(crl_distribution_point_urls),
     )
     return _create(requester=requester, project=project, wanted=wanted, parent=None, now=now)
 
@@ -120,6 +132,8 @@ def create_intermediate(
     max_path_length: int | None = None,
     friendly_name: str = "",
     key_store: KeyStore = KeyStore.DATABASE,
+    name_constraints: NameConstraints = NO_CONSTRAINTS,
+    crl_distribution_point_urls: Sequence[str] = (),
 ) -> CertificateAuthority:
     """Make an intermediate with its key: active under ``parent``, or waiting for a certificate where that is None.
 
@@ -143,6 +157,8 @@ def create_intermediate(
         validity=_validity_under(parent, not_before=not_before, not_after=not_after, now=now) if parent else None,
         asked_not_before=not_before,
         asked_not_after=not_after,
+        name_constraints=normalised_constraints(name_constraints),
+        crl_urls=normalised_urls(crl_distribution_point_urls),
     )
     return _create(requester=requester, project=project, wanted=wanted, parent=parent, now=now)
 
@@ -193,6 +209,8 @@ def _creation_violations(
     yield from subject_wrong
     yield from path_length_violations(wanted.max_path_length)
     yield from key_store_violations(wanted.key_store, wanted.key_algorithm)
+    yield from constraint_violations(wanted.name_constraints)
+    yield from crl_url_violations(wanted.crl_urls)
     if wanted.validity is None:
         return
     yield from validity_violations(wanted.validity, now=now)
@@ -218,6 +236,8 @@ def _store_authority(*, project: Project, wanted: _Wanted, private_key: PrivateK
         key_algorithm=wanted.key_algorithm,
         key_store=wanted.key_store,
         max_path_length=wanted.max_path_length,
+        name_constraints=document_of(wanted.name_constraints),
+        crl_distribution_point_urls=list(wanted.crl_urls),
         not_before=wanted.asked_not_before,
         not_after=wanted.asked_not_after,
         **asdict(wanted.subject),

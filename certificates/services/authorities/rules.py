@@ -1,15 +1,19 @@
 """What may stand in a CA's certificate, and what its state allows: each check names every reason at once."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from cryptography import x509
 
 from certificates.models import Certificate, CertificateAuthority
 from certificates.models.authority import AuthorityKind, AuthorityStatus
 from certificates.models.certificate import CertificateStatus
+from certificates.services.authorities.paths import certification_path_of
+from certificates.x509.lint import is_absolute_uri
+from certificates.x509.name_constraints import path_constraints
 from certificates.x509.names import encode_subject, read_subject
 from pki_portal.errors import Violation
 from profiles.policy.authority import (
@@ -28,6 +32,8 @@ ROOT_LIFE_YEARS = 10
 INTERMEDIATE_LIFE_YEARS = 5
 NAME_LENGTH = 64
 FRIENDLY_NAME_LENGTH = 255
+MOST_CRL_MIRRORS = 4
+LONGEST_CRL_URL = 1024
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -120,11 +126,46 @@ def friendly_name_violations(friendly_name: str) -> Iterator[Violation]:
         )
 
 
+def normalised_urls(urls: Sequence[str]) -> tuple[str, ...]:
+    """Without blanks around them and without repetitions, in the order given."""
+    return tuple(dict.fromkeys(url.strip() for url in urls))
+
+
+def crl_url_violations(urls: Sequence[str]) -> Iterator[Violation]:
+    """Mirrors of a CRL: a few absolute http(s) URLs (RFC 5280, 4.2.1.13)."""
+    rule = "further addresses of the CRL"
+    if len(urls) > MOST_CRL_MIRRORS:
+        yield Violation(
+            field="crl_distribution_point_urls",
+            code="too_many_urls",
+            rule=rule,
+            asked=f"{len(urls)} addresses",
+            allowed=f"at most {MOST_CRL_MIRRORS}, besides this portal's own",
+            fix="Name those that relying parties can reach best.",
+        )
+        return
+    for index, url in enumerate(urls):
+        parts = urlsplit(url) if is_absolute_uri(url) and len(url) <= LONGEST_CRL_URL else None
+        if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+            yield Violation(
+                field=f"crl_distribution_point_urls/{index}",
+                code="url_invalid",
+                rule=rule,
+                asked=url[:200],
+                allowed=f"an absolute http or https URL of at most {LONGEST_CRL_URL} characters, without a user name",
+                fix="Write it as http://crl.example.com/issuing.crl.",
+            )
+
+
 def issuer_facts_of(authority: CertificateAuthority) -> IssuerFacts | None:
-    """What the rules ask of a CA that would sign, from its active certificate; None while it has none."""
+    """What the rules ask of a CA that would sign, from its active certificate; None while it has none.
+
+    One query for each certificate above it that is not yet loaded.
+    """
     row = authority.active_certificate
     if row is None:
         return None
+    path = [x509.load_der_x509_certificate(der) for der in certification_path_of(row)]
     return IssuerFacts(
         name=authority.name,
         key_family=key_family(authority.key_algorithm),
@@ -133,7 +174,8 @@ def issuer_facts_of(authority: CertificateAuthority) -> IssuerFacts | None:
         not_after=row.not_after,
         path_length=row.path_length,
         is_active=authority.status == AuthorityStatus.ACTIVE,
-        subject=read_subject(x509.load_der_x509_certificate(bytes(row.der)).subject),
+        subject=read_subject(path[0].subject),
+        name_constraints=path_constraints(path),
     )
 
 

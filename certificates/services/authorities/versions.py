@@ -25,7 +25,7 @@ from certificates.services.columns import columns_of
 from certificates.services.revocation import publish_crl
 from certificates.services.signing import sign_and_verify, signer_of, signer_of_key
 from certificates.services.urls import distribution_urls_of
-from certificates.x509.inspect import serial_number_hex
+from certificates.x509.inspect import facts_of, serial_number_hex
 from certificates.x509.issuer import DistributionUrls, Issuer
 from certificates.x509.keys import (
     PublicKey,
@@ -36,6 +36,7 @@ from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
 from profiles.policy.authority import decide_authority
 from profiles.policy.judges.lifetime import Validity
+from profiles.policy.name_constraints import constraints_of, document_of
 from profiles.policy.plan import AuthorityPlan
 
 
@@ -123,6 +124,7 @@ def certify(
         issuer=issuer_facts_of(parent) if parent is not None else None,
         key_name=authority.key_algorithm,
         now=now,
+        name_constraints=constraints_of(authority.name_constraints),
     )
     signed, _ = sign_authority_certificate(plan=plan, issuer=issuer, public_key=public_key, signer=signer)
     certificate = store_version(authority=authority, key=key, issuer=issuer, certificate=signed)
@@ -188,6 +190,8 @@ def install(
     authority.not_before = certificate.not_before
     authority.not_after = certificate.not_after
     authority.max_path_length = certificate.path_length
+    facts = facts_of(x509.load_der_x509_certificate(bytes(certificate.der)))
+    authority.name_constraints = document_of(facts.name_constraints)
     authority.save(
         update_fields=[
             "active_certificate",
@@ -196,6 +200,7 @@ def install(
             "not_before",
             "not_after",
             "max_path_length",
+            "name_constraints",
             "updated_at",
         ]
     )

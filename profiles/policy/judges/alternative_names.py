@@ -1,10 +1,13 @@
 """Subject alternative names (RFC 5280, 4.2.1.6)."""
 
+from contextlib import suppress
+
 from profiles.policy import names
 from profiles.policy.errors import Code
 from profiles.policy.judges import patterns
 from profiles.policy.judges.findings import Findings
-from profiles.policy.request import GeneralName, IssuanceRequest
+from profiles.policy.name_constraints import breaches
+from profiles.policy.request import AttributeValue, GeneralName, IssuanceRequest, IssuerFacts
 from profiles.policy.rules import TemplateRules, ValueRule
 from profiles.policy.vocabulary import NameType, as_word
 from profiles.policy.wording import listed, quoted, shown
@@ -46,6 +49,42 @@ def judge_alternative_names(
         _judge_name(findings, path, where, rules, normal)
     _judge_required(findings, rules, tuple(granted))
     return tuple(granted)
+
+
+def judge_name_constraints(
+    findings: Findings,
+    *,
+    request: IssuanceRequest,
+    subject: tuple[AttributeValue, ...],
+    alternative_names: tuple[GeneralName, ...],
+    is_ca: bool,
+    issuer: IssuerFacts | None,
+) -> None:
+    """Every CA of the path allows every name: programs refuse a certificate with another (RFC 5280, 4.2.1.10)."""
+    if issuer is None or not issuer.name_constraints:
+        return
+    found = list(
+        breaches(issuer.name_constraints, subject=subject, alternative_names=alternative_names, is_end_entity=not is_ca)
+    )
+    places = _places(request) if found else {}
+    for breach in found:
+        findings.refuse(
+            places.get(breach.name, _PATH) if breach.index is not None else "subject",
+            Code.NAME_EXCLUDED if breach.is_excluded else Code.NAME_NOT_PERMITTED,
+            rule=breach.rule,
+            asked=breach.asked,
+            allowed=breach.allowed,
+            fix=f"ask for {breach.allowed}, or use a profile of another CA",
+        )
+
+
+def _places(request: IssuanceRequest) -> dict[GeneralName, str]:
+    """Where each name in normal form was asked for."""
+    places: dict[GeneralName, str] = {}
+    for index, name in enumerate(request.subject_alternative_names):
+        with suppress(names.InvalidName):
+            places.setdefault(names.normalise(name), f"{_PATH}/{index}")
+    return places
 
 
 def _label(kind: str) -> str:

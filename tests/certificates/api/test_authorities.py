@@ -110,12 +110,57 @@ def test_created_root_answers_active_as_a_bare_object(robot: APIClient, project:
         "maxPathLength": -1,
         "keyAlgorithm": "EC_prime256v1",
         "keyStore": "database",
+        "nameConstraints": None,
+        "crlDistributionPointUrls": [],
         "dn": "O=Acme, CN=Acme Root",
         "parentCaId": None,
         "serialNumber": stored.active_certificate.serial_number,
         "activeCaCertId": str(stored.active_certificate.pk),
     }
     assert body["configuration"]["notBefore"].endswith("Z")
+
+
+def test_created_with_name_constraints_and_mirrors(robot: APIClient, project: Project) -> None:
+    asked = {"permitted": {"dns": ["Example.com"], "ip": ["10.0.0.0/8"]}, "excluded": {"email": [".example.net"]}}
+    mirror = "http://crl.example.com/root.crl"
+    sent = body_of(project, nameConstraints=asked, crlDistributionPointUrls=[mirror, f" {mirror} "])
+
+    configuration = robot.post(BASE, sent).json()["configuration"]
+
+    assert configuration["nameConstraints"] == {
+        "permitted": {"dns": ["example.com"], "ip": ["10.0.0.0/8"]},
+        "excluded": {"email": [".example.net"]},
+    }
+    assert configuration["crlDistributionPointUrls"] == [mirror]
+
+
+def test_names_and_urls_that_no_certificate_can_carry_are_pointed_at(robot: APIClient, project: Project) -> None:
+    sent = body_of(
+        project,
+        nameConstraints={"permitted": {"dns": ["ok.example", "*.example.com"]}, "excluded": {"ip": ["10.0.0.1/8"]}},
+        crlDistributionPointUrls=["http://crl.example.com/a", "ldap://crl.example.com/a", "http://u:p@h.example/a"],
+    )
+    answer = robot.post(BASE, sent)
+
+    told = assert_error(answer, status=400, error="BadRequest")
+    assert [detail["pointer"] for detail in told["details"]] == [
+        "/configuration/nameConstraints/permitted/dns/1",
+        "/configuration/nameConstraints/excluded/ip/0",
+        "/configuration/crlDistributionPointUrls/1",
+        "/configuration/crlDistributionPointUrls/2",
+    ]
+
+
+def test_mirrors_change_and_the_rest_of_a_configuration_does_not(robot: APIClient, project: Project) -> None:
+    root = make_authority(project)
+    urls = [f"http://crl{number}.example.com/" for number in range(5)]
+
+    changed = robot.patch(f"{BASE}/{root.pk}", {"configuration": {"crlDistributionPointUrls": urls[:4], "ou": "X"}})
+    assert changed.json()["configuration"]["crlDistributionPointUrls"] == urls[:4]
+    assert changed.json()["warnings"] == ["/configuration/ou is not known here and was ignored."]
+
+    refused = robot.patch(f"{BASE}/{root.pk}", {"configuration": {"crlDistributionPointUrls": urls}})
+    assert_error(refused, status=400, error="BadRequest", field="/configuration/crlDistributionPointUrls")
 
 
 def test_created_intermediate_without_parent_waits(robot: APIClient, project: Project) -> None:

@@ -149,3 +149,41 @@ def test_downloads_hold_certificate_and_chain(alice: Client, project: Project) -
     for version, part in ((2, "certificate"), (1, "key")):
         response = alice.get(reverse("authority-download", args=["acme", below.pk, version, part]))
         assert response.status_code == HTTPStatus.NOT_FOUND
+
+
+def test_create_with_constraints_and_mirrors(alice: Client) -> None:
+    alice.post(
+        CREATE,
+        sent(
+            permitted_names="dns:example.com\r\n\r\n IP: 10.0.0.0/8",
+            excluded_names="email:.example.net",
+            crl_urls="http://crl.example.com/a\r\nhttp://crl.example.com/b",
+        ),
+    )
+    made = CertificateAuthority.objects.get()
+    assert made.name_constraints == {
+        "permitted": {"dns": ["example.com"], "ip": ["10.0.0.0/8"]},
+        "excluded": {"email": [".example.net"]},
+    }
+    assert made.crl_distribution_point_urls == ["http://crl.example.com/a", "http://crl.example.com/b"]
+    page = alice.get(reverse("authority", args=["acme", made.pk])).content.decode()
+    assert "dns:example.com" in page
+    assert "http://crl.example.com/b" in page
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "told"),
+    [
+        ("permitted_names", "example.com", "begin each line with one of dns:, ip:, email:, uri:"),
+        ("permitted_names", "dns:*.example.com", "Write"),
+        ("excluded_names", "ip:10.0.0.1/8", "Write 10.0.0.0/8."),
+        ("crl_urls", "ldap://crl.example.com", "Write it as http://crl.example.com/issuing.crl."),
+    ],
+)
+def test_constraints_that_cannot_be_are_told_beside_their_field(
+    alice: Client, field: str, text: str, told: str
+) -> None:
+    response = alice.post(CREATE, sent(**{field: text}))
+    assert response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert told in response.content.decode()
+    assert not CertificateAuthority.objects.exists()
