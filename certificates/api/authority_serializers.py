@@ -1,6 +1,9 @@
 """CAs, wire <-> values."""
 # ruff: noqa: N815 - the wire's spelling
 
+import base64
+import binascii
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 
@@ -13,8 +16,8 @@ from rest_framework.fields import empty
 from certificates.api.fields import MomentField
 from certificates.models import AuthorityCertificate, CertificateAuthority
 from certificates.models.authority import AuthorityKind, AuthorityStatus, KeyStore
-from certificates.services.authorities import AuthoritySubject, certification_path_of, subject_of
-from certificates.services.authorities.rules import FRIENDLY_NAME_LENGTH
+from certificates.services.authorities import AuthoritySubject, KeyFile, certification_path_of
+from certificates.services.authorities.rules import FRIENDLY_NAME_LENGTH, name_of
 from certificates.x509.inspect import pem_of
 from certificates.x509.names import distinguished_name
 from pki_portal.rest import (
@@ -34,6 +37,8 @@ UNLIMITED = -1
 TEXT_LIMIT = 1024
 PEM_LIMIT = 256 * 1024
 CSR_LIMIT = 64 * 1024
+# MAX_KEY_BYTES in base64.
+KEY_LIMIT = 360 * 1024
 
 # The CA's name on the wire and inside.
 SUBJECT_FIELDS = {
@@ -232,6 +237,26 @@ class ImportAuthorityCertificateSerializer(WireSerializer):
     certificateChain = StrictCharField(max_length=PEM_LIMIT, help_text="Every certificate above it, up to the root.")
 
 
+class ImportAuthoritySerializer(WireSerializer):
+    """Body of POST /ca/internal/import; the key is never answered."""
+
+    projectId = StrictCharField()
+    name = NameField(help_text="Lower-case letters, digits and single hyphens.")
+    friendlyName = AttributeField(max_length=FRIENDLY_NAME_LENGTH)
+    privateKey = StrictCharField(
+        max_length=KEY_LIMIT, help_text="PKCS#8 in PEM, encrypted or not; or PKCS#8 or PKCS#12 in DER, as base64."
+    )
+    password = StrictCharField(
+        required=False, allow_blank=True, allow_null=True, max_length=TEXT_LIMIT, trim_whitespace=False
+    )
+    certificate = StrictCharField(
+        required=False, allow_blank=True, max_length=PEM_LIMIT, help_text="Not needed where a PKCS#12 file holds it."
+    )
+    certificateChain = StrictCharField(
+        required=False, allow_blank=True, max_length=PEM_LIMIT, help_text="Every certificate above it, up to the root."
+    )
+
+
 class RenewAuthoritySerializer(WireSerializer):
     """Body of POST /ca/internal/{id}/renew."""
 
@@ -253,6 +278,16 @@ class ProjectAuthoritiesQuery(WireSerializer):
     commonName = StrictCharField(required=False, allow_blank=True)
     offset = StrictIntegerField(required=False, min_value=0)
     limit = StrictIntegerField(required=False, min_value=1, max_value=100)
+
+
+def key_file_in(values: dict[str, Any]) -> KeyFile:
+    """The key in a checked body: PEM text as it is, anything else out of base64 (what is no base64, as it is)."""
+    text: str = values["privateKey"]
+    content = text.encode()
+    if "-----BEGIN" not in text:
+        with suppress(binascii.Error, ValueError):
+            content = base64.b64decode("".join(text.split()), validate=True)
+    return KeyFile(content=content, password=values.get("password") or "")
 
 
 def subject_in(configuration: dict[str, Any]) -> AuthoritySubject:
@@ -307,7 +342,7 @@ class AuthorityConfigurationAnswer(serializers.Serializer[Any]):
 
     def get_dn(self, authority: CertificateAuthority) -> str:
         """The whole name."""
-        return distinguished_name(subject_of(authority).name())
+        return distinguished_name(name_of(authority))
 
     def get_serialNumber(self, authority: CertificateAuthority) -> str | None:  # noqa: N802
         """Of the active certificate."""

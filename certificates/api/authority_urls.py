@@ -13,6 +13,7 @@ _CRL = "api/v1/cert-manager/crl/<str:crl_id>"
 urlpatterns = [
     path(_AUTHORITIES, views.AuthoritiesView.as_view(), name="api-authorities"),
     path(_INTERNAL, views.InternalAuthoritiesView.as_view(), name="api-internal-authorities"),
+    path(f"{_INTERNAL}/import", views.ImportAuthorityView.as_view(), name="api-import-authority"),
     path(_AUTHORITY, views.InternalAuthorityView.as_view(), name="api-authority"),
     path(f"{_AUTHORITY}/csr", views.AuthorityCsrView.as_view(), name="api-authority-csr"),
     path(f"{_AUTHORITY}/certificate", views.AuthorityCertificateView.as_view(), name="api-authority-certificate"),

@@ -19,6 +19,7 @@ from certificates.api.authority_serializers import (
     CreateAuthoritySerializer,
     CrlAnswer,
     ImportAuthorityCertificateSerializer,
+    ImportAuthoritySerializer,
     ImportedAuthorityCertificateAnswer,
     IssueAuthorityCertificateSerializer,
     IssuedAuthorityCertificateAnswer,
@@ -32,6 +33,7 @@ from certificates.api.authority_serializers import (
     SignIntermediateSerializer,
     certificate_answer,
     crl_pem,
+    key_file_in,
     path_length_in,
     subject_in,
 )
@@ -48,6 +50,7 @@ from certificates.services.authorities import (
     delete_authority,
     find_authority,
     find_authority_certificate,
+    import_authority,
     import_authority_certificate,
     issue_authority_certificate,
     renew_authority,
@@ -82,6 +85,7 @@ _WIRE_NAMES: Mapping[str, str] = {
     "key_store": "keyStore",
     "parent": "parentCaId",
     "certificate_chain": "certificateChain",
+    "private_key": "privateKey",
     "certification_path": "certificateChain",
     "authority": "",
 }
@@ -174,6 +178,31 @@ class InternalAuthoritiesView(AuthorityView):
         parent_id = configuration.get("parentCaId")
         parent = find_authority(requester=self.requester(), authority_id=parent_id) if parent_id else None
         return create_intermediate(**asked, parent=parent)
+
+
+class ImportAuthorityView(AuthorityView):
+    """``/ca/internal/import``."""
+
+    @extend_schema(
+        operation_id="importInternalCa",
+        tags=[TAG],
+        request=ImportAuthoritySerializer,
+        responses=answers(AuthorityAnswer, with_body=True),
+    )
+    def post(self, request: Request) -> Response:
+        """Take over a CA that was made elsewhere, with its private key; it is active at once."""
+        body = ImportAuthoritySerializer(data=request.data)
+        values = read(body)
+        authority = import_authority(
+            requester=self.requester(),
+            project=find_project(requester=self.requester(), reference=values["projectId"]),
+            name=values["name"],
+            key_file=key_file_in(values),
+            certificate=values.get("certificate", ""),
+            certificate_chain=values.get("certificateChain", ""),
+            friendly_name=values.get("friendlyName") or "",
+        )
+        return Response(warned(authority_answer(authority), body))
 
 
 class InternalAuthorityView(AuthorityView):

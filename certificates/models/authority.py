@@ -43,6 +43,8 @@ class CertificateAuthority(models.Model):
     country = models.CharField(max_length=2, blank=True, default="")
     state = models.CharField(max_length=128, blank=True, default="")
     locality = models.CharField(max_length=128, blank=True, default="")
+    # DER of the whole name where it was not made here: the columns above then repeat what of it they can hold.
+    encoded_subject = models.BinaryField(null=True, blank=True)
     key_algorithm = models.CharField(max_length=32)
     # Where its next key is made; where each of its keys is, the key says.
     key_store = models.CharField(max_length=16, choices=KeyStore.choices, default=KeyStore.DATABASE)

@@ -10,6 +10,7 @@ from django.shortcuts import redirect
 
 from certificates.models import AuthorityCertificate, CertificateAuthority
 from certificates.models.authority import AuthorityKind, AuthorityStatus, KeyStore
+from certificates.services import authorities as services
 from certificates.services.authorities import (
     authorities_of,
     authority_certificates_of,
@@ -19,12 +20,12 @@ from certificates.services.authorities import (
     create_root,
     delete_authority,
     find_authority,
+    name_of,
     revocation_lists_of,
-    subject_of,
     update_authority,
 )
 from certificates.services.urls import authority_certificate_url, crl_url
-from certificates.web.authority_form import AuthorityForm
+from certificates.web.authority_form import AuthorityForm, ImportForm, InstallForm
 from certificates.x509.inspect import pem_of
 from certificates.x509.names import distinguished_name
 from pki_portal.access.permissions import Action
@@ -76,24 +77,51 @@ def create_authority(request: HttpRequest, page: Page) -> HttpResponse:
     return show(request, page, "certificates/authority_form.html", {"form": form}, status=status)
 
 
+@project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_CREATE, event="import-ca")
+def import_authority(request: HttpRequest, page: Page) -> HttpResponse:
+    """GET shows the form, POST takes over a CA with its key."""
+    template = "certificates/authority_import.html"
+    if request.method != "POST":
+        return show(request, page, template, {"form": ImportForm()})
+    form = ImportForm(request.POST, request.FILES)
+    if form.is_valid():
+        try:
+            made = services.import_authority(requester=page.requester, project=page.project, **form.given())
+        except PortalError as error:
+            form.refuse(error)
+        else:
+            messages.success(request, f"CA {made.name} was imported.")
+            return redirect("authority", page.project.slug, made.pk)
+    status = form.refusal.status if form.refusal else 422
+    return show(request, page, template, {"form": form}, status=status)
+
+
 @project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_READ)
 def authority(request: HttpRequest, page: Page, authority_id: UUID) -> HttpResponse:
     """Facts, certificates by version, CRLs; POST ``act`` disables, enables or deletes."""
     found = _find(page, authority_id)
-    if request.method == "POST":
+    install = InstallForm()
+    if request.method == "POST" and request.POST.get("act") == "install":
+        install = InstallForm(request.POST, request.FILES)
+        if _installed(request, page, found, install):
+            return redirect("authority", page.project.slug, found.pk)
+    elif request.method == "POST":
         return _act(request, page, found)
     is_pending = found.status == AuthorityStatus.PENDING_CERTIFICATE
     may_edit = Action.CERTIFICATE_AUTHORITIES_EDIT.name in page.may
     context = {
         "authority": found,
-        "subject": distinguished_name(subject_of(found).name()),
+        "subject": distinguished_name(name_of(found)),
         "versions": [_version(row) for row in authority_certificates_of(found).order_by("-version")],
         "crls": [(crl, crl_url(crl.pk)) for crl in revocation_lists_of(found)],
+        "install": install,
         "csr": authority_csr(requester=page.requester, authority=found) if is_pending and may_edit else "",
         "profiles": found.certificate_profiles.order_by("slug"),
         "children": found.children.order_by("name"),
     }
-    return show(request, page, "certificates/authority.html", context)
+    return show(
+        request, page, "certificates/authority.html", context, status=install.refusal.status if install.refusal else 200
+    )
 
 
 @project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_READ)
@@ -153,6 +181,19 @@ def _act(request: HttpRequest, page: Page, found: CertificateAuthority) -> HttpR
     except PortalError as error:
         messages.error(request, error.message)
     return redirect("authority", page.project.slug, found.pk)
+
+
+def _installed(request: HttpRequest, page: Page, found: CertificateAuthority, form: InstallForm) -> bool:
+    """Whether the certificate from elsewhere was installed; else the form tells why not."""
+    if not form.is_valid():
+        return False
+    try:
+        version = services.import_authority_certificate(requester=page.requester, authority=found, **form.given())
+    except PortalError as error:
+        form.refuse(error)
+        return False
+    messages.success(request, f"The certificate was installed as version {version.version}.")
+    return True
 
 
 def _find(page: Page, authority_id: UUID) -> CertificateAuthority:

@@ -1,13 +1,17 @@
 """The form that makes a root or an intermediate CA."""
 
 from datetime import UTC, datetime, time
+from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from django import forms
+from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
 
 from certificates.models import CertificateAuthority
 from certificates.models.authority import AuthorityKind, AuthorityStatus
-from certificates.services.authorities import AuthoritySubject
+from certificates.services.authorities import AuthoritySubject, KeyFile
 from certificates.services.signing import key_stores
 from pki_portal.access.models import Project
 from pki_portal.access.templatetags.portal import words
@@ -167,3 +171,92 @@ def _names_in(text: str) -> dict[str, list[str]]:
             )
         kinds[kind.strip().lower()].append(value.strip())
     return kinds
+
+
+FILE_LIMIT = 256 * 1024
+
+
+class _RefusableForm(forms.Form):
+    """A form that shows a service's refusal beside its fields."""
+
+    refusal_title = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.refusal: Refusal | None = None
+        self.violations: dict[str, list[Violation]] = {}
+
+    def refuse(self, error: PortalError) -> None:
+        """Put the violations of a refusal beside the fields that they speak of."""
+        placed = place(error.violations, lambda path: path if path in self.fields else None)
+        self.violations = placed.by_field
+        self.refusal = refusal_of(error, placed, title=self.refusal_title)
+
+    def _text_of(self, name: str) -> str:
+        """A file of certificates as PEM; what is neither PEM nor DER stays what it is, for the service to refuse."""
+        file: UploadedFile | None = self.cleaned_data[f"{name}_file"]
+        content = file.read(FILE_LIMIT + 1) if file is not None else b""
+        if content and b"-----BEGIN" not in content:
+            content = _pem_of_der(content)
+        return "\n".join(part for part in (self.cleaned_data[name], content.decode("latin-1")) if part)
+
+
+class InstallForm(_RefusableForm):
+    """The certificate that another CA signed for a CA of ours, and all above it; pasted, or as files."""
+
+    refusal_title = "Not installed."
+
+    certificate = forms.CharField(
+        label="Certificate",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 5, "class": "mono", "placeholder": "-----BEGIN CERTIFICATE-----"}),
+    )
+    certificate_file = forms.FileField(label="or its file", required=False)
+    certificate_chain = forms.CharField(
+        label="Chain",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 5, "class": "mono", "placeholder": "-----BEGIN CERTIFICATE-----"}),
+        help_text="Every certificate above it up to the root, in any order, and no other.",
+    )
+    certificate_chain_file = forms.FileField(label="or its file", required=False)
+
+    def given(self) -> dict[str, str]:
+        """What the service is asked with."""
+        return {"certificate": self._text_of("certificate"), "certificate_chain": self._text_of("certificate_chain")}
+
+
+class ImportForm(InstallForm):
+    """A CA from elsewhere with its key. Neither the key nor its password is ever shown again."""
+
+    refusal_title = "Not imported."
+
+    name = AuthorityForm.base_fields["name"]
+    friendly_name = forms.CharField(label="Friendly name", required=False, max_length=255)
+    private_key = forms.FileField(
+        label="Key file", help_text="PKCS#8 in PEM or DER, encrypted or not; or PKCS#12 with its certificates."
+    )
+    password = forms.CharField(
+        label="Password of the file",
+        required=False,
+        strip=False,
+        max_length=1024,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+    )
+    field_order = ("name", "friendly_name", "private_key", "password")
+
+    def given(self) -> dict[str, Any]:
+        """What the service is asked with."""
+        values = self.cleaned_data
+        return {
+            **super().given(),
+            "name": values["name"],
+            "friendly_name": values["friendly_name"],
+            "key_file": KeyFile(content=values["private_key"].read(FILE_LIMIT + 1), password=values["password"]),
+        }
+
+
+def _pem_of_der(content: bytes) -> bytes:
+    try:
+        return x509.load_der_x509_certificate(content).public_bytes(Encoding.PEM)
+    except ValueError:
+        return content

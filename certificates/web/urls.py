@@ -38,6 +38,7 @@ urlpatterns = [
     path("projects/<slug:slug>/requests/<uuid:request_id>/", requests.request_detail, name="request"),
     path("projects/<slug:slug>/authorities/", authorities.authorities, name="authorities"),
     path("projects/<slug:slug>/authorities/create/", authorities.create_authority, name="create-authority"),
+    path("projects/<slug:slug>/authorities/import/", authorities.import_authority, name="import-authority"),
     path("projects/<slug:slug>/authorities/<uuid:authority_id>/", authorities.authority, name="authority"),
     path(
         "projects/<slug:slug>/authorities/<uuid:authority_id>/<int:version>/<str:part>.pem",

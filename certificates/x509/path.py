@@ -37,11 +37,11 @@ class PathError(Invalid):
         super().__init__(f"the certification path does not hold: {'; '.join(reasons)}", violations=violations)
 
 
-def verify_path(path: Sequence[x509.Certificate], *, at: datetime) -> None:
+def verify_path(path: Sequence[x509.Certificate], *, at: datetime, is_for_issuing: bool = False) -> None:
     """Check a path, end entity first and trust anchor last, at one time (aware).
 
     Checked: each signature, name and validity, CA flag, key usage, path length and name constraints of each issuer, and
-    that the last signs itself.
+    that the last signs itself. With ``is_for_issuing`` the path must have room for a certificate below the first.
 
     Raises:
         PathError: with every reason.
@@ -53,7 +53,7 @@ def verify_path(path: Sequence[x509.Certificate], *, at: datetime) -> None:
     for (certificate, issuer), issuer_facts in zip(pairwise(path), facts[1:], strict=True):
         reasons += _link_reasons(certificate, issuer)
         reasons += _issuer_reasons(issuer_facts)
-    reasons += _path_length_reasons(path, facts)
+    reasons += _path_length_reasons(path, facts, below=int(is_for_issuing and not is_self_issued(path[0])))
     reasons += _name_reasons(path, facts)
     if not is_self_issued(path[-1]) or _link_reasons(path[-1], path[-1]):
         reasons.append(f"{facts[-1].subject_name} ends the path and is not self-signed")
@@ -87,10 +87,11 @@ def _issuer_reasons(issuer: CertificateFacts) -> list[str]:
     return reasons
 
 
-def _path_length_reasons(path: Sequence[x509.Certificate], facts: Sequence[CertificateFacts]) -> list[str]:
+def _path_length_reasons(
+    path: Sequence[x509.Certificate], facts: Sequence[CertificateFacts], *, below: int
+) -> list[str]:
     """RFC 5280, 4.2.1.9: how many CAs, self-issued ones not counted, may stand between a CA and the end entity."""
     reasons = []
-    below = 0
     for certificate, issuer in zip(path[1:], facts[1:], strict=True):
         if issuer.path_length is not None and below > issuer.path_length:
             reasons.append(f"{issuer.subject_name} allows {issuer.path_length} CAs below it, there are {below}")

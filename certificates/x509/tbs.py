@@ -91,7 +91,9 @@ def build_authority(
     Raises:
         Invalid: a name cannot be encoded.
     """
-    subject = encode_subject(plan.subject)
+    subject = (
+        encode_subject(plan.subject) if plan.encoded_subject is None else x509.Name.from_bytes(plan.encoded_subject)
+    )
     certificate = issuer.certificate if issuer else None
     return _to_be_signed(
         subject=subject,

@@ -107,6 +107,8 @@ def verify_authority(
         name_constraints=plan.name_constraints,
     )
     differences = list(_differences(certificate, expected, issuer, serial_number, public_key, urls))
+    if plan.encoded_subject not in {None, certificate.subject.public_bytes()}:
+        differences.append("encoding of the subject")
     if differences:
         raise VerificationFailed(differences)
 

@@ -26,6 +26,7 @@ def decide_authority(
     key_name: str,
     now: datetime,
     name_constraints: NameConstraints = NO_CONSTRAINTS,
+    encoded_subject: bytes | None = None,
 ) -> AuthorityPlan:
     """Judge a CA's certificate and make the plan of it, which nobody else makes; pure.
 
@@ -36,12 +37,13 @@ def decide_authority(
         key_name: name of the CA's own key (``EC_secp384r1``); a root signs with it.
         now: aware UTC.
         name_constraints: of the CA itself, in normal form; those above it apply besides.
+        encoded_subject: DER of the name where the CA has it already; then it is not judged as a new one.
 
     Raises:
         PolicyViolation: refused, with every violation.
     """
     violations = [
-        *subject_violations(subject),
+        *(subject_violations(subject) if encoded_subject is None else ()),
         *path_length_violations(path_length),
         *constraint_violations(name_constraints),
         *validity_violations(validity, now=now),
@@ -59,6 +61,7 @@ def decide_authority(
         path_length=path_length,
         signature_algorithm=default_signature_algorithm(key_family(signing_key), signing_key),
         name_constraints=name_constraints,
+        encoded_subject=encoded_subject,
         judged=JUDGED,
     )
 

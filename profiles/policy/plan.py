@@ -56,7 +56,8 @@ class IssuancePlan:
 class AuthorityPlan:
     """A CA certificate in every detail but serial number, issuer and key: made by ``decide_authority`` alone.
 
-    Times are aware UTC in whole seconds; ``path_length`` None means no limit.
+    Times are aware UTC in whole seconds; ``path_length`` None means no limit. ``encoded_subject`` is the DER of the
+    name where earlier certificates of the CA have it, of which no byte may change: programs compare names so.
     """
 
     subject: tuple[AttributeValue, ...]
@@ -65,6 +66,7 @@ class AuthorityPlan:
     path_length: int | None
     signature_algorithm: SignatureAlgorithm
     name_constraints: NameConstraints
+    encoded_subject: bytes | None
     judged: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ from certificates.services.authorities.elsewhere import (
     import_authority_certificate,
     sign_intermediate,
 )
+from certificates.services.authorities.importing import KeyFile, import_authority
 from certificates.services.authorities.lookup import (
     authorities_of,
     authority_certificates_of,
@@ -18,11 +19,12 @@ from certificates.services.authorities.lookup import (
 )
 from certificates.services.authorities.making import create_intermediate, create_root
 from certificates.services.authorities.paths import certification_path_of
-from certificates.services.authorities.rules import AuthoritySubject, subject_of
+from certificates.services.authorities.rules import AuthoritySubject, name_of
 from certificates.services.authorities.versions import issue_authority_certificate, renew_authority
 
 __all__ = [
     "AuthoritySubject",
+    "KeyFile",
     "SignedIntermediate",
     "authorities_of",
     "authority_certificates_of",
@@ -34,12 +36,13 @@ __all__ = [
     "delete_authority",
     "find_authority",
     "find_authority_certificate",
+    "import_authority",
     "import_authority_certificate",
     "issue_authority_certificate",
+    "name_of",
     "published_authority_certificate",
     "renew_authority",
     "revocation_lists_of",
     "sign_intermediate",
-    "subject_of",
     "update_authority",
 ]

@@ -9,10 +9,7 @@ from django.db import IntegrityError
 from certificates.models import (
     CertificateAuthority,
 )
-from certificates.services.authorities.rules import (
-    name_taken,
-    subject_of,
-)
+from certificates.services.authorities.rules import name_of, name_taken
 from certificates.x509.names import distinguished_name
 from pki_portal.access.models import Project
 from pki_portal.access.requester import Requester
@@ -98,5 +95,5 @@ def record_act(event: str, requester: Requester, authority: CertificateAuthority
         project_id=authority.project_id,
         subject_type="certificate-authority",
         subject_id=str(authority.pk),
-        data={"name": authority.name, "dn": distinguished_name(subject_of(authority).name()), **data},
+        data={"name": authority.name, "dn": distinguished_name(name_of(authority)), **data},
     )

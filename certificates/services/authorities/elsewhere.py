@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -25,14 +24,15 @@ from certificates.services.authorities.paths import certification_path_of
 from certificates.services.authorities.rules import (
     AuthoritySubject,
     issuer_facts_of,
+    name_of,
     parent_violation,
     parent_violations,
     state_violation,
-    subject_of,
     validity_of,
 )
 from certificates.services.authorities.versions import (
     install,
+    our_version,
     present_key,
     sign_authority_certificate,
     store_version,
@@ -43,7 +43,6 @@ from certificates.services.requests import Asked, failed_request_kept, store_req
 from certificates.services.signing import signer_of, signer_of_key
 from certificates.x509.csr import read_csr
 from certificates.x509.extensions import authority_extensions
-from certificates.x509.inspect import serial_number_hex
 from certificates.x509.issuer import DistributionUrls
 from certificates.x509.keys import (
     default_signature_algorithm,
@@ -101,7 +100,7 @@ def authority_csr(*, requester: Requester, authority: CertificateAuthority) -> s
 
 def _csr(authority: CertificateAuthority, key: AuthorityKey) -> str:
     public_key = load_public_key(bytes(key.subject_public_key_info))
-    builder = x509.CertificateSigningRequestBuilder(subject_name=subject_of(authority).name())
+    builder = x509.CertificateSigningRequestBuilder(subject_name=name_of(authority))
     for extension in authority_extensions(
         path_length=authority.max_path_length,
         name_constraints=constraints_of(authority.name_constraints),
@@ -135,8 +134,8 @@ def import_authority_certificate(
         with transaction.atomic():
             locked = lock(authority.pk)
             key = present_key(locked)
-            refuse_any(_import_violations(locked, key, imported))
-            issuer = _our_version(locked.project_id, imported)
+            refuse_any((*imported.violations, *_import_violations(locked, key, imported)))
+            issuer = our_version(locked.project_id, imported)
             version = store_version(
                 authority=locked,
                 key=key,
@@ -175,21 +174,11 @@ def _import_violations(
         )
     yield from match_violations(
         imported,
-        subject=subject_of(authority),
+        name=name_of(authority),
         subject_public_key_info=bytes(key.subject_public_key_info),
         max_path_length=authority.max_path_length,
         name_constraints=constraints_of(authority.name_constraints),
     )
-
-
-def _our_version(project_id: UUID, imported: ImportedPath) -> AuthorityCertificate | None:
-    """The issuer's certificate as one of our own rows in the same project, if it is one."""
-    issuer = imported.path[1]
-    der = issuer.public_bytes(Encoding.DER)
-    candidates = AuthorityCertificate.objects.select_related("authority").filter(
-        authority__project_id=project_id, serial_number=serial_number_hex(issuer.serial_number)
-    )
-    return next((candidate for candidate in candidates if bytes(candidate.der) == der), None)
 
 
 def sign_intermediate(

@@ -1,7 +1,7 @@
 """Certificates for our CAs that others signed: read from what was pasted, ordered into a path, compared with the CA."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,11 +9,11 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certificates.services.authorities.rules import AuthoritySubject
 from certificates.x509.inspect import CertificateFacts, facts_of
-from certificates.x509.path import verify_path
+from certificates.x509.names import distinguished_name
+from certificates.x509.path import PathError, verify_path
 from certificates.x509.tbs import SERIAL_NUMBER_BITS
-from pki_portal.errors import Invalid, Malformed, Violation
+from pki_portal.errors import Malformed, Violation
 from profiles.policy.request import NameConstraints
 from profiles.policy.rules import LONGEST_PATH
 from profiles.policy.vocabulary import KeyUsage
@@ -36,10 +36,11 @@ _UNREADABLE = (
 
 @dataclass(frozen=True, slots=True)
 class ImportedPath:
-    """A certificate and its issuers in order, root last, each link verified; at least two of them."""
+    """A certificate and its issuers in order, root last, each link verified; ``violations`` tells what is amiss."""
 
     path: tuple[x509.Certificate, ...]
     facts: CertificateFacts
+    violations: tuple[Violation, ...]
 
     @property
     def certificate(self) -> x509.Certificate:
@@ -58,63 +59,80 @@ def read_imported_path(*, certificate: str, certificate_chain: str, now: datetim
     """Read one certificate and, in any order, all of its issuers up to a self-signed root, valid at ``now``.
 
     Raises:
-        Malformed: a text is not PEM of readable certificates, or of too many.
-        Invalid: the certificates form no path, or some are not part of it. Neither repeats what was sent.
+        Malformed: a text is not PEM of readable certificates, or of too many. It does not repeat what was sent.
     """
-    own = _read(certificate, field="certificate")
+    own = read_certificates(certificate, field="certificate")
     if len(own) != 1:
-        raise _unreadable("certificate", f"{len(own)} certificates", "exactly one certificate")
-    chain = [each for each in _read(certificate_chain, field="certificate_chain") if each != own[0]]
-    path = _ordered(own[0], chain)
-    verify_path(path, at=now)
-    return ImportedPath(path=path, facts=facts_of(own[0]))
+        raise unreadable_certificates("certificate", f"{len(own)} certificates", "exactly one certificate")
+    chain = read_certificates(certificate_chain, field="certificate_chain") if certificate_chain.strip() else []
+    return imported_path(own[0], chain, now=now)
 
 
-def _read(text: str, *, field: str) -> list[x509.Certificate]:
+def imported_path(
+    certificate: x509.Certificate, chain: Sequence[x509.Certificate], *, now: datetime, is_root_allowed: bool = False
+) -> ImportedPath:
+    """The path from the certificate up, which must use every member of the chain and leave room for one more below."""
+    path, unused = _ordered(certificate, [each for each in chain if each != certificate])
+    violations = list(_hole_violations(path, unused, is_root_allowed=is_root_allowed))
+    if not violations:
+        try:
+            verify_path(path, at=now, is_for_issuing=True)
+        except PathError as problem:
+            violations += problem.violations
+    return ImportedPath(path=path, facts=facts_of(certificate), violations=tuple(violations))
+
+
+def read_certificates(text: str, *, field: str) -> list[x509.Certificate]:
+    """Certificates in PEM, in the order given. Raises Malformed, without repeating what was sent."""
     if len(text) > MAX_PEM_LENGTH:
-        raise _unreadable(field, f"{len(text)} characters", f"at most {MAX_PEM_LENGTH} characters")
+        raise unreadable_certificates(field, f"{len(text)} characters", f"at most {MAX_PEM_LENGTH} characters")
     if _PRIVATE_KEY.search(text):
-        raise _unreadable(field, "a private key", "certificates only; a private key never leaves its owner")
+        raise unreadable_certificates(field, "a private key", "certificates only; a private key never leaves its owner")
     try:
         found = x509.load_pem_x509_certificates(text.encode("ascii"))
         for each in found:
             facts_of(each)
     except _UNREADABLE as problem:
-        raise _unreadable(field, "something else", "X.509 certificates in PEM") from problem
+        raise unreadable_certificates(field, "something else", "X.509 certificates in PEM") from problem
     if len(found) > MAX_CERTIFICATES:
-        raise _unreadable(field, f"{len(found)} certificates", f"at most {MAX_CERTIFICATES} certificates")
+        raise unreadable_certificates(field, f"{len(found)} certificates", f"at most {MAX_CERTIFICATES} certificates")
     return found
 
 
-def _unreadable(field: str, asked: str, allowed: str) -> Malformed:
+def unreadable_certificates(field: str, asked: str, allowed: str) -> Malformed:
+    """The refusal of a text that does not hold the certificates wanted."""
     fix = f"Send {allowed}."
     violation = Violation(field=field, code="pem_not_readable", rule="PEM", asked=asked, allowed=allowed, fix=fix)
     return Malformed(fix, violations=[violation])
 
 
-def _ordered(certificate: x509.Certificate, chain: list[x509.Certificate]) -> tuple[x509.Certificate, ...]:
-    """The path from the certificate up, which must use every member of the chain."""
+def _ordered(
+    certificate: x509.Certificate, chain: list[x509.Certificate]
+) -> tuple[tuple[x509.Certificate, ...], list[x509.Certificate]]:
+    """The path from the certificate up, as far as the chain goes, and what of the chain is left."""
     path = [certificate]
     left = list(chain)
     while issuer := next((candidate for candidate in left if _is_issued_by(path[-1], candidate)), None):
         path.append(issuer)
         left.remove(issuer)
-    if len(path) == 1 or left:
-        unused = "; ".join(each.subject.rfc4514_string() for each in left) or "no issuer"
-        raise Invalid(
-            "The chain does not build up from the certificate.",
-            violations=[
-                Violation(
-                    field="certificate_chain",
-                    code="chain_incomplete",
-                    rule="RFC 5280, 6.1",
-                    asked=f"not part of the path: {unused}"[:1000],
-                    allowed="the issuer of the certificate, its issuer, and so on up to the root, and nothing else",
-                    fix="Send every certificate above the CA's, and no other.",
-                )
-            ],
-        )
-    return tuple(path)
+    return tuple(path), left
+
+
+def _hole_violations(
+    path: tuple[x509.Certificate, ...], unused: list[x509.Certificate], *, is_root_allowed: bool
+) -> Iterator[Violation]:
+    is_whole = is_root_allowed and _is_issued_by(path[0], path[0])
+    if (len(path) > 1 or is_whole) and not unused:
+        return
+    told = "; ".join(each.subject.rfc4514_string() for each in unused)
+    yield Violation(
+        field="certificate_chain",
+        code="chain_incomplete",
+        rule="RFC 5280, 6.1",
+        asked=f"not part of the path: {told or 'no issuer'}"[:1000],
+        allowed="the issuer of the certificate, its issuer, and so on up to the root, and nothing else",
+        fix="Send every certificate above the CA's, and no other.",
+    )
 
 
 def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -128,7 +146,7 @@ def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
 def match_violations(
     imported: ImportedPath,
     *,
-    subject: AuthoritySubject,
+    name: x509.Name,
     subject_public_key_info: bytes,
     max_path_length: int | None,
     name_constraints: NameConstraints,
@@ -139,21 +157,25 @@ def match_violations(
     build paths by comparing bytes.
     """
     facts = imported.facts
-    if imported.certificate.subject != subject.name():
-        yield _mismatch(
-            "subject_differs", facts.subject_name, f"the name of this CA, {subject.name().rfc4514_string()}"
-        )
+    if imported.certificate.subject != name:
+        yield _mismatch("subject_differs", facts.subject_name, f"the name of this CA, {distinguished_name(name)}")
     if facts.subject_public_key_info != subject_public_key_info:
         yield _mismatch("key_differs", facts.key_description, "the key in this CA's CSR")
-    if not facts.is_ca:
-        yield _mismatch("not_a_ca", "CA:FALSE", "a CA certificate (basicConstraints, RFC 5280, 4.2.1.9)")
-    elif max_path_length is not None and facts.path_length != max_path_length:
+    if facts.is_ca and max_path_length is not None and facts.path_length != max_path_length:
         asked = "no limit" if facts.path_length is None else str(facts.path_length)
         yield _mismatch("path_length_differs", f"path length: {asked}", f"path length: {max_path_length}")
     if name_constraints and facts.name_constraints != name_constraints:
         yield _mismatch(
             "name_constraints_differ", "other name constraints, or none", "the name constraints in this CA's CSR"
         )
+    yield from authority_violations(imported)
+
+
+def authority_violations(imported: ImportedPath) -> Iterator[Violation]:
+    """Whether the certificate makes a CA of its holder that can sign certificates and CRLs."""
+    facts = imported.facts
+    if not facts.is_ca:
+        yield _mismatch("not_a_ca", "CA:FALSE", "a CA certificate (basicConstraints, RFC 5280, 4.2.1.9)")
     yield from _bound_violations(imported.path)
     # RFC 5280, 4.2.1.3: where the extension is there, both bits are needed; without it everything is allowed.
     missing = {KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN} - set(facts.key_usages) if facts.key_usages else set()

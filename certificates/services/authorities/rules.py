@@ -62,8 +62,22 @@ class AuthoritySubject:
 
 
 def subject_of(authority: CertificateAuthority) -> AuthoritySubject:
-    """The name in a CA's columns."""
+    """The name in a CA's columns; :func:`name_of` tells all of it."""
     return AuthoritySubject(**{field.name: getattr(authority, field.name) for field in fields(AuthoritySubject)})
+
+
+def name_of(authority: CertificateAuthority) -> x509.Name:
+    """The CA's whole name as its certificates encode it."""
+    if authority.encoded_subject is not None:
+        return x509.Name.from_bytes(bytes(authority.encoded_subject))
+    return subject_of(authority).name()
+
+
+def attributes_of(authority: CertificateAuthority) -> tuple[AttributeValue, ...]:
+    """The CA's whole name as values, in the order of encoding."""
+    if authority.encoded_subject is not None:
+        return read_subject(name_of(authority))
+    return subject_of(authority).attributes()
 
 
 def normalised(subject: AuthoritySubject) -> AuthoritySubject:
@@ -256,7 +270,7 @@ def reissue_violations(
     else:
         yield from parent_violations(
             parent,
-            subject=subject_of(authority).attributes(),
+            subject=attributes_of(authority),
             validity=validity,
             max_path_length=max_path_length,
             now=now,

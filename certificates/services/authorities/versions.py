@@ -1,8 +1,10 @@
 """Certificates of our own CAs: signed here, in one function, and installed as the next version."""
 
 from datetime import datetime
+from uuid import UUID
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import models, transaction
 from django.utils import timezone
 
@@ -14,11 +16,12 @@ from certificates.models import (
 )
 from certificates.models.authority import AuthorityStatus
 from certificates.services.authorities.acts import lock_with_parent, record_act, recorded, refuse_any, require_parent_in
+from certificates.services.authorities.imported import ImportedPath
 from certificates.services.authorities.rules import (
+    attributes_of,
     issuer_facts_of,
     reissue_violations,
     renewal_violations,
-    subject_of,
     validity_of,
 )
 from certificates.services.columns import columns_of
@@ -118,13 +121,14 @@ def certify(
     signer = signer_of(issuer) if issuer is not None else signer_of_key(key)
     public_key = load_public_key(bytes(key.subject_public_key_info))
     plan = decide_authority(
-        subject=subject_of(authority).attributes(),
+        subject=attributes_of(authority),
         validity=validity,
         path_length=max_path_length,
         issuer=issuer_facts_of(parent) if parent is not None else None,
         key_name=authority.key_algorithm,
         now=now,
         name_constraints=constraints_of(authority.name_constraints),
+        encoded_subject=bytes(authority.encoded_subject) if authority.encoded_subject is not None else None,
     )
     signed, _ = sign_authority_certificate(plan=plan, issuer=issuer, public_key=public_key, signer=signer)
     certificate = store_version(authority=authority, key=key, issuer=issuer, certificate=signed)
@@ -207,6 +211,16 @@ def install(
     revocation_list = certificate.key.revocation_list
     if revocation_list.number is None:
         publish_crl(revocation_list=revocation_list, now=now)
+
+
+def our_version(project_id: UUID, imported: ImportedPath) -> AuthorityCertificate | None:
+    """The issuer's certificate as one of our own rows in the same project, if it is one."""
+    issuer = imported.path[1]
+    der = issuer.public_bytes(Encoding.DER)
+    candidates = AuthorityCertificate.objects.select_related("authority").filter(
+        authority__project_id=project_id, serial_number=serial_number_hex(issuer.serial_number)
+    )
+    return next((candidate for candidate in candidates if bytes(candidate.der) == der), None)
 
 
 def present_key(authority: CertificateAuthority) -> AuthorityKey:

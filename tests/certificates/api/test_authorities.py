@@ -1,6 +1,7 @@
 """CAs over HTTP: what clients send, what they get, and what anybody may download."""
 
-from datetime import UTC, datetime
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -9,8 +10,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from cryptography.x509.oid import NameOID
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from certificates.models import CertificateAuthority, CertificateRevocationList
@@ -161,6 +164,88 @@ def test_mirrors_change_and_the_rest_of_a_configuration_does_not(robot: APIClien
 
     refused = robot.patch(f"{BASE}/{root.pk}", {"configuration": {"crlDistributionPointUrls": urls}})
     assert_error(refused, status=400, error="BadRequest", field="/configuration/crlDistributionPointUrls")
+
+
+def elsewhere() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """A root that was made elsewhere."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Corp Root")])
+    now = timezone.now()
+    builder = (
+        x509.CertificateBuilder(name, name, key.public_key(), 77, now - timedelta(days=1), now + timedelta(days=900))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+    return key, builder.sign(key, hashes.SHA256())
+
+
+def import_body(project: Project, **changes: Any) -> dict[str, Any]:
+    key, certificate = elsewhere()
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    asked = {
+        "projectId": str(project.pk),
+        "name": "corp-root",
+        "privateKey": text,
+        "certificate": certificate.public_bytes(Encoding.PEM).decode(),
+    }
+    return asked | changes
+
+
+def test_import_answers_the_ca_and_nothing_of_its_key(robot: APIClient, project: Project) -> None:
+    body = import_body(project)
+    answer = robot.post(f"{BASE}/import", body)
+
+    assert answer.status_code == 200
+    told = answer.json()
+    assert (told["status"], told["configuration"]["dn"]) == ("active", "CN=Corp Root")
+    assert set(told) == {"id", "name", "projectId", "type", "status", "configuration"}
+    assert body["privateKey"].splitlines()[1] not in answer.content.decode()
+
+
+def test_import_of_der_and_of_pkcs12_in_base64(robot: APIClient, project: Project) -> None:
+    key, certificate = elsewhere()
+    der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, BestAvailableEncryption(b"pass word "))
+    sent = import_body(
+        project,
+        name="der",
+        privateKey=b64encode(der).decode(),
+        password="pass word ",
+        certificate=certificate.public_bytes(Encoding.PEM).decode(),
+    )
+    assert robot.post(f"{BASE}/import", sent).status_code == 200
+
+    key, certificate = elsewhere()
+    store = serialize_key_and_certificates(b"x", key, certificate, None, BestAvailableEncryption(b"secret"))
+    sent = {
+        "projectId": str(project.pk),
+        "name": "store",
+        "privateKey": b64encode(store).decode(),
+        "password": "secret",
+    }
+    assert robot.post(f"{BASE}/import", sent).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "pointer"),
+    [
+        ({"privateKey": "AAAA"}, 422, "/privateKey"),
+        ({"privateKey": 7}, 422, "/privateKey"),
+        ({"certificate": ""}, 422, "/certificate"),
+        ({"certificateChain": "x"}, 422, "/certificateChain"),
+        ({"name": "Not A Slug"}, 400, "/name"),
+    ],
+)
+def test_import_refuses_at_the_place(
+    robot: APIClient, project: Project, changes: dict[str, Any], status: int, pointer: str
+) -> None:
+    answer = robot.post(f"{BASE}/import", import_body(project, **changes))
+    names = {400: "BadRequest", 422: "ValidationFailure"}
+    assert_error(answer, status=status, error=names[status], field=pointer)
+    assert not CertificateAuthority.objects.exists()
+
+
+def test_import_into_a_project_of_others_is_not_found(robot: APIClient) -> None:
+    assert_error(robot.post(f"{BASE}/import", import_body(make_project())), status=404, error="NotFound")
 
 
 def test_created_intermediate_without_parent_waits(robot: APIClient, project: Project) -> None:

@@ -1,17 +1,31 @@
 """CAs by their pages."""
 
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+from cryptography.x509.oid import NameOID
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from certificates.models import CertificateAuthority
 from certificates.models.authority import AuthorityStatus
+from certificates.services.authorities import (
+    AuthoritySubject,
+    authority_csr,
+    create_intermediate,
+    sign_intermediate,
+)
 from pki_portal.access.models import Project, Role
-from tests.factories import PASSWORD, make_authority, make_project, make_user
+from profiles.policy.vocabulary import KeyAlgorithm
+from tests.factories import PASSWORD, SYSTEM, make_authority, make_project, make_user
 
 pytestmark = pytest.mark.django_db
 CREATE = "/projects/acme/authorities/create/"
@@ -187,3 +201,86 @@ def test_constraints_that_cannot_be_are_told_beside_their_field(
     assert response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
     assert told in response.content.decode()
     assert not CertificateAuthority.objects.exists()
+
+
+def elsewhere() -> tuple[bytes, bytes]:
+    """A root that was made elsewhere: its encrypted key and its certificate, in files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Corp Root")])
+    now = timezone.now()
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 7, now, now + timedelta(days=900))
+    certificate = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(
+        key, hashes.SHA256()
+    )
+    encrypted = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"gloves and scarf"))
+    return encrypted, certificate.public_bytes(Encoding.DER)
+
+
+def test_import_a_ca_by_its_files(alice: Client) -> None:
+    key, certificate = elsewhere()
+    page = alice.get("/projects/acme/authorities/import/").content.decode()
+    assert 'enctype="multipart/form-data"' in page
+    sent_files = {
+        "name": "corp",
+        "private_key": SimpleUploadedFile("ca.key", key),
+        "password": "gloves and scarf",
+        "certificate_file": SimpleUploadedFile("ca.cer", certificate),
+    }
+    response = alice.post("/projects/acme/authorities/import/", sent_files)
+    made = CertificateAuthority.objects.get()
+    assert response["Location"] == reverse("authority", args=["acme", made.pk])
+    assert (made.common_name, made.status) == ("Corp Root", AuthorityStatus.ACTIVE)
+
+
+def test_a_refused_import_shows_neither_key_nor_password(alice: Client) -> None:
+    key, certificate = elsewhere()
+    response = alice.post(
+        "/projects/acme/authorities/import/",
+        {
+            "name": "corp",
+            "private_key": SimpleUploadedFile("ca.key", key),
+            "password": "wrong horse",
+            "certificate_file": SimpleUploadedFile("ca.cer", certificate),
+        },
+    )
+    page = response.content.decode()
+    assert response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert "the password does not open the key" in page
+    assert "wrong horse" not in page
+    assert key.decode().splitlines()[1] not in page
+
+
+def test_a_member_imports_nothing(project: Project) -> None:
+    assert client_of("bob", project, Role.MEMBER).get("/projects/acme/authorities/import/").status_code == 403
+
+
+def test_install_the_certificate_from_elsewhere(alice: Client, project: Project) -> None:
+    above = make_authority(make_project())
+    ours = create_intermediate(
+        requester=SYSTEM,
+        project=project,
+        name="issuing",
+        subject=AuthoritySubject(common_name="Issuing"),
+        key_algorithm=KeyAlgorithm.EC_PRIME256V1,
+        parent=None,
+        max_path_length=0,
+    )
+    address = reverse("authority", args=["acme", ours.pk])
+    assert "Install the certificate" in alice.get(address).content.decode()
+    signed = sign_intermediate(
+        requester=SYSTEM,
+        authority=above,
+        csr=authority_csr(requester=SYSTEM, authority=ours),
+        not_after=timezone.now() + timedelta(days=900),
+        max_path_length=0,
+    )
+    certificate = x509.load_der_x509_certificate(bytes(signed.certificate.der)).public_bytes(Encoding.PEM)
+
+    refused = alice.post(address, {"act": "install", "certificate": certificate.decode()})
+    assert refused.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert "Send every certificate above the CA&#x27;s, and no other." in refused.content.decode()
+
+    chain = SimpleUploadedFile("chain.cer", signed.certification_path[0])
+    alice.post(address, {"act": "install", "certificate": certificate.decode(), "certificate_chain_file": chain})
+    ours.refresh_from_db()
+    assert ours.status == AuthorityStatus.ACTIVE

@@ -384,7 +384,7 @@ def test_a_key_that_signs_without_a_hash_proves_its_possession_too(algorithm: Ke
     builder = x509.CertificateSigningRequestBuilder(
         subject_name=encode_subject(subject(common_name="service.acme.com"))
     )
-    csr = builder.sign(key(algorithm), None)  # type: ignore[arg-type]
+    csr = builder.sign(key(algorithm), None)
     request = read_csr(csr.public_bytes(Encoding.DER))
     assert request.applicant_key is not None
     assert (request.applicant_key.algorithm, request.applicant_key.weaknesses) == (algorithm, ())

@@ -1,0 +1,204 @@
+"""Private keys that others made: PKCS#8 (RFC 5958) in PEM or DER, encrypted or not, and PKCS#12 (RFC 7292).
+
+No exception repeats anything of what was sent, nor carries a cause that might.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
+
+from certificates.x509.keys import PrivateKey, algorithm_of, describe
+from profiles.policy.vocabulary import KeyAlgorithm
+from profiles.policy.wording import listed
+
+MAX_KEY_BYTES: Final = 256 * 1024
+# OpenSSL writes 2,048, the careful 600,000; what asks for more asks for minutes of work.
+MOST_ITERATIONS: Final = 2_000_000
+_PEM_KEY: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{0,32})PRIVATE KEY-----.*?-----END \1PRIVATE KEY-----", re.DOTALL)
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm)
+
+
+class KeyUnreadable(ValueError):
+    """What was sent is no private key that can be used here.
+
+    Attributes:
+        code: what is wrong, stable.
+        reason: for people, a clause.
+        fix: what to do about it, a sentence.
+        is_password: the password is to blame.
+    """
+
+    def __init__(self, code: str, reason: str, fix: str, *, is_password: bool = False) -> None:
+        super().__init__(f"{reason}. {fix}")
+        self.code = code
+        self.reason = reason
+        self.fix = fix
+        self.is_password = is_password
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMaterial:
+    """A private key, and the certificates that lay beside it in a PKCS#12 file."""
+
+    private_key: PrivateKey = field(repr=False)
+    certificate: x509.Certificate | None = None
+    chain: tuple[x509.Certificate, ...] = ()
+
+
+def read_key_material(data: bytes, password: str = "") -> KeyMaterial:
+    """The key in a PKCS#8 or PKCS#12 file. Up to a second, for RSA keys are checked.
+
+    Raises:
+        KeyUnreadable: it is none, does not open, or is of a kind that signs nothing here.
+    """
+    if len(data) > MAX_KEY_BYTES:
+        raise KeyUnreadable("key_too_large", f"the file has {len(data)} bytes", "Send the key alone.")
+    secret = password.encode() or None
+    if b"-----BEGIN" in data:
+        return KeyMaterial(_usable(*_pem_loader(data, secret)))
+    if any(number > MOST_ITERATIONS for number in _small_integers(data)) and not _loads_plain(data):
+        raise _too_many_iterations()
+    if _looks_like_pkcs12(data):
+        return _pkcs12_material(data, secret)
+    return KeyMaterial(_usable(load_der_private_key, data, secret))
+
+
+def _pem_loader(data: bytes, secret: bytes | None) -> tuple[Callable[..., PrivateKeyTypes], bytes, bytes | None]:
+    found = _PEM_KEY.search(data)
+    if found is None:
+        raise KeyUnreadable(
+            "key_not_readable", "there is no private key in the PEM text", "Send the key file with all its lines."
+        )
+    if found[1] == b"ENCRYPTED ":
+        body = b"".join(found[0].splitlines()[1:-1])
+        try:
+            der = base64.b64decode(body, validate=True)
+        except (binascii.Error, ValueError):
+            der = b""
+        if any(number > MOST_ITERATIONS for number in _small_integers(der)):
+            raise _too_many_iterations()
+    return load_pem_private_key, found[0], secret
+
+
+def _usable(load: Callable[..., PrivateKeyTypes], data: bytes, secret: bytes | None) -> PrivateKey:
+    """Load without the costly proof first, so that only sizes that are certified here are proven."""
+    try:
+        key = _opened(load, data, secret, unsafe_skip_rsa_key_validation=True)
+        if isinstance(key, rsa.RSAPrivateKey) and algorithm_of(key.public_key()) is not None:
+            key = _opened(load, data, secret)
+    except _UNREADABLE as problem:
+        raise _unreadable(problem, secret) from None
+    return _checked(key)
+
+
+def _opened(
+    load: Callable[..., PrivateKeyTypes], data: bytes, secret: bytes | None, **options: bool
+) -> PrivateKeyTypes:
+    try:
+        return load(data, secret, **options)
+    except TypeError:
+        if secret is None:
+            raise
+        # A password for a key that needs none: it opens all the same.
+        return load(data, None, **options)
+
+
+def _unreadable(problem: Exception, secret: bytes | None) -> KeyUnreadable:
+    if isinstance(problem, TypeError):
+        return KeyUnreadable(
+            "password_missing", "the key is encrypted", "Give the password of the file.", is_password=True
+        )
+    if secret is not None:
+        return KeyUnreadable(
+            "key_does_not_open",
+            "the password does not open the key, or the file is no key",
+            "Check the password and the file.",
+            is_password=True,
+        )
+    return KeyUnreadable(
+        "key_not_readable", "the file is no private key, or a broken one", "Send a PKCS#8 or PKCS#12 file."
+    )
+
+
+def _checked(key: object) -> PrivateKey:
+    if not isinstance(key, PrivateKey) or algorithm_of(key.public_key()) is None:
+        kind = describe(key.public_key()) if hasattr(key, "public_key") else "this kind of key"
+        raise KeyUnreadable("key_not_supported", f"{kind} signs nothing here", f"Use one of {listed(KeyAlgorithm)}.")
+    return key
+
+
+def _pkcs12_material(data: bytes, secret: bytes | None) -> KeyMaterial:
+    try:
+        store = load_pkcs12(data, secret)
+    except _UNREADABLE:
+        # The library does not tell a wrong password from a broken file.
+        raise KeyUnreadable(
+            "key_does_not_open",
+            "the PKCS#12 file does not open with this password",
+            "Check the password and the file.",
+            is_password=True,
+        ) from None
+    if store.key is None:
+        raise KeyUnreadable("key_missing", "the PKCS#12 file holds no private key", "Export it with its key.")
+    return KeyMaterial(
+        _checked(store.key),
+        store.cert.certificate if store.cert else None,
+        tuple(each.certificate for each in store.additional_certs),
+    )
+
+
+def _too_many_iterations() -> KeyUnreadable:
+    return KeyUnreadable(
+        "key_too_costly",
+        f"opening the file would take more than {MOST_ITERATIONS} iterations",
+        "Export the key with fewer iterations.",
+    )
+
+
+def _loads_plain(data: bytes) -> bool:
+    """Whether it is an unencrypted key, whose small integers are part of the key."""
+    try:
+        load_der_private_key(data, None, unsafe_skip_rsa_key_validation=True)
+    except _UNREADABLE:
+        return False
+    return True
+
+
+def _looks_like_pkcs12(data: bytes) -> bool:
+    """RFC 7292, 4: PFX ::= SEQUENCE { version INTEGER {v3(3)}, authSafe ContentInfo ... }."""
+    inside = next(_elements(data), None)
+    return inside is not None and inside[0] == 0x30 and inside[1][:4] == b"\x02\x01\x03\x30"
+
+
+def _small_integers(der: bytes, depth: int = 0) -> Iterator[int]:
+    """INTEGERs of up to eight octets anywhere in a DER or BER structure, also inside octet strings that hold one."""
+    for tag, content in _elements(der):
+        if tag == 0x02 and len(content) <= 8:
+            yield int.from_bytes(content, signed=True)
+        elif depth < 20 and (tag & 0x20 or (tag == 0x04 and content[:1] == b"\x30")):
+            yield from _small_integers(content, depth + 1)
+
+
+def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
+    """Tag and content of each element, as far as they can be read (X.690, 8.1); of an indefinite length, the rest."""
+    position = 0
+    while position + 2 <= len(der):
+        tag, length, position = der[position], der[position + 1], position + 2
+        if length == 0x80:
+            length = len(der) - position
+        elif length > 0x80:
+            count = length & 0x7F
+            length = int.from_bytes(der[position : position + count])
+            position += count
+        yield tag, der[position : position + length]
+        position += length
