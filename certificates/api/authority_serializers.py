@@ -15,8 +15,8 @@ from rest_framework.fields import empty
 
 from certificates.api.fields import MomentField
 from certificates.models import AuthorityCertificate, CertificateAuthority
-from certificates.models.authority import AuthorityKind, AuthorityStatus, KeyStore
-from certificates.services.authorities import AuthoritySubject, KeyFile, certification_path_of
+from certificates.models.authority import AuthorityKind, AuthorityStatus, ChainPhase, KeyStore
+from certificates.services.authorities import AuthoritySubject, KeyFile, chain_of
 from certificates.services.authorities.rules import FRIENDLY_NAME_LENGTH, name_of
 from certificates.x509.inspect import pem_of
 from certificates.x509.names import distinguished_name
@@ -77,6 +77,15 @@ class RenewalType(StrEnum):
     """How a CA is renewed."""
 
     EXISTING = "existing"
+    NEW_KEY = "new-key"
+
+
+class Phase(StrEnum):
+    """Which key of a re-keyed root signs, and which chain is handed out."""
+
+    OLD = ChainPhase.OLD.value
+    CROSS_SIGNED = ChainPhase.CROSS_SIGNED.value
+    NEW = ChainPhase.NEW.value
 
 
 # --- Fields -----------------------------------------------------------------------------------------------------------
@@ -201,6 +210,7 @@ class ChangedConfigurationSerializer(WireSerializer):
     """What of a CA's configuration can change."""
 
     crlDistributionPointUrls = UrlsField(required=False)
+    chainPhase = EnumField(Phase, required=False, help_text="Of a root that has got a new key.")
 
 
 class ChangeAuthoritySerializer(WireSerializer):
@@ -260,8 +270,11 @@ class ImportAuthoritySerializer(WireSerializer):
 class RenewAuthoritySerializer(WireSerializer):
     """Body of POST /ca/internal/{id}/renew."""
 
-    type = EnumField(RenewalType, required=False)
+    type = EnumField(RenewalType, required=False, help_text="The same key (without it), or a new one.")
     notAfter = MomentField()
+    keyAlgorithm = WordField(
+        KeyAlgorithm, parse=parse_key_algorithm, required=False, help_text="Of a new key; without it the present one."
+    )
 
 
 class AuthoritiesQuery(WireSerializer):
@@ -322,6 +335,7 @@ class AuthorityConfigurationAnswer(serializers.Serializer[Any]):
     maxPathLength = serializers.SerializerMethodField()
     keyAlgorithm = serializers.CharField(source="key_algorithm")
     keyStore = serializers.ChoiceField([each.value for each in Store], source="key_store")
+    chainPhase = serializers.SerializerMethodField()
     nameConstraints = serializers.SerializerMethodField()
     crlDistributionPointUrls = serializers.ListField(
         source="crl_distribution_point_urls", child=serializers.CharField()
@@ -334,6 +348,11 @@ class AuthorityConfigurationAnswer(serializers.Serializer[Any]):
     def get_maxPathLength(self, authority: CertificateAuthority) -> int:  # noqa: N802
         """-1 is no limit."""
         return UNLIMITED if authority.max_path_length is None else authority.max_path_length
+
+    @extend_schema_field({"type": ["string", "null"], "enum": [*(each.value for each in Phase), None]})
+    def get_chainPhase(self, authority: CertificateAuthority) -> str | None:  # noqa: N802
+        """Null where the CA never changed its key, and for intermediates."""
+        return authority.chain_phase or None
 
     @extend_schema_field(NameConstraintsSerializer(allow_null=True))
     def get_nameConstraints(self, authority: CertificateAuthority) -> dict[str, Any] | None:  # noqa: N802
@@ -417,7 +436,9 @@ class IssuedAuthorityCertificateAnswer(AuthorityCertificateAnswer):
 
 
 class RenewedAuthorityCertificateAnswer(AuthorityCertificateAnswer):
-    """The same after a renewal."""
+    """The same after a renewal; ``csr`` where a new key waits for a certificate from elsewhere."""
+
+    csr = serializers.CharField(required=False)
 
     warnings = serializers.ListField(child=serializers.CharField(), required=False)
 
@@ -446,7 +467,7 @@ class CrlAnswer(serializers.Serializer[Any]):
 
 def certificate_answer(certificate: AuthorityCertificate) -> dict[str, Any]:
     """One version of a CA's certificate on the wire."""
-    own, *above = (pem_of(der) for der in certification_path_of(certificate))
+    own, *above = (pem_of(der) for der in chain_of(certificate))
     return {
         "certificate": own,
         "certificateChain": "\n".join(above),

@@ -27,6 +27,7 @@ from certificates.api.authority_serializers import (
     ProjectAuthoritiesAnswer,
     ProjectAuthoritiesQuery,
     ProjectAuthorityAnswer,
+    RenewalType,
     RenewAuthoritySerializer,
     RenewedAuthorityCertificateAnswer,
     SignedIntermediateAnswer,
@@ -39,7 +40,7 @@ from certificates.api.authority_serializers import (
 )
 from certificates.api.schema import CA_CERT_ID, CA_ID, PROJECT_ID, paging
 from certificates.models import CertificateAuthority
-from certificates.models.authority import AuthorityStatus, KeyStore
+from certificates.models.authority import AuthorityStatus, ChainPhase, KeyStore
 from certificates.services.authorities import (
     authorities_of,
     authority_certificates_of,
@@ -53,6 +54,7 @@ from certificates.services.authorities import (
     import_authority,
     import_authority_certificate,
     issue_authority_certificate,
+    rekey_authority,
     renew_authority,
     revocation_lists_of,
     sign_intermediate,
@@ -86,6 +88,7 @@ _WIRE_NAMES: Mapping[str, str] = {
     "parent": "parentCaId",
     "certificate_chain": "certificateChain",
     "private_key": "privateKey",
+    "chain_phase": "chainPhase",
     "certification_path": "certificateChain",
     "authority": "",
 }
@@ -224,17 +227,20 @@ class InternalAuthorityView(AuthorityView):
         responses=answers(AuthorityAnswer, with_body=True),
     )
     def patch(self, request: Request, ca_id: str) -> Response:
-        """Rename, disable or enable a CA, or name mirrors of its CRL."""
+        """Rename, disable or enable a CA, name mirrors of its CRL, or switch the chain of a root with a new key."""
         authority = self.authority(ca_id)
         body = ChangeAuthoritySerializer(data=request.data)
         values = read(body)
         status = values.get("status")
+        configuration = values.get("configuration", {})
+        phase = configuration.get("chainPhase")
         changed = update_authority(
             requester=self.requester(),
             authority=authority,
             name=values.get("name"),
             status=AuthorityStatus(status) if status is not None else None,
-            crl_distribution_point_urls=values.get("configuration", {}).get("crlDistributionPointUrls"),
+            crl_distribution_point_urls=configuration.get("crlDistributionPointUrls"),
+            chain_phase=ChainPhase(phase) if phase is not None else None,
         )
         return Response(warned(authority_answer(changed), body))
 
@@ -397,12 +403,25 @@ class RenewAuthorityView(AuthorityView):
         responses=answers(RenewedAuthorityCertificateAnswer, with_body=True),
     )
     def post(self, request: Request, ca_id: str) -> Response:
-        """Give the CA a certificate with a later end for the same key."""
+        """Give the CA a certificate with a later end for the same key, or a new key under the same name.
+
+        A root with a new key signs with the old one until `PATCH` switches its `chainPhase`. A CA whose parent is
+        elsewhere goes on as it is: `csr` is to be signed there, and the certificate imported.
+        """
         authority = self.authority(ca_id)
         body = RenewAuthoritySerializer(data=request.data)
         values = read(body)
-        certificate = renew_authority(requester=self.requester(), authority=authority, not_after=values["notAfter"])
-        return Response(warned(certificate_answer(certificate), body))
+        asked: dict[str, Any] = {
+            "requester": self.requester(),
+            "authority": authority,
+            "not_after": values["notAfter"],
+        }
+        if values.get("type") is not RenewalType.NEW_KEY:
+            return Response(warned(certificate_answer(renew_authority(**asked)), body))
+        rekeyed = rekey_authority(**asked, key_algorithm=values.get("keyAlgorithm"))
+        if rekeyed.certificate is not None:
+            return Response(warned(certificate_answer(rekeyed.certificate), body))
+        return Response(warned({**certificate_answer(current_certificate_of(authority)), "csr": rekeyed.csr}, body))
 
 
 class AuthorityCrlsView(AuthorityView):

@@ -23,6 +23,14 @@ class KeyStore(models.TextChoices):
     PKCS11 = "pkcs11", "PKCS#11 token"
 
 
+class ChainPhase(models.TextChoices):
+    """Where a root stands on its way from one key to the next: which key signs, and which chain is handed out."""
+
+    OLD = "old", "Old root"
+    CROSS_SIGNED = "cross-signed", "Cross-signed"
+    NEW = "new", "New root"
+
+
 class CertificateAuthority(models.Model):
     """An issuer: a name, a key and the certificates that bind them.
 
@@ -35,6 +43,8 @@ class CertificateAuthority(models.Model):
     name = models.CharField(max_length=64)
     kind = models.CharField(max_length=16, choices=AuthorityKind.choices)
     status = models.CharField(max_length=24, choices=AuthorityStatus.choices)
+    # Empty until a root gets a second key.
+    chain_phase = models.CharField(max_length=16, choices=ChainPhase.choices, blank=True, default="")
     parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
     friendly_name = models.CharField(max_length=255, blank=True, default="")
     common_name = models.CharField(max_length=64, blank=True, default="")

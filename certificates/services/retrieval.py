@@ -9,8 +9,8 @@ from cryptography import x509
 
 from certificates.models import Certificate, CertificateRequest
 from certificates.querysets import StatusFilter, id_in, normal_serial_number, with_links, with_status
-from certificates.services.authorities import certification_path_of
-from certificates.x509.inspect import is_self_issued, pem_of
+from certificates.services.authorities import chain_below
+from certificates.x509.inspect import is_self_signed, pem_of
 from pki_portal.access.permissions import Action, has_permission, projects_visible_to, require
 from pki_portal.access.requester import Requester
 from pki_portal.errors import Invalid, NotFound, Violation
@@ -132,13 +132,16 @@ def certificate_pem(certificate: Certificate) -> str:
 
 
 def certification_path_pem(certificate: Certificate) -> tuple[str, ...]:
-    """PEM (no final newline) of the path above a certificate as it was when issued: issuing CA first, root last.
+    """PEM (no final newline) of what is handed out above a certificate: issuing CA first, root last.
 
-    A self-signed certificate is its own path.
+    It is the path by which it was issued, but where a root above has changed its key since. A self-signed certificate
+    is its own path.
     """
-    if certificate.authority_certificate is None:
+    issuer = certificate.authority_certificate
+    if issuer is None or certificate.authority is None:
         return (certificate_pem(certificate),)
-    return tuple(pem_of(der) for der in certification_path_of(certificate.authority_certificate))
+    issuer.authority = certificate.authority
+    return tuple(pem_of(der) for der in chain_below(issuer))
 
 
 def chain_pem(certificate: Certificate, *, without_roots: bool = False) -> str:
@@ -150,7 +153,7 @@ def chain_pem(certificate: Certificate, *, without_roots: bool = False) -> str:
 
 
 def join_path(certificate: Certificate, path: tuple[str, ...], *, without_roots: bool = False) -> str:
-    """:func:`chain_pem` of a path that is known already; roots are the self-issued members (RFC 5280, 6.1)."""
+    """:func:`chain_pem` of a path that is known already; roots are the self-signed members (RFC 5280, 3.2)."""
     if without_roots and certificate.authority_id is not None:
-        path = tuple(member for member in path if not is_self_issued(x509.load_pem_x509_certificate(member.encode())))
+        path = tuple(member for member in path if not is_self_signed(x509.load_pem_x509_certificate(member.encode())))
     return "\n".join(path)

@@ -5,6 +5,7 @@ from uuid import UUID
 from django.conf import settings
 
 from certificates.models import AuthorityCertificate
+from certificates.services.authorities.paths import offered_versions
 from certificates.x509.issuer import DistributionUrls
 
 
@@ -26,5 +27,6 @@ def distribution_urls_of(issuer: AuthorityCertificate) -> DistributionUrls:
     urls = (crl_url(issuer.key.revocation_list.id), *issuer.authority.crl_distribution_point_urls)
     return DistributionUrls(
         crl=tuple(dict.fromkeys(urls)),
-        ca_issuers=(authority_certificate_url(issuer.authority_id, issuer.id),),
+        # The first of the chain that is handed out: who trusts another root than our newest still finds the way.
+        ca_issuers=(authority_certificate_url(issuer.authority_id, offered_versions(issuer)[0].id),),
     )

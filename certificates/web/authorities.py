@@ -15,7 +15,7 @@ from certificates.services.authorities import (
     authorities_of,
     authority_certificates_of,
     authority_csr,
-    certification_path_of,
+    chain_of,
     create_intermediate,
     create_root,
     delete_authority,
@@ -204,7 +204,7 @@ def _find(page: Page, authority_id: UUID) -> CertificateAuthority:
 
 
 def _version(row: AuthorityCertificate) -> Version:
-    path = [pem_of(der) for der in certification_path_of(row)]
+    path = [pem_of(der) for der in chain_of(row)]
     return Version(
         row=row, pem=path[0], chain_pem="\n".join(path), url=authority_certificate_url(row.authority_id, row.pk)
     )

@@ -127,6 +127,14 @@ def is_self_issued(certificate: x509.Certificate) -> bool:
     return certificate.subject == certificate.issuer
 
 
+def is_self_signed(certificate: x509.Certificate) -> bool:
+    """RFC 5280, 3.2: self-issued, and by its own key; a root, and not one key of a CA certified by another of it."""
+    if not is_self_issued(certificate):
+        return False
+    facts = facts_of(certificate)
+    return facts.authority_key_identifier in {"", facts.subject_key_identifier}
+
+
 Value = TypeVar("Value", bound=x509.ExtensionType)
 
 

@@ -27,6 +27,7 @@ def decide_authority(
     now: datetime,
     name_constraints: NameConstraints = NO_CONSTRAINTS,
     encoded_subject: bytes | None = None,
+    is_self_issued: bool = False,
 ) -> AuthorityPlan:
     """Judge a CA's certificate and make the plan of it, which nobody else makes; pure.
 
@@ -38,6 +39,7 @@ def decide_authority(
         now: aware UTC.
         name_constraints: of the CA itself, in normal form; those above it apply besides.
         encoded_subject: DER of the name where the CA has it already; then it is not judged as a new one.
+        is_self_issued: one key of a CA certifies another of the same CA (RFC 5280, 3.2).
 
     Raises:
         PolicyViolation: refused, with every violation.
@@ -50,7 +52,9 @@ def decide_authority(
     ]
     if issuer is not None:
         violations += issuer_violations(issuer, now=now)
-        violations += under_issuer_violations(issuer, subject=subject, validity=validity, max_path_length=path_length)
+        violations += under_issuer_violations(
+            issuer, subject=subject, validity=validity, max_path_length=path_length, is_self_issued=is_self_issued
+        )
     if violations:
         raise PolicyViolation(violations)
     signing_key = key_name if issuer is None else issuer.key_algorithm
@@ -186,6 +190,7 @@ def under_issuer_violations(
     subject: tuple[AttributeValue, ...],
     validity: Validity,
     max_path_length: int | None,
+    is_self_issued: bool = False,
 ) -> Iterator[Violation]:
     """What the issuer's certificate leaves room for: validity, path length, another name, one within constraints."""
     rule = f"certificate of CA {issuer.name}"
@@ -207,6 +212,9 @@ def under_issuer_violations(
             allowed=f"not after {_utc(issuer.not_after)}",
             fix=f"The latest possible end is {_utc(issuer.not_after)}.",
         )
+    if is_self_issued:
+        # RFC 5280, 6.1.4 (l): such a certificate costs the path no length, and no name is compared with its own.
+        return
     yield from _path_length_under(issuer, rule=rule, max_path_length=max_path_length)
     if names.same_subject(subject, issuer.subject):
         yield Violation(

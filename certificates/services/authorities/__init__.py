@@ -18,18 +18,22 @@ from certificates.services.authorities.lookup import (
     revocation_lists_of,
 )
 from certificates.services.authorities.making import create_intermediate, create_root
-from certificates.services.authorities.paths import certification_path_of
+from certificates.services.authorities.paths import certification_path_of, chain_below, chain_of
+from certificates.services.authorities.rekeying import Rekeyed, rekey_authority
 from certificates.services.authorities.rules import AuthoritySubject, name_of
 from certificates.services.authorities.versions import issue_authority_certificate, renew_authority
 
 __all__ = [
     "AuthoritySubject",
     "KeyFile",
+    "Rekeyed",
     "SignedIntermediate",
     "authorities_of",
     "authority_certificates_of",
     "authority_csr",
     "certification_path_of",
+    "chain_below",
+    "chain_of",
     "create_intermediate",
     "create_root",
     "current_certificate_of",
@@ -41,6 +45,7 @@ __all__ = [
     "issue_authority_certificate",
     "name_of",
     "published_authority_certificate",
+    "rekey_authority",
     "renew_authority",
     "revocation_lists_of",
     "sign_intermediate",

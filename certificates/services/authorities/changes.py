@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db import IntegrityError, models, transaction
+from django.utils import timezone
 
 from certificates.models import (
     CertificateAuthority,
 )
-from certificates.models.authority import AuthorityStatus
+from certificates.models.authority import AuthorityStatus, ChainPhase
 from certificates.services.authorities.acts import lock, name_taken_told, record_act, recorded, refuse_any
+from certificates.services.authorities.rekeying import switch_chain, switch_violations
 from certificates.services.authorities.rules import (
     crl_url_violations,
     name_taken,
@@ -29,8 +31,9 @@ def update_authority(
     name: str | None = None,
     status: AuthorityStatus | None = None,
     crl_distribution_point_urls: Sequence[str] | None = None,
+    chain_phase: ChainPhase | None = None,
 ) -> CertificateAuthority:
-    """Rename, disable or enable a CA, or name mirrors of its CRL; None leaves as it is.
+    """Rename, disable or enable a CA, name mirrors of its CRL, or switch a root's chain; None leaves as it is.
 
     A disabled CA signs no certificates, but its CRL goes on. Mirrors are in what is signed from then on.
 
@@ -38,12 +41,20 @@ def update_authority(
         PermissionDenied, NotFound: the requester may not edit the CA.
         Invalid: with every violation.
     """
+    now = timezone.now()
     urls = None if crl_distribution_point_urls is None else list(normalised_urls(crl_distribution_point_urls))
     with recorded("update-ca", requester, authority.project_id, authority):
         require(requester=requester, action=Action.CERTIFICATE_AUTHORITIES_EDIT, project_id=authority.project_id)
         with name_taken_told(authority.project, name or ""), transaction.atomic():
             locked = lock(authority.pk)
-            refuse_any((*_update_violations(locked, name=name, status=status), *crl_url_violations(urls or ())))
+            phase = chain_phase if chain_phase is not None and chain_phase != locked.chain_phase else None
+            refuse_any(
+                (
+                    *_update_violations(locked, name=name, status=status),
+                    *crl_url_violations(urls or ()),
+                    *(switch_violations(locked, phase, now) if phase is not None else ()),
+                )
+            )
             wanted: dict[str, Any] = {"name": name, "status": status, "crl_distribution_point_urls": urls}
             changed = {
                 field: value for field, value in wanted.items() if value is not None and value != getattr(locked, field)
@@ -52,6 +63,10 @@ def update_authority(
                 for field, value in changed.items():
                     setattr(locked, field, value)
                 locked.save(update_fields=[*changed, "updated_at"])
+            if phase is not None:
+                switch_chain(locked, phase, now)
+                changed["chain_phase"] = phase
+            if changed:
                 record_act("update-ca", requester, locked, data={field: str(value) for field, value in changed.items()})
     authority.refresh_from_db()
     return authority
@@ -112,6 +127,7 @@ def _delete(authority: CertificateAuthority) -> None:
     authority.active_certificate = None
     authority.status = AuthorityStatus.PENDING_CERTIFICATE
     authority.save(update_fields=["active_certificate", "status"])
+    authority.certificates.filter(issuer_certificate__authority=authority).delete()
     authority.certificates.all().delete()
     authority.keys.all().delete()
     authority.delete()

@@ -20,7 +20,7 @@ from certificates.models.certificate import KeySource
 from certificates.models.request import RequestStatus
 from certificates.services.authorities.acts import lock, record_act, recorded, refuse_any
 from certificates.services.authorities.imported import ImportedPath, match_violations, read_imported_path
-from certificates.services.authorities.paths import certification_path_of
+from certificates.services.authorities.paths import chain_below
 from certificates.services.authorities.rules import (
     AuthoritySubject,
     issuer_facts_of,
@@ -32,8 +32,8 @@ from certificates.services.authorities.rules import (
 )
 from certificates.services.authorities.versions import (
     install,
+    newest_key,
     our_version,
-    present_key,
     sign_authority_certificate,
     store_version,
     version_facts,
@@ -95,10 +95,11 @@ def authority_csr(*, requester: Requester, authority: CertificateAuthority) -> s
                     )
                 ]
             )
-        return _csr(authority, present_key(authority))
+        return csr_of_key(authority, newest_key(authority))
 
 
-def _csr(authority: CertificateAuthority, key: AuthorityKey) -> str:
+def csr_of_key(authority: CertificateAuthority, key: AuthorityKey) -> str:
+    """A CSR (PEM, no final newline) for one of the CA's keys. Raises Unavailable."""
     public_key = load_public_key(bytes(key.subject_public_key_info))
     builder = x509.CertificateSigningRequestBuilder(subject_name=name_of(authority))
     for extension in authority_extensions(
@@ -133,7 +134,7 @@ def import_authority_certificate(
         imported = read_imported_path(certificate=certificate, certificate_chain=certificate_chain, now=now)
         with transaction.atomic():
             locked = lock(authority.pk)
-            key = present_key(locked)
+            key = _key_in(locked, imported)
             refuse_any((*imported.violations, *_import_violations(locked, key, imported)))
             issuer = our_version(locked.project_id, imported)
             version = store_version(
@@ -147,6 +148,13 @@ def import_authority_certificate(
             record_act("import-ca-cert", requester, locked, data=version_facts(version))
     authority.refresh_from_db()
     return version
+
+
+def _key_in(authority: CertificateAuthority, imported: ImportedPath) -> AuthorityKey:
+    """The CA's key that was certified, or the newest where it is none of them."""
+    wanted = imported.facts.subject_public_key_info
+    keys = AuthorityKey.objects.select_related("revocation_list").filter(authority=authority)
+    return keys.filter(subject_public_key_info=wanted).first() or newest_key(authority)
 
 
 def _import_violations(
@@ -241,7 +249,7 @@ def sign_intermediate(
                 locked,
                 data={"certificateId": str(certificate.pk), "serialNumber": certificate.serial_number},
             )
-    return SignedIntermediate(certificate=certificate, certification_path=certification_path_of(issuer))
+    return SignedIntermediate(certificate=certificate, certification_path=chain_below(issuer))
 
 
 def _csr_violations(

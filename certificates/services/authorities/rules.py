@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from certificates.models import Certificate, CertificateAuthority
+from certificates.models import AuthorityCertificate, Certificate, CertificateAuthority
 from certificates.models.authority import AuthorityKind, AuthorityStatus
 from certificates.models.certificate import CertificateStatus
 from certificates.services.authorities.paths import certification_path_of
+from certificates.x509.keys import algorithm_of
 from certificates.x509.lint import is_absolute_uri
 from certificates.x509.name_constraints import path_constraints
 from certificates.x509.names import encode_subject, read_subject
@@ -177,13 +178,17 @@ def issuer_facts_of(authority: CertificateAuthority) -> IssuerFacts | None:
     One query for each certificate above it that is not yet loaded.
     """
     row = authority.active_certificate
-    if row is None:
-        return None
+    return facts_of_version(authority, row) if row is not None else None
+
+
+def facts_of_version(authority: CertificateAuthority, row: AuthorityCertificate) -> IssuerFacts:
+    """The same of any version, whose key signs."""
     path = [x509.load_der_x509_certificate(der) for der in certification_path_of(row)]
+    key_name = algorithm_of(path[0].public_key()) or authority.key_algorithm
     return IssuerFacts(
         name=authority.name,
-        key_family=key_family(authority.key_algorithm),
-        key_algorithm=authority.key_algorithm,
+        key_family=key_family(key_name),
+        key_algorithm=key_name,
         not_before=row.not_before,
         not_after=row.not_after,
         path_length=row.path_length,

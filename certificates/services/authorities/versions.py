@@ -32,6 +32,7 @@ from certificates.x509.inspect import facts_of, serial_number_hex
 from certificates.x509.issuer import DistributionUrls, Issuer
 from certificates.x509.keys import (
     PublicKey,
+    algorithm_of,
     load_public_key,
 )
 from certificates.x509.lint import Finding
@@ -117,6 +118,23 @@ def certify(
 ) -> AuthorityCertificate:
     """Sign, store and install a CA's next certificate in the caller's transaction; everything has been judged."""
     key = present_key(authority)
+    certificate = sign_version(
+        authority, key, parent=parent, validity=validity, max_path_length=max_path_length, now=now
+    )
+    install(authority, certificate, parent=parent, now=now)
+    return certificate
+
+
+def sign_version(
+    authority: CertificateAuthority,
+    key: AuthorityKey,
+    *,
+    parent: CertificateAuthority | None,
+    validity: Validity,
+    max_path_length: int | None,
+    now: datetime,
+) -> AuthorityCertificate:
+    """Sign and store a certificate for one of a CA's keys in the caller's transaction; it does not become active."""
     issuer = parent.active_certificate if parent is not None else None
     signer = signer_of(issuer) if issuer is not None else signer_of_key(key)
     public_key = load_public_key(bytes(key.subject_public_key_info))
@@ -125,15 +143,13 @@ def certify(
         validity=validity,
         path_length=max_path_length,
         issuer=issuer_facts_of(parent) if parent is not None else None,
-        key_name=authority.key_algorithm,
+        key_name=algorithm_of(public_key) or authority.key_algorithm,
         now=now,
         name_constraints=constraints_of(authority.name_constraints),
         encoded_subject=bytes(authority.encoded_subject) if authority.encoded_subject is not None else None,
     )
     signed, _ = sign_authority_certificate(plan=plan, issuer=issuer, public_key=public_key, signer=signer)
-    certificate = store_version(authority=authority, key=key, issuer=issuer, certificate=signed)
-    install(authority, certificate, parent=parent, now=now)
-    return certificate
+    return store_version(authority=authority, key=key, issuer=issuer, certificate=signed)
 
 
 def sign_authority_certificate(
@@ -194,6 +210,7 @@ def install(
     authority.not_before = certificate.not_before
     authority.not_after = certificate.not_after
     authority.max_path_length = certificate.path_length
+    authority.key_algorithm = algorithm_of(load_public_key(bytes(certificate.key.subject_public_key_info)))
     facts = facts_of(x509.load_der_x509_certificate(bytes(certificate.der)))
     authority.name_constraints = document_of(facts.name_constraints)
     authority.save(
@@ -204,13 +221,18 @@ def install(
             "not_before",
             "not_after",
             "max_path_length",
+            "key_algorithm",
             "name_constraints",
             "updated_at",
         ]
     )
-    revocation_list = certificate.key.revocation_list
-    if revocation_list.number is None:
-        publish_crl(revocation_list=revocation_list, now=now)
+    publish_first_crl(certificate.key, now=now)
+
+
+def publish_first_crl(key: AuthorityKey, *, now: datetime) -> None:
+    """Publish the first CRL of a key that has a certificate, unless there is one."""
+    if key.revocation_list.number is None:
+        publish_crl(revocation_list=key.revocation_list, now=now)
 
 
 def our_version(project_id: UUID, imported: ImportedPath) -> AuthorityCertificate | None:
@@ -224,7 +246,14 @@ def our_version(project_id: UUID, imported: ImportedPath) -> AuthorityCertificat
 
 
 def present_key(authority: CertificateAuthority) -> AuthorityKey:
-    """The newest key; a CA has one until re-keying comes."""
+    """The key that signs: that of the active certificate, or the newest while there is none."""
+    if authority.active_certificate is not None:
+        return authority.active_certificate.key
+    return newest_key(authority)
+
+
+def newest_key(authority: CertificateAuthority) -> AuthorityKey:
+    """The key made last; it may wait for its first certificate while an older one signs."""
     return AuthorityKey.objects.select_related("revocation_list").filter(authority=authority).latest("created_at")
 
 

@@ -113,6 +113,7 @@ def test_created_root_answers_active_as_a_bare_object(robot: APIClient, project:
         "maxPathLength": -1,
         "keyAlgorithm": "EC_prime256v1",
         "keyStore": "database",
+        "chainPhase": None,
         "nameConstraints": None,
         "crlDistributionPointUrls": [],
         "dn": "O=Acme, CN=Acme Root",
@@ -164,6 +165,36 @@ def test_mirrors_change_and_the_rest_of_a_configuration_does_not(robot: APIClien
 
     refused = robot.patch(f"{BASE}/{root.pk}", {"configuration": {"crlDistributionPointUrls": urls}})
     assert_error(refused, status=400, error="BadRequest", field="/configuration/crlDistributionPointUrls")
+
+
+def test_a_new_key_and_the_switch_of_the_chain(robot: APIClient, project: Project) -> None:
+    root = make_authority(project)
+    asked = {"type": "new-key", "notAfter": "2060-01-01", "keyAlgorithm": "ECDSA-P384"}
+    answer = robot.post(f"{BASE}/{root.pk}/renew", asked)
+    assert answer.status_code == 200
+    new = pem_of(answer.json()["certificate"])
+    assert isinstance(new.public_key(), ec.EllipticCurvePublicKey)
+    assert answer.json()["certificateChain"] == ""
+    assert robot.get(f"{BASE}/{root.pk}").json()["configuration"]["chainPhase"] == "old"
+
+    changed = robot.patch(f"{BASE}/{root.pk}", {"configuration": {"chainPhase": "cross-signed"}}).json()
+    assert changed["configuration"]["chainPhase"] == "cross-signed"
+    assert changed["configuration"]["keyAlgorithm"] == "EC_secp384r1"
+    versions = robot.get(f"{BASE}/{root.pk}/ca-certificates").json()
+    assert [each["version"] for each in versions] == [1, 2, 3, 4]
+    assert [len(each["certificateChain"]) > 0 for each in versions] == [False, False, True, True]
+    assert len(robot.get(f"{BASE}/{root.pk}/crls").json()) == 2
+
+
+def test_a_phase_of_a_ca_with_one_key_is_refused(robot: APIClient, project: Project) -> None:
+    root = make_authority(project)
+    answer = robot.patch(f"{BASE}/{root.pk}", {"configuration": {"chainPhase": "new"}})
+    assert_error(answer, status=400, error="BadRequest", field="/configuration/chainPhase")
+    assert_error(
+        robot.patch(f"{BASE}/{root.pk}", {"configuration": {"chainPhase": "next"}}),
+        status=422,
+        error="ValidationFailure",
+    )
 
 
 def elsewhere() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
