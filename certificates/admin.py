@@ -124,7 +124,7 @@ class CertificateAuthorityAdmin(ServiceAdmin):
         if obj is None:
             return ()
         unchangeable = tuple(name for name in _NEW if name not in _CHANGEABLE)
-        limits = ("name_constraints", "crl_distribution_point_urls")
+        limits = ("chain_phase", "name_constraints", "crl_distribution_point_urls")
         return (*unchangeable, *limits, "active_certificate", "id", "created_at", "updated_at")
 
     @admin.action(description="Disable: no new certificates")

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils import timezone
 
 from certificates.models import AuthorityCertificate, CertificateAuthority
-from certificates.models.authority import AuthorityKind, AuthorityStatus, KeyStore
+from certificates.models.authority import AuthorityKind, AuthorityStatus, ChainPhase, KeyStore
 from certificates.services import authorities as services
 from certificates.services.authorities import (
     authorities_of,
@@ -19,13 +21,18 @@ from certificates.services.authorities import (
     create_intermediate,
     create_root,
     delete_authority,
+    deletion_violations,
+    end_finding,
     find_authority,
+    health_of,
+    keys_of,
     name_of,
     revocation_lists_of,
     update_authority,
 )
+from certificates.services.authorities.health import Finding
 from certificates.services.urls import authority_certificate_url, crl_url
-from certificates.web.authority_form import AuthorityForm, ImportForm, InstallForm
+from certificates.web.authority_form import AuthorityForm, ImportForm, InstallForm, MirrorsForm, RenewForm
 from certificates.x509.inspect import pem_of
 from certificates.x509.names import distinguished_name
 from pki_portal.access.permissions import Action
@@ -33,12 +40,19 @@ from pki_portal.access.web.pages import Page, project_page, show
 from pki_portal.errors import NotFound, PortalError
 from profiles.policy.vocabulary import KeyAlgorithm
 
+_PHASES = {
+    ChainPhase.OLD: "The old key signs. Hand the new root to all clients; nothing else changes.",
+    ChainPhase.CROSS_SIGNED: "The new key signs. Clients that trust either root verify everything; move them now.",
+    ChainPhase.NEW: "The new key signs, and chains end at the new root. Clients that trust the old one alone fail.",
+}
+
 
 @dataclass(slots=True)
 class Branch:
     """A CA and the CAs below it."""
 
     authority: CertificateAuthority
+    ending: Finding | None = None
     branches: list["Branch"] = field(default_factory=list)
 
 
@@ -50,13 +64,15 @@ class Version:
     pem: str
     chain_pem: str
     url: str
+    is_crossed: bool
 
 
 @project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_READ)
 def authorities(request: HttpRequest, page: Page) -> HttpResponse:
     """Every CA under its parent."""
     found = authorities_of(requester=page.requester, project_id=page.project.pk).order_by("created_at", "name")
-    return show(request, page, "certificates/authorities.html", {"branches": branches_of(list(found))})
+    context = {"branches": branches_of(list(found), timezone.now())}
+    return show(request, page, "certificates/authorities.html", context)
 
 
 @project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_CREATE, event="create-ca")
@@ -98,30 +114,43 @@ def import_authority(request: HttpRequest, page: Page) -> HttpResponse:
 
 @project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_READ)
 def authority(request: HttpRequest, page: Page, authority_id: UUID) -> HttpResponse:
-    """Facts, certificates by version, CRLs; POST ``act`` disables, enables or deletes."""
+    """Health, facts, keys, certificates by version, CRLs; POST ``act`` does one thing to the CA."""
     found = _find(page, authority_id)
-    install = InstallForm()
-    if request.method == "POST" and request.POST.get("act") == "install":
-        install = InstallForm(request.POST, request.FILES)
-        if _installed(request, page, found, install):
+    forms = {
+        "install": InstallForm(),
+        "renew": RenewForm(),
+        "mirrors": MirrorsForm(initial={"crl_distribution_point_urls": "\n".join(found.crl_distribution_point_urls)}),
+    }
+    act = request.POST.get("act", "")
+    if act in forms:
+        kind: type[InstallForm | RenewForm | MirrorsForm] = type(forms[act])
+        form = kind(request.POST, request.FILES)
+        if _done(request, page, found, form):
             return redirect("authority", page.project.slug, found.pk)
+        forms[act] = form
     elif request.method == "POST":
         return _act(request, page, found)
-    is_pending = found.status == AuthorityStatus.PENDING_CERTIFICATE
+    now = timezone.now()
+    keys = keys_of(found, now)
+    is_waiting = found.status == AuthorityStatus.PENDING_CERTIFICATE or keys[0].waits
     may_edit = Action.CERTIFICATE_AUTHORITIES_EDIT.name in page.may
     context = {
         "authority": found,
         "subject": distinguished_name(name_of(found)),
+        "health": health_of(found, now),
+        "keys": keys,
+        "phases": [(phase, _PHASES[phase]) for phase in ChainPhase] if found.chain_phase else [],
         "versions": [_version(row) for row in authority_certificates_of(found).order_by("-version")],
         "crls": [(crl, crl_url(crl.pk)) for crl in revocation_lists_of(found)],
-        "install": install,
-        "csr": authority_csr(requester=page.requester, authority=found) if is_pending and may_edit else "",
+        "forms": forms,
+        "csr": authority_csr(requester=page.requester, authority=found) if is_waiting and may_edit else "",
         "profiles": found.certificate_profiles.order_by("slug"),
         "children": found.children.order_by("name"),
+        "why_kept": list(deletion_violations(found)),
     }
-    return show(
-        request, page, "certificates/authority.html", context, status=install.refusal.status if install.refusal else 200
-    )
+    refusal = forms[act].refusal if act in forms else None
+    status = refusal.status if refusal is not None else 422 if act in forms else 200
+    return show(request, page, "certificates/authority.html", context, status=status)
 
 
 @project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_READ)
@@ -136,9 +165,9 @@ def authority_download(request: HttpRequest, page: Page, authority_id: UUID, ver
     return HttpResponse(text + "\n", content_type="application/x-pem-file")
 
 
-def branches_of(rows: Sequence[CertificateAuthority]) -> list[Branch]:
+def branches_of(rows: Sequence[CertificateAuthority], now: datetime) -> list[Branch]:
     """The rows as trees; one whose parent is not among them stands at the top."""
-    known = {row.pk: Branch(row) for row in rows}
+    known = {row.pk: Branch(row, end_finding(row, now)) for row in rows}
     tops: list[Branch] = []
     for branch in known.values():
         parent = known.get(branch.authority.parent_id) if branch.authority.parent_id else None
@@ -174,6 +203,10 @@ def _act(request: HttpRequest, page: Page, found: CertificateAuthority) -> HttpR
         elif act == "enable":
             update_authority(requester=page.requester, authority=found, status=AuthorityStatus.ACTIVE)
             messages.success(request, f"CA {found.name} is enabled.")
+        elif act == "phase" and request.POST.get("phase") in set(ChainPhase):
+            phase = ChainPhase(request.POST["phase"])
+            update_authority(requester=page.requester, authority=found, chain_phase=phase)
+            messages.success(request, f"CA {found.name} is in the phase {phase.label.lower()}.")
         elif act == "delete":
             delete_authority(requester=page.requester, authority=found)
             messages.success(request, f"CA {found.name} was deleted.")
@@ -183,17 +216,40 @@ def _act(request: HttpRequest, page: Page, found: CertificateAuthority) -> HttpR
     return redirect("authority", page.project.slug, found.pk)
 
 
-def _installed(request: HttpRequest, page: Page, found: CertificateAuthority, form: InstallForm) -> bool:
-    """Whether the certificate from elsewhere was installed; else the form tells why not."""
+def _done(
+    request: HttpRequest, page: Page, found: CertificateAuthority, form: InstallForm | RenewForm | MirrorsForm
+) -> bool:
+    """Whether what the form asks was done; else it tells why not."""
     if not form.is_valid():
         return False
     try:
-        version = services.import_authority_certificate(requester=page.requester, authority=found, **form.given())
+        told = _do(page, found, form)
     except PortalError as error:
         form.refuse(error)
         return False
-    messages.success(request, f"The certificate was installed as version {version.version}.")
+    messages.success(request, told)
     return True
+
+
+def _do(page: Page, found: CertificateAuthority, form: InstallForm | RenewForm | MirrorsForm) -> str:
+    """Do it, and say what was done. Raises PortalError."""
+    if isinstance(form, MirrorsForm):
+        update_authority(requester=page.requester, authority=found, crl_distribution_point_urls=form.urls())
+        return "What is signed from now on names these addresses of the CRL."
+    if isinstance(form, InstallForm):
+        version = services.import_authority_certificate(requester=page.requester, authority=found, **form.given())
+        return f"The certificate was installed as version {version.version}."
+    if not form.is_rekey:
+        version = services.renew_authority(requester=page.requester, authority=found, not_after=form.ends())
+        return f"CA {found.name} was renewed: version {version.version}."
+    rekeyed = services.rekey_authority(
+        requester=page.requester, authority=found, not_after=form.ends(), key_algorithm=form.new_algorithm()
+    )
+    if rekeyed.certificate is None:
+        return "The new key was made. Have its request signed, and install the answer; until then the old key signs."
+    if found.chain_phase:
+        return "The new key was made. Hand the new root certificate to all clients, then switch the chain."
+    return "The new key was made and signs from now on."
 
 
 def _find(page: Page, authority_id: UUID) -> CertificateAuthority:
@@ -205,6 +261,11 @@ def _find(page: Page, authority_id: UUID) -> CertificateAuthority:
 
 def _version(row: AuthorityCertificate) -> Version:
     path = [pem_of(der) for der in chain_of(row)]
+    issuer = row.issuer_certificate
     return Version(
-        row=row, pem=path[0], chain_pem="\n".join(path), url=authority_certificate_url(row.authority_id, row.pk)
+        row=row,
+        pem=path[0],
+        chain_pem="\n".join(path),
+        url=authority_certificate_url(row.authority_id, row.pk),
+        is_crossed=issuer is not None and issuer.authority_id == row.authority_id,
     )

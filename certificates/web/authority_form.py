@@ -6,7 +6,6 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from django import forms
-from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
 
 from certificates.models import CertificateAuthority
@@ -194,7 +193,7 @@ class _RefusableForm(forms.Form):
 
     def _text_of(self, name: str) -> str:
         """A file of certificates as PEM; what is neither PEM nor DER stays what it is, for the service to refuse."""
-        file: UploadedFile | None = self.cleaned_data[f"{name}_file"]
+        file = self.cleaned_data[f"{name}_file"]
         content = file.read(FILE_LIMIT + 1) if file is not None else b""
         if content and b"-----BEGIN" not in content:
             content = _pem_of_der(content)
@@ -260,3 +259,57 @@ def _pem_of_der(content: bytes) -> bytes:
         return x509.load_der_x509_certificate(content).public_bytes(Encoding.PEM)
     except ValueError:
         return content
+
+
+class RenewForm(_RefusableForm):
+    """A later end for the same key, or a new key under the same name."""
+
+    refusal_title = "Not renewed."
+
+    key = forms.ChoiceField(
+        label="Key", choices=(("existing", "Same key"), ("new-key", "New key")), initial="existing", required=False
+    )
+    not_after = forms.DateField(label="Valid until", widget=forms.DateInput(attrs={"type": "date"}))
+    key_algorithm = forms.ChoiceField(
+        label="Algorithm of a new key",
+        required=False,
+        choices=[("", "As it is now"), *((each.value, words(each.value)) for each in KeyAlgorithm)],
+    )
+
+    def ends(self) -> datetime:
+        """The last second of the day chosen, UTC."""
+        return datetime.combine(self.cleaned_data["not_after"], time(23, 59, 59), tzinfo=UTC)
+
+    def new_algorithm(self) -> KeyAlgorithm | None:
+        """Of a new key; None leaves it as it is."""
+        chosen = self.cleaned_data["key_algorithm"]
+        return KeyAlgorithm(chosen) if chosen else None
+
+    @property
+    def is_rekey(self) -> bool:
+        """Whether a new key is asked for."""
+        return bool(self.cleaned_data["key"] == "new-key")
+
+
+class MirrorsForm(_RefusableForm):
+    """Further addresses of the CRL."""
+
+    refusal_title = "Not changed."
+
+    crl_distribution_point_urls = forms.CharField(
+        label="CRL mirrors",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "mono"}),
+        help_text="One a line, at most 4. What is signed from now on names them after this portal's own address.",
+    )
+
+    def refuse(self, error: PortalError) -> None:
+        """All of them stand in one field."""
+        placed = place(error.violations, lambda path: path.partition("/")[0])
+        self.violations = placed.by_field
+        self.refusal = refusal_of(error, placed, title=self.refusal_title)
+
+    def urls(self) -> list[str]:
+        """The addresses typed."""
+        lines = self.cleaned_data["crl_distribution_point_urls"].splitlines()
+        return [line.strip() for line in lines if line.strip()]

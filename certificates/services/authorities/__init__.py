@@ -1,12 +1,13 @@
 """CAs: their keys, the versions of their certificates, and what is signed for other CAs."""
 
-from certificates.services.authorities.changes import delete_authority, update_authority
+from certificates.services.authorities.changes import delete_authority, deletion_violations, update_authority
 from certificates.services.authorities.elsewhere import (
     SignedIntermediate,
     authority_csr,
     import_authority_certificate,
     sign_intermediate,
 )
+from certificates.services.authorities.health import end_finding, health_of, keys_of
 from certificates.services.authorities.importing import KeyFile, import_authority
 from certificates.services.authorities.lookup import (
     authorities_of,
@@ -38,11 +39,15 @@ __all__ = [
     "create_root",
     "current_certificate_of",
     "delete_authority",
+    "deletion_violations",
+    "end_finding",
     "find_authority",
     "find_authority_certificate",
+    "health_of",
     "import_authority",
     "import_authority_certificate",
     "issue_authority_certificate",
+    "keys_of",
     "name_of",
     "published_authority_certificate",
     "rekey_authority",

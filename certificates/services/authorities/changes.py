@@ -113,7 +113,7 @@ def delete_authority(*, requester: Requester, authority: CertificateAuthority) -
         try:
             with transaction.atomic():
                 locked = lock(authority.pk)
-                refuse_any(_deletion_violations(locked))
+                refuse_any(deletion_violations(locked))
                 record_act("delete-ca", requester, locked, data={})
                 keys = list(locked.keys.all())
                 _delete(locked)
@@ -133,7 +133,8 @@ def _delete(authority: CertificateAuthority) -> None:
     authority.delete()
 
 
-def _deletion_violations(authority: CertificateAuthority) -> Iterator[Violation]:
+def deletion_violations(authority: CertificateAuthority) -> Iterator[Violation]:
+    """What depends on the CA, each kind one violation with its fix; four queries."""
     # By relation, not by import: profiles name their CA by a string.
     profiles = sorted(authority.certificate_profiles.values_list("slug", flat=True)[:10])
     children = sorted(

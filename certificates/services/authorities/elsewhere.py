@@ -23,6 +23,7 @@ from certificates.services.authorities.imported import ImportedPath, match_viola
 from certificates.services.authorities.paths import chain_below
 from certificates.services.authorities.rules import (
     AuthoritySubject,
+    attributes_of,
     issuer_facts_of,
     name_of,
     parent_violation,
@@ -65,6 +66,7 @@ from profiles.policy.authority import (
 from profiles.policy.judges.lifetime import Validity
 from profiles.policy.name_constraints import constraint_violations, constraints_of
 from profiles.policy.name_constraints import normalised as normalised_constraints
+from profiles.policy.names import same_subject
 from profiles.policy.request import AttributeValue, BasicConstraints, IssuanceRequest, NameConstraints
 from profiles.policy.vocabulary import SubjectAttribute
 
@@ -265,6 +267,7 @@ def _csr_violations(
     yield from subject_wrong
     if request.applicant_key is not None:
         yield from applicant_key_violations(request.applicant_key)
+        yield from _sibling_violations(authority, request.subject, request.applicant_key.subject_public_key_info)
     yield from parent_violations(
         authority,
         subject=None if subject_wrong else request.subject,
@@ -272,6 +275,24 @@ def _csr_violations(
         max_path_length=max_path_length,
         now=now,
     )
+
+
+def _sibling_violations(
+    authority: CertificateAuthority, subject: tuple[AttributeValue, ...], public_key: bytes
+) -> Iterator[Violation]:
+    """Nobody gets the name of another CA of the project for a key of their own: paths and CRLs go by names."""
+    others = CertificateAuthority.objects.filter(project_id=authority.project_id).exclude(pk=authority.pk)
+    for other in others.order_by("created_at"):
+        if (
+            same_subject(subject, attributes_of(other))
+            and not other.keys.filter(subject_public_key_info=public_key).exists()
+        ):
+            yield csr_violation(
+                "subject_of_another_authority",
+                ", ".join(f"{each.type}={each.value}" for each in subject)[:1000],
+                f"a name that is not that of CA {other.name}, or the key of that CA",
+                "Make the CSR with another common name.",
+            )
 
 
 def _csr_subject_violations(subject: tuple[AttributeValue, ...]) -> Iterator[Violation]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography import x509
-from django.db import transaction
+from django.db import models, transaction
 from django.utils import timezone
 
 from certificates.models import AuthorityKey, CertificateAuthority
@@ -165,7 +165,8 @@ def _store(
         friendly_name=friendly_name,
         kind=AuthorityKind.ROOT if is_root else AuthorityKind.INTERMEDIATE,
         status=AuthorityStatus.PENDING_CERTIFICATE,
-        key_algorithm=algorithm_of(material.private_key.public_key()),
+        # A key that was read is of a kind that has a name.
+        key_algorithm=algorithm_of(material.private_key.public_key()) or "",
         max_path_length=facts.path_length,
         name_constraints=document_of(facts.name_constraints),
         encoded_subject=imported.certificate.subject.public_bytes(),
@@ -189,7 +190,8 @@ def _subject_columns(facts: CertificateFacts) -> dict[str, str]:
     """What of the name the columns can hold; the whole name is kept beside them."""
     columns = {}
     for attribute in SubjectAttribute:
-        longest = CertificateAuthority._meta.get_field(attribute.value).max_length or 0
+        column = CertificateAuthority._meta.get_field(attribute.value)
+        longest = column.max_length if isinstance(column, models.CharField) else 0
         text = ", ".join(each.value for each in facts.subject if each.type == attribute)
         columns[attribute.value] = text[:longest]
     return columns

@@ -85,7 +85,7 @@ def _issuer_of(version: AuthorityCertificate) -> AuthorityCertificate | None:
     """The issuing version with its CA; one query where it is not yet loaded."""
     if version.issuer_certificate_id is None:
         return None
-    if not AuthorityCertificate.issuer_certificate.is_cached(version):  # type: ignore[attr-defined]
+    if not AuthorityCertificate.issuer_certificate.is_cached(version):
         rows = AuthorityCertificate.objects.select_related("authority")
         version.issuer_certificate = rows.get(pk=version.issuer_certificate_id)
     return version.issuer_certificate

@@ -210,7 +210,8 @@ def install(
     authority.not_before = certificate.not_before
     authority.not_after = certificate.not_after
     authority.max_path_length = certificate.path_length
-    authority.key_algorithm = algorithm_of(load_public_key(bytes(certificate.key.subject_public_key_info)))
+    public_key = load_public_key(bytes(certificate.key.subject_public_key_info))
+    authority.key_algorithm = algorithm_of(public_key) or authority.key_algorithm
     facts = facts_of(x509.load_der_x509_certificate(bytes(certificate.der)))
     authority.name_constraints = document_of(facts.name_constraints)
     authority.save(

@@ -34,6 +34,9 @@ TONES: Mapping[str, str] = {
     "pass": "good",
     "fail": "bad",
     "filled": "info",
+    "good": "good",
+    "warning": "warn",
+    "bad": "bad",
 }
 LABELS: Mapping[str, str] = {
     "expiring": "Expiring soon",
@@ -41,6 +44,8 @@ LABELS: Mapping[str, str] = {
     "pass": "Met",
     "fail": "Not met",
     "filled": "Filled in",
+    "warning": "Look",
+    "bad": "Trouble",
 }
 
 

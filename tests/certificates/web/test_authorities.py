@@ -284,3 +284,80 @@ def test_install_the_certificate_from_elsewhere(alice: Client, project: Project)
     alice.post(address, {"act": "install", "certificate": certificate.decode(), "certificate_chain_file": chain})
     ours.refresh_from_db()
     assert ours.status == AuthorityStatus.ACTIVE
+
+
+def act(client: Client, authority: CertificateAuthority, **fields: str) -> Any:
+    return client.post(reverse("authority", args=["acme", authority.pk]), fields)
+
+
+def page_of(client: Client, authority: CertificateAuthority) -> str:
+    return client.get(reverse("authority", args=["acme", authority.pk])).content.decode()
+
+
+def test_the_page_tells_health_keys_and_versions(alice: Client, project: Project) -> None:
+    root = make_authority(project, not_after=timezone.now() + timedelta(days=20))
+    page = page_of(alice, root)
+    assert "The certificate ends in 19 days" in page
+    assert "The key opens." in page
+    assert "CRL number 1 is good for" in page
+    assert "Certificate, version 1" in page
+    assert "Look" in alice.get("/projects/acme/authorities/").content.decode()
+
+
+def test_renew_with_the_same_key(alice: Client, project: Project) -> None:
+    root = make_authority(project)
+    refused = act(alice, root, act="renew", key="existing", not_after="2027-01-01")
+    assert refused.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert "Choose a later end." in refused.content.decode()
+    act(alice, root, act="renew", key="existing", not_after="2060-01-01")
+    assert "Certificate, version 2" in page_of(alice, root)
+    assert root.keys.count() == 1
+
+
+def test_a_new_key_and_the_way_to_it(alice: Client, project: Project) -> None:
+    root = make_authority(project)
+    act(alice, root, act="renew", key="new-key", not_after="2060-01-01", key_algorithm="EC_secp384r1")
+    page = page_of(alice, root)
+    assert "Way to the new key" in page
+    assert "one key certified by the other" in page
+    assert "All 2 keys open." in page
+    act(alice, root, act="phase", phase="cross-signed")
+    root.refresh_from_db()
+    assert (root.chain_phase, root.key_algorithm) == ("cross-signed", "EC_secp384r1")
+    act(alice, root, act="phase", phase="sideways")
+    root.refresh_from_db()
+    assert root.chain_phase == "cross-signed"
+
+
+def test_change_the_mirrors(alice: Client, project: Project) -> None:
+    root = make_authority(project)
+    act(alice, root, act="mirrors", crl_distribution_point_urls="http://crl.example.com/a\r\n")
+    root.refresh_from_db()
+    assert root.crl_distribution_point_urls == ["http://crl.example.com/a"]
+    refused = act(alice, root, act="mirrors", crl_distribution_point_urls="crl.example.com")
+    assert "Write it as http://crl.example.com/issuing.crl." in refused.content.decode()
+
+
+def test_why_a_ca_cannot_be_deleted_is_told_in_place_of_the_button(alice: Client, project: Project) -> None:
+    root = make_authority(project, max_path_length=1)
+    assert 'value="delete"' in page_of(alice, root)
+    make_authority(project, parent=root, name="below")
+    page = page_of(alice, root)
+    assert 'value="delete"' not in page
+    assert "used by below" in page
+    assert "Delete these CAs first" in page
+
+
+def test_a_broken_key_shows(alice: Client, project: Project) -> None:
+    root = make_authority(project)
+    root.keys.update(sealed_private_key=b"\x01nonsense")
+    page = page_of(alice, root)
+    assert "cannot be used" in page
+
+
+def test_a_viewer_sees_the_page_and_no_act(project: Project) -> None:
+    root = make_authority(project)
+    viewer = client_of("victor", project, Role.VIEWER)
+    assert 'name="act"' not in page_of(viewer, root)
+    assert act(viewer, root, act="renew", key="new-key", not_after="2060-01-01").status_code == 422
+    assert root.keys.count() == 1

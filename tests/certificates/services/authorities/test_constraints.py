@@ -176,3 +176,25 @@ def test_a_certificate_from_elsewhere_keeps_what_the_csr_asked() -> None:
     with pytest.raises(PolicyViolation) as outside:
         issue_certificate(profile=make_profile_of(ours), request=request_for("evil.test"), requester=SYSTEM)
     assert [each.rule for each in outside.value.violations] == ["name constraints of CN=Root (RFC 5280, 4.2.1.10)"]
+
+
+def test_nobody_gets_the_name_of_another_ca_of_the_project_for_a_key_of_their_own() -> None:
+    project = make_project()
+    root = make_root(project, NameConstraints())
+    ours = make_issuing(project, None)
+    assert root.not_after is not None
+
+    def sign(csr: x509.CertificateSigningRequest) -> None:
+        sign_intermediate(
+            requester=SYSTEM,
+            authority=root,
+            csr=csr.public_bytes(Encoding.PEM).decode(),
+            not_after=timezone.now().replace(year=2030),
+            max_path_length=0,
+        )
+
+    builder = x509.CertificateSigningRequestBuilder(AuthoritySubject(common_name="ISSUING").name())
+    with pytest.raises(Invalid) as refusal:
+        sign(builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()))
+    assert [each.code for each in refusal.value.violations] == ["subject_of_another_authority"]
+    sign(x509.load_pem_x509_csr(authority_csr(requester=SYSTEM, authority=ours).encode()))

@@ -268,8 +268,9 @@ def test_another_rekey_waits_for_the_end_of_the_first(house: House) -> None:
 
 
 def refused(authority: CertificateAuthority, **changes: Any) -> set[str]:
+    asked: dict[str, Any] = {"requester": SYSTEM, "authority": authority, "not_after": later()}
     with pytest.raises(Invalid) as refusal:
-        rekey_authority(**({"requester": SYSTEM, "authority": authority, "not_after": later()} | changes))
+        rekey_authority(**(asked | changes))
     return {violation.code for violation in refusal.value.violations}
 
 
