@@ -1,4 +1,4 @@
-"""Programs of others that judge certification paths: OpenSSL, GnuTLS where it is there, pyHanko's validator, pkilint.
+"""Programs of others that judge certification paths: OpenSSL, GnuTLS where it is there, pyHanko's validator.
 
 Each returns what it has against the path, empty where it accepts it. Paths begin with the end entity and end with the
 trust anchor.
@@ -7,7 +7,6 @@ trust anchor.
 import asyncio
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from datetime import datetime
@@ -62,8 +61,8 @@ def openssl_objection(
     return "" if verdict.returncode == 0 else verdict.stdout + verdict.stderr
 
 
-def gnutls_objection(path: Certificates) -> str:
-    """What ``certtool --verify`` says against the path; nothing where GnuTLS is not installed."""
+def gnutls_objection(path: Certificates, *, crls: Sequence[x509.CertificateRevocationList] = ()) -> str:
+    """What ``certtool --verify`` says against the path and its CRLs; nothing where GnuTLS is not installed."""
     if GNUTLS is None:
         return ""
     with tempfile.TemporaryDirectory() as name:
@@ -71,6 +70,9 @@ def gnutls_objection(path: Certificates) -> str:
         _write(folder / "path.pem", path)
         _write(folder / "root.pem", path[-1:])
         command = [GNUTLS, "--verify", "--verify-profile", "medium", "--load-ca-certificate", "root.pem"]
+        if crls:
+            (folder / "crls.pem").write_bytes(b"".join(crl.public_bytes(Encoding.PEM) for crl in crls))
+            command += ["--load-crl", "crls.pem"]
         verdict = _run([*command, "--infile", "path.pem"], folder)
     accepted = verdict.returncode == 0 and "Chain verification output: Verified." in verdict.stdout
     return "" if accepted else verdict.stdout + verdict.stderr
@@ -91,16 +93,6 @@ def certvalidator_objection(
     except (PathBuildingError, PathValidationError) as problem:
         return str(problem) or repr(problem)
     return ""
-
-
-def pkilint_objection(certificate: x509.Certificate) -> str:
-    """Errors and warnings of pkilint's own command, with none of our waivers."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        _write(folder / "certificate.pem", [certificate])
-        linter = str(Path(sys.executable).with_name("lint_pkix_cert"))
-        verdict = _run([linter, "lint", "--severity", "WARNING", "certificate.pem"], folder)
-    return "" if (verdict.returncode, verdict.stdout.strip()) == (0, "") else verdict.stdout + verdict.stderr
 
 
 def _asn1(certificate: x509.Certificate) -> Asn1Certificate:

@@ -210,14 +210,14 @@ class InstallForm(_RefusableForm):
         required=False,
         widget=forms.Textarea(attrs={"rows": 5, "class": "mono", "placeholder": "-----BEGIN CERTIFICATE-----"}),
     )
-    certificate_file = forms.FileField(label="or its file", required=False)
+    certificate_file = forms.FileField(label="Certificate as a file", required=False)
     certificate_chain = forms.CharField(
         label="Chain",
         required=False,
         widget=forms.Textarea(attrs={"rows": 5, "class": "mono", "placeholder": "-----BEGIN CERTIFICATE-----"}),
         help_text="Every certificate above it up to the root, in any order, and no other.",
     )
-    certificate_chain_file = forms.FileField(label="or its file", required=False)
+    certificate_chain_file = forms.FileField(label="Chain as a file", required=False)
 
     def given(self) -> dict[str, str]:
         """What the service is asked with."""
@@ -232,7 +232,8 @@ class ImportForm(InstallForm):
     name = AuthorityForm.base_fields["name"]
     friendly_name = forms.CharField(label="Friendly name", required=False, max_length=255)
     private_key = forms.FileField(
-        label="Key file", help_text="PKCS#8 in PEM or DER, encrypted or not; or PKCS#12 with its certificates."
+        label="Key file",
+        help_text="PKCS#8 in PEM or DER, encrypted or not; or PKCS#12, which may hold the certificates too.",
     )
     password = forms.CharField(
         label="Password of the file",

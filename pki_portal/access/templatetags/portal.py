@@ -44,7 +44,7 @@ LABELS: Mapping[str, str] = {
     "pass": "Met",
     "fail": "Not met",
     "filled": "Filled in",
-    "warning": "Look",
+    "warning": "Attention",
     "bad": "Trouble",
 }
 

@@ -301,7 +301,7 @@ def test_the_page_tells_health_keys_and_versions(alice: Client, project: Project
     assert "The key opens." in page
     assert "CRL number 1 is good for" in page
     assert "Certificate, version 1" in page
-    assert "Look" in alice.get("/projects/acme/authorities/").content.decode()
+    assert "Attention" in alice.get("/projects/acme/authorities/").content.decode()
 
 
 def test_renew_with_the_same_key(alice: Client, project: Project) -> None:
