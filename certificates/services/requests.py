@@ -180,7 +180,8 @@ def failed_request_kept(asked: Asked) -> Iterator[Judgement]:
 
 def _trace(decision: Decision, status: RequestStatus) -> dict[str, Any]:
     """A decision as it is stored, with what came of the request instead of what would come of it."""
-    return decision_document(decision) | {"decision": "issued" if status == RequestStatus.ISSUED else "refused"}
+    came = "issued" if status == RequestStatus.ISSUED else "refused"
+    return decision_document(decision) | {"decision": came}
 
 
 def _document(request: IssuanceRequest) -> dict[str, Any]:

@@ -60,7 +60,10 @@ def test_an_issued_certificate_tells_its_plan_and_the_versions_that_judged_it(pk
     assert told["plan"]["extendedKeyUsages"] == ["serverAuth"]
     assert told["plan"]["basicConstraints"] == {"isCA": False}
     assert told["plan"]["notAfter"].endswith("Z")
-    assert all(rule["verdict"] != "fail" for rule in told["rules"])
+    assert {rule["verdict"] for rule in told["rules"]} == {"pass", "filled"}
+    (name,) = [rule for rule in told["rules"] if rule["pointer"] == "/attributes/commonName" and "*" in rule["allowed"]]
+    assert (name["verdict"], name["code"], name["fix"]) == ("pass", "", "")
+    assert "service.acme.com" in name["asked"]
     assert told["warnings"] == request.warnings != []
 
 

@@ -63,6 +63,10 @@ def test_a_certificate_names_what_judged_it_and_leads_there(
         assert "Decision Issued" in decision
         assert "service.acme.com" in decision
         assert "no key usages were asked for" in decision
+        assert "service.acme.com" in decision
+        assert " Met " in decision
+        assert " Filled in " in decision
+        assert "Not met" not in decision
 
 
 def test_a_refused_request_shows_each_rule_asked_allowed_and_verdict(
