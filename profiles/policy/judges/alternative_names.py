@@ -150,7 +150,11 @@ def _judge_required(findings: Findings, rules: TemplateRules, granted: tuple[Gen
     for kind, rule in rules.subject_alternative_names.items():
         judged = _judged(_PATH, patterns.Place(_PATH, ()), kind, rule)
         values = [name.value for name in granted if name.type == kind]
-        for pattern in names.unmet(rule.required, values, kind):
+        unmet = names.unmet(rule.required, values, kind)
+        if rule.required and not unmet:
+            met = f"{judged.label} {listed(values)}"
+            findings.passed(_PATH, f"{judged.place} required", met, listed(rule.required))
+        for pattern in unmet:
             fix, changes = patterns.way_in(findings, judged, (pattern,))
             findings.refuse(
                 _PATH,

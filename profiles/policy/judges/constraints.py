@@ -65,6 +65,8 @@ def _judge_end_entity(findings: Findings, rule: BasicConstraintsRule, asked: Bas
             fix="ask for basicConstraints with isCA",
             changes=_as_authority(rule.max_path_length),
         )
+    else:
+        findings.passed(_PATH, _TEMPLATE, "a certificate for an end entity", f"CAs are {rule.state}")
     if asked.path_length is not None:
         findings.refuse(
             _PATH_LENGTH,

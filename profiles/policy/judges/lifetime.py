@@ -145,6 +145,8 @@ def judge_issuer(findings: Findings, *, issuer: IssuerFacts | None, now: datetim
             allowed=f"until {time(utc_second(issuer.not_after))}",
             fix=f"have {name} renewed, or use a profile of another CA",
         )
+    elif issuer.is_active:
+        findings.passed("issuer", "state of the CA", name, "an active CA whose certificate has not ended")
 
 
 def _end(
