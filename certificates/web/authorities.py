@@ -116,15 +116,14 @@ def import_authority(request: HttpRequest, page: Page) -> HttpResponse:
 def authority(request: HttpRequest, page: Page, authority_id: UUID) -> HttpResponse:
     """Health, facts, keys, certificates by version, CRLs; POST ``act`` does one thing to the CA."""
     found = _find(page, authority_id)
-    forms = {
+    forms: dict[str, InstallForm | RenewForm | MirrorsForm] = {
         "install": InstallForm(),
         "renew": RenewForm(),
         "mirrors": MirrorsForm(initial={"crl_distribution_point_urls": "\n".join(found.crl_distribution_point_urls)}),
     }
     act = request.POST.get("act", "")
     if act in forms:
-        kind: type[InstallForm | RenewForm | MirrorsForm] = type(forms[act])
-        form = kind(request.POST, request.FILES)
+        form = type(forms[act])(request.POST, request.FILES)
         if _done(request, page, found, form):
             return redirect("authority", page.project.slug, found.pk)
         forms[act] = form

@@ -84,7 +84,8 @@ def codes(told: str, pattern: str) -> frozenset[str]:
 
 def name_rows() -> list[Row]:
     rows = []
-    for kind, (pattern, *values) in [*ATTRIBUTES.items(), *NAMES.items()]:
+    kinds: list[tuple[SubjectAttribute | NameType, Any]] = [*ATTRIBUTES.items(), *NAMES.items()]
+    for kind, (pattern, *values) in kinds:
         part, verdicts = (
             ("subject", SUBJECT_VERDICTS) if isinstance(kind, SubjectAttribute) else ("sans", NAME_VERDICTS)
         )
@@ -121,7 +122,7 @@ def algorithm_rows() -> list[Row]:
         ("signature_algorithm", "signature", (SignatureAlgorithm.RSA_SHA256, SignatureAlgorithm.RSA_SHA512, None)),
     ):
         for rule, told in (("absent", none), ("allowed", listed)):
-            offered = {} if rule == "absent" else {key: [values[0].value]}  # type: ignore[union-attr]
+            offered = {} if rule == "absent" else {key: [values[0].value]}
             for asked, value, code in zip(ASKED, values, told, strict=True):
                 request = make_request(**{part: value})
                 rows.append(Row(f"{part} {rule} {asked}", {"algorithms": offered}, request, codes(code, "")))
