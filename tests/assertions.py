@@ -23,7 +23,7 @@ def assert_error(response: JsonResponse, *, status: int, error: str, field: str 
     assert body["message"], "an error without a message"
     assert set(body) == {"reqId", "statusCode", "message", "error", "details"}
     for detail in body["details"]:
-        assert set(detail) == {"pointer", "code", "rule", "asked", "allowed", "fix"}
+        assert set(detail) == {"pointer", "code", "rule", "asked", "allowed", "fix", "patch"}
     if field is not None:
         assert field in [detail["pointer"] for detail in body["details"]], body["details"]
     return body

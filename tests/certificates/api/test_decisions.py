@@ -81,7 +81,7 @@ def test_a_refused_request_tells_every_rule_that_refused_it_by_pointer(pki: Pki,
     assert told.keys() == KEYS
     assert (told["decision"], told["certificateId"], told["plan"]) == ("refused", None, None)
     (failed,) = [rule for rule in told["rules"] if rule["verdict"] == "fail"]
-    assert set(failed) == {"pointer", "code", "rule", "asked", "allowed", "verdict", "fix"}
+    assert set(failed) == {"pointer", "code", "rule", "asked", "allowed", "verdict", "fix", "patch"}
     assert (failed["pointer"], failed["code"]) == ("/attributes/ttl", "ttl_too_long")
     assert failed["fix"]
 
