@@ -164,8 +164,15 @@ def new_project() -> Ids:
     }
 
 
+def new_kept_key() -> Ids:
+    """A certificate whose key is kept."""
+    asked = {"profileId": OWN["keeping_profile_id"], "attributes": {"commonName": "kept.example.com"}}
+    return {"reference": call("POST", "/api/v1/cert-manager/certificates", asked)["certificate"]["certificateId"]}
+
+
 NEW: dict[str, Callable[[], Ids]] = {
     "projects_update": new_project,
+    "destroyCertificatePrivateKey": new_kept_key,
     "deleteInternalCa": new_authority,
     "updateInternalCa": new_authority,
     "renewInternalCa": new_authority,
@@ -295,6 +302,8 @@ def put_ids_into_path(parameters: dict[str, Any], operation: str, ids: Ids) -> N
     for name in parameters:
         if name in ids:
             parameters[name] = ids[name]
+    if "owner_id" in parameters:  # of a version
+        parameters["owner_id"] = ids["profile_id" if "ProfileVersion" in operation else "template_id"]
     if "slug" in parameters:
         parameters["slug"] = ids["profile_slug" if operation.endswith("ProfileBySlug") else "project_slug"]
 
