@@ -1,7 +1,10 @@
 """How the portal is served; the reasons and the measurements stand in docs/ and in the comments here."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 from pki_portal import settings
 
@@ -30,3 +33,19 @@ loglevel = "info"
 control_socket_disable = True
 chdir = str(Path(__file__).parent)
 proc_name = "pki-portal"
+
+_keeper: "subprocess.Popen[bytes] | None" = None
+
+
+def when_ready(server: Any) -> None:
+    """Start the background worker beside the web server, under a keeper that starts it again if it crashes."""
+    global _keeper
+    if settings.WORKER:
+        _keeper = subprocess.Popen([sys.executable, "-m", "pki_portal.background.keeper"])
+
+
+def on_exit(server: Any) -> None:
+    """End it with the web server. Of a server that was killed the keeper notices the end by itself."""
+    if _keeper is not None:
+        _keeper.terminate()
+        _keeper.wait()

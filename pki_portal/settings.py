@@ -45,6 +45,8 @@ env = environ.FileAwareEnv(
     PKCS11_MODULE=(str, ""),
     PKCS11_TOKEN_LABEL=(str, ""),
     PKCS11_PIN=(str, ""),
+    # The web server runs a background worker beside itself. false: manage.py worker runs as a service of its own.
+    WORKER=(bool, True),
     # Tracebacks in the browser; never where others can reach the server.
     DEBUG=(bool, False),
 )
@@ -80,6 +82,7 @@ def _stored_secret_key() -> str:
 
 SECRET_KEY: Any = env("SECRET_KEY") or lazy(_stored_secret_key, str)()  # lazy: read or made at the first signature
 DEBUG: bool = env("DEBUG")
+WORKER: bool = env("WORKER")
 TRUSTED_PROXIES: int = env("TRUSTED_PROXIES")
 ALLOWED_HOSTS: list[str] = env("ALLOWED_HOSTS") or sorted(
     {_site.hostname or "localhost", _reachable_host, "localhost", "127.0.0.1", "[::1]"}
@@ -90,6 +93,7 @@ CSRF_TRUSTED_ORIGINS = [f"{_site.scheme}://{_site.netloc}"]
 
 INSTALLED_APPS = [
     "pki_portal",
+    "pki_portal.background",
     "pki_portal.audit",
     "pki_portal.access",
     "profiles",
@@ -107,6 +111,8 @@ INSTALLED_APPS = [
     "allauth.account",
     "csp",
     "django_htmx",
+    "django_tasks",
+    "django_tasks_db",
 ]
 
 MIDDLEWARE = [
@@ -173,6 +179,11 @@ DATABASES = {"default": _database(env("DATABASE_URL"))}
 
 # Login limits are counted here, so all processes must see the same counts.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "portal_cache"}}
+
+# --- Background work
+
+# Where hints are queued (pki_portal.background.tasks); what is due stands in rows, whatever becomes of a queue.
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
 # --- People's login
 
@@ -297,5 +308,8 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.request": {"level": "ERROR"},  # refusals are answered and audited; faults are logged
+        # Hints come and go; the worker says what became of their rows.
+        "django_tasks": {"level": "WARNING"},
+        "django_tasks_db": {"level": "WARNING"},
     },
 }

@@ -12,6 +12,9 @@ class AccessConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Make the API description know how requests are authenticated, and the audit when people log in and out."""
+        """Make the API description know how requests are authenticated, the audit when people log in and out, and the
+        worker what has run out.
+        """
         importlib.import_module("pki_portal.access.openapi")  # registers itself with drf-spectacular
         importlib.import_module("pki_portal.access.sign_ins")  # connects itself to the signals
+        importlib.import_module("pki_portal.access.tasks").register_jobs()

@@ -18,7 +18,7 @@ from django.db import transaction
 from pki_portal.access.models import LoginFailure
 from pki_portal.errors import RateLimited
 
-_KEPT = timedelta(days=1)
+KEPT = timedelta(days=1)
 _COUNT_LIMIT = 1000
 
 
@@ -72,7 +72,7 @@ def count_failure(*, client_id: str, address: str | None, now: datetime, bucket:
             raise _too_many(wait)
         _add(of_address, ADDRESS, now)
         _add(_locked(_client_key(client_id, address), now), bucket, now)
-        LoginFailure.objects.filter(last_failed_at__lt=now - _KEPT).delete()
+        LoginFailure.objects.filter(last_failed_at__lt=now - KEPT).delete()
 
 
 def forget(*, client_id: str, address: str | None) -> None:

@@ -1,0 +1,77 @@
+"""Hints: a queued task that says "this row is due now", so that nobody waits for the next sweep.
+
+The queue is that of Django's Tasks API, and a setting chooses what keeps it (``TASKS``). A hint may be lost, doubled or
+late: it does one row by :func:`do_row`, which does nothing unless the row is due and free.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django_tasks import task, task_backends
+from django_tasks_db.backend import DatabaseBackend
+from django_tasks_db.management.commands.db_worker import Worker as QueueWorker
+from django_tasks_db.models import DBTaskResult
+
+from pki_portal.background.models import DueRow
+from pki_portal.background.work import delete_in_batches, do_row, registered_works, work_on
+
+logger = logging.getLogger(__name__)
+
+# Only for running one task that is claimed already; its own loop is not used.
+_runner = QueueWorker(
+    queue_names=["*"],
+    excluded_queue_names=[],
+    interval=0,
+    batch=True,
+    backend_name="default",
+    startup_delay=False,
+    max_tasks=None,
+    worker_id="worker",
+)
+# What became of a hint interests nobody for long, and one left over from a dead worker no one at all.
+HINTS_KEPT = timedelta(days=1)
+
+
+@task()
+def do_now(work_name: str, key: str) -> None:
+    """Do one row, if there is still anything to do about it."""
+    for work in registered_works():
+        if work.name == work_name:
+            do_row(work, key)
+
+
+def hint(row: DueRow) -> None:
+    """Have ``row`` done soon, once the caller's transaction has committed; costs one insert into the queue.
+
+    Never fails: if the queue does not answer, the row waits for the next sweep.
+    """
+    work_name, key = work_on(type(row)).name, str(row.pk)
+
+    def enqueue() -> None:
+        try:
+            do_now.enqueue(work_name, key)
+        except Exception:
+            logger.warning("the queue takes no hint for %s %s; the next sweep does it", work_name, key, exc_info=True)
+
+    transaction.on_commit(enqueue)
+
+
+def take_hints(*, should_stop: Callable[[], bool]) -> None:
+    """Do what the database's queue hints at. Other queues have workers of their own."""
+    backend: object = task_backends["default"]
+    if not isinstance(backend, DatabaseBackend):
+        return
+    while not should_stop() and DBTaskResult.objects.ready().exists():
+        with transaction.atomic():
+            hinted = DBTaskResult.objects.ready().get_locked()
+            if hinted is None:
+                return  # others are at it
+            hinted.claim("worker")
+        _runner.run_task(hinted)
+
+
+def delete_old_hints(now: datetime) -> None:
+    """Delete hints that are older than a day, whatever became of them."""
+    delete_in_batches(DBTaskResult.objects.filter(enqueued_at__lt=now - HINTS_KEPT))

@@ -1,0 +1,1 @@
+"""A Django application with one slow job, for tests that end its worker in the middle."""
