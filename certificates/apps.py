@@ -11,8 +11,9 @@ class CertificatesConfig(AppConfig):
     name = "certificates"
 
     def ready(self) -> None:
-        """Register the system checks and the jobs, and answer what profiles ask about certificates."""
+        """Register the system checks, the jobs and the gauges, and answer what profiles ask about certificates."""
         import_module("certificates.checks")
         import_module("certificates.tasks").register_jobs()
+        import_module("certificates.gauges").register_all()
         usage = import_module("certificates.usage").CertificatesUsage()
         import_module("profiles.usage").answer_with(usage)

@@ -3,6 +3,7 @@
 import logging
 from datetime import datetime, time, timedelta
 
+from certificates.gauges import measure_expiring
 from certificates.models import CertificateRevocationList, IdempotencyRecord
 from certificates.services.idempotency import KEPT_FOR
 from certificates.services.revocation import RENEWED_AFTER, current_crl
@@ -45,4 +46,5 @@ def delete_idempotency_records(now: datetime) -> None:
 def register_jobs() -> None:
     """Called once, when Django is ready."""
     register_job(Job("renew-crls", Every(timedelta(minutes=5)), renew_crls))
+    register_job(Job("measure-expiring", Every(timedelta(minutes=15)), measure_expiring))
     register_job(Job("delete-idempotency-records", Nightly(time(1, 40)), delete_idempotency_records))

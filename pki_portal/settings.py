@@ -47,6 +47,9 @@ env = environ.FileAwareEnv(
     PKCS11_PIN=(str, ""),
     # The web server runs a background worker beside itself. false: manage.py worker runs as a service of its own.
     WORKER=(bool, True),
+    # What Prometheus sends as a bearer token to /metrics. Without one, /metrics answers this machine only, and only
+    # while the portal is for this machine only.
+    METRICS_TOKEN=(str, ""),
     # Tracebacks in the browser; never where others can reach the server.
     DEBUG=(bool, False),
 )
@@ -83,6 +86,7 @@ def _stored_secret_key() -> str:
 SECRET_KEY: Any = env("SECRET_KEY") or lazy(_stored_secret_key, str)()  # lazy: read or made at the first signature
 DEBUG: bool = env("DEBUG")
 WORKER: bool = env("WORKER")
+METRICS_TOKEN: str = env("METRICS_TOKEN")
 TRUSTED_PROXIES: int = env("TRUSTED_PROXIES")
 ALLOWED_HOSTS: list[str] = env("ALLOWED_HOSTS") or sorted(
     {_site.hostname or "localhost", _reachable_host, "localhost", "127.0.0.1", "[::1]"}

@@ -3,9 +3,12 @@
 import hashlib
 import json
 import re
+from time import perf_counter
 from typing import Any
 from uuid import UUID
 
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework.request import Request
@@ -79,6 +82,7 @@ from pki_portal.access.permissions import Action, has_permission, require
 from pki_portal.access.querysets import get_project, get_project_by_slug
 from pki_portal.access.requester import Requester, requester_of
 from pki_portal.errors import Invalid
+from pki_portal.metrics import ISSUE_SECONDS, observe
 from pki_portal.rest import WirePaginator, malformed, parse_uuid
 from pki_portal.rest.schema import answers
 from profiles.models import CertificateProfile
@@ -101,6 +105,14 @@ class CertificateView(APIView):
 
 class IssueView(CertificateView):
     """Issue a certificate."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer, and count how long that took, unless nothing was to be issued."""
+        began = perf_counter()
+        response = super().dispatch(request, *args, **kwargs)
+        if "dryRun" not in request.GET:
+            observe(ISSUE_SECONDS, perf_counter() - began, status=f"{response.status_code // 100}xx")
+        return response
 
     @extend_schema(
         operation_id="issueCertificate",

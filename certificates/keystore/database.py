@@ -19,6 +19,7 @@ from certificates.keystore.base import MemorySigner, Signer
 from certificates.keystore.sealing import KeyRing, keyring, open_sealed, seal
 from certificates.x509.keys import PrivateKey, public_key_info
 from pki_portal.errors import Unavailable
+from pki_portal.metrics import KEY_CACHE, count
 
 CACHED_KEYS: Final = 64
 CACHED_SECONDS: Final = 600.0
@@ -90,6 +91,9 @@ def load_signer(*, key_id: UUID, sealed: bytes, public_key_spki: bytes) -> Signe
     if (signer := _signers.get(ring, key_id, sealed)) is None:
         signer = MemorySigner(open_private_key(key_id=key_id, sealed=sealed))
         _signers.put(keyring(), key_id, sealed, signer)
+        count(KEY_CACHE, result="miss")
+    else:
+        count(KEY_CACHE, result="hit")
     if public_key_info(signer.public_key()) != public_key_spki:
         raise Unavailable(
             f"The sealed key {key_id} does not belong to the certificate of its CA. Restore both rows from one backup."

@@ -30,7 +30,8 @@ from certificates.x509.tbs import DistributionUrls, Issuer
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
 from pki_portal.audit.services import record, recorded_refusals
-from pki_portal.errors import Conflict, Forbidden, Invalid, NotFound, Violation
+from pki_portal.errors import Conflict, Forbidden, Invalid, NotFound, PortalError, Violation
+from pki_portal.metrics import CERTIFICATES_ISSUED, ISSUANCES_REFUSED, bounded, count
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import ApiEnrollment, CertificateProfile
 from profiles.policy.decide import decide
@@ -111,13 +112,16 @@ def issue_certificate(
     now = timezone.now()
     asked = Asked(profile=profile, request=request, requester=requester, method=method, metadata=metadata)
     event = ISSUE_EVENT if request.applicant_key is None else SIGN_EVENT
-    with recorded_refusals(
-        event=event,
-        actor=requester.actor,
-        project_id=profile.project_id,
-        subject_type="certificate-profile",
-        subject_id=str(profile.id),
-        data={"profileName": profile.slug, "commonName": common_name_of(request)},
+    with (
+        _refusals_counted(),
+        recorded_refusals(
+            event=event,
+            actor=requester.actor,
+            project_id=profile.project_id,
+            subject_type="certificate-profile",
+            subject_id=str(profile.id),
+            data={"profileName": profile.slug, "commonName": common_name_of(request)},
+        ),
     ):
         # Step 3: may this requester use this profile, by this method?
         require(requester=requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=profile.project_id)
@@ -157,6 +161,7 @@ def issue_certificate(
                         "certificateRequestId": str(request_row.id),
                     },
                 )
+    count(CERTIFICATES_ISSUED, project=bounded("project", str(profile.project_id)))
     # Step 7: the plain key exists in this return value alone.
     return IssuedCertificate(
         certificate=certificate,
@@ -201,6 +206,17 @@ def explain_request(
     except Invalid as refusal:
         return refused(refusal.violations, decision)
     return decision
+
+
+@contextmanager
+def _refusals_counted() -> Iterator[None]:
+    """Count every reason of a refusal by its code, or a refusal without reasons by its kind."""
+    try:
+        yield
+    except PortalError as refusal:
+        for code in {violation.code for violation in refusal.violations} or {refusal.kind}:
+            count(ISSUANCES_REFUSED, code=bounded("code", code))
+        raise
 
 
 def _require_method(profile: CertificateProfile, method: EnrollmentMethod) -> None:

@@ -13,6 +13,7 @@ class BackgroundConfig(AppConfig):
     verbose_name = "Background work"
 
     def ready(self) -> None:
-        """Register the jobs, and the job that keeps the queue of hints small."""
+        """Register the rows of jobs as work, the job that keeps the queue of hints small, and the gauges."""
         import_module("pki_portal.background.schedule").register_schedule()
         import_module("pki_portal.background.jobs").register_jobs()
+        import_module("pki_portal.background.gauges").register_all()

@@ -1,5 +1,7 @@
 """What the database holds of background work."""
 
+from datetime import datetime
+
 from django.db import models
 
 
@@ -43,3 +45,23 @@ class ScheduledJob(DueRow):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Measurement(models.Model):
+    """A number that costs too much to be asked for at every look: a job keeps it up to date."""
+
+    name = models.CharField(max_length=100)
+    label = models.CharField(max_length=100, blank=True, default="")
+    value = models.FloatField()
+    measured_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("name", "label"), name="measurement_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.label}"
+
+    @classmethod
+    def keep(cls, *, name: str, label: str, value: float, now: datetime) -> None:
+        """Store it in the place of the last one."""
+        cls.objects.update_or_create(name=name, label=label, defaults={"value": value, "measured_at": now})

@@ -37,6 +37,8 @@ from django.utils import timezone
 
 from pki_portal.background.models import DueRow
 from pki_portal.errors import PortalError
+from pki_portal.metrics import BACKGROUND_ATTEMPTS
+from pki_portal.metrics import count as count_metric
 from pki_portal.storable import storable
 
 logger = logging.getLogger(__name__)
@@ -227,6 +229,7 @@ def _write(work: Work[Row], row: Row, outcome: Outcome, *, due_at: datetime | No
         )
         if is_ours and work.finished is not None:
             work.finished(row, outcome, now)
+    count_metric(BACKGROUND_ATTEMPTS, work=work.name, outcome=outcome.value)
     if not is_ours:
         logger.warning(
             "%s %s took longer than its lease; what it did stands, its outcome is not kept", work.name, row.pk

@@ -4,10 +4,13 @@ import os
 import signal
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 
 import pytest
 
+from tests.pki_portal.test_metrics import counted
 from tests.portal import Portal
 
 
@@ -43,6 +46,38 @@ def test_a_worker_lives_beside_the_web_server_and_dies_with_it(portal: Portal) -
     portal.process.wait()
     portal.process = None
     _wait_until(lambda: _group(group) == [])
+
+
+@pytest.mark.timeout(180)
+def test_every_process_counts_into_the_same_metrics(portal: Portal) -> None:
+    token = portal.token()
+    answered = refused = 0
+    for number in range(20):
+        attributes = {"commonName": f"host-{number}.example.com", "ttl": "1d" if number % 4 else "9000d"}
+        attributes |= {"altNames": [{"type": "dns_name", "value": attributes["commonName"]}]}
+        body = {"profileId": portal.made["profileIds"]["tls-server"], "attributes": attributes}
+        try:
+            portal.call("POST", "/api/v1/cert-manager/certificates", body, token=token)
+            answered += 1
+        except urllib.error.HTTPError:
+            refused += 1
+        if number == 10:
+            _end_one_web_process(portal)
+    assert (answered, refused) == (15, 5)
+    for _ in range(5):  # whichever process answers
+        with urllib.request.urlopen(f"{portal.base_url}/metrics") as answer:  # noqa: S310 - our own address
+            text = answer.read().decode()
+        assert counted(text, "pki_certificates_issued_total", project=portal.made["projectId"]) == 15
+        assert counted(text, "pki_issuances_refused_total", code="ttl_too_long") == 5
+        assert counted(text, "pki_issue_request_seconds_count", status="2xx") == 15
+
+
+def _end_one_web_process(portal: Portal) -> None:
+    """As gunicorn itself does after so many requests."""
+    assert portal.process is not None
+    web = [pid for pid, command in _group(portal.process.pid) if "gunicorn" in command and pid != portal.process.pid]
+    os.kill(web[0], signal.SIGTERM)
+    _wait_until(lambda: web[0] not in [pid for pid, _ in _group(portal.process.pid)])  # type: ignore[union-attr]
 
 
 def _wait_until(condition: Callable[[], bool], *, seconds: float = 60) -> None:
