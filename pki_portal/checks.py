@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -105,3 +106,17 @@ def check_database_engine(**_: Any) -> Iterable[CheckMessage]:
             hint="Set it to postgres://user:password@host:5432/name, or unset it for SQLite in the state folder.",
             id="pki_portal.E006",
         )
+
+
+@register(Tags.security)
+def check_webhook_networks(**_: Any) -> Iterable[CheckMessage]:
+    """Each entry is a network."""
+    for network in settings.WEBHOOK_ALLOWED_NETWORKS:
+        try:
+            ip_network(network)
+        except ValueError:
+            yield Error(
+                f"WEBHOOK_ALLOWED_NETWORKS holds {network!r}, which is no network.",
+                hint="Write networks such as 10.0.0.0/8 or fd00::/8, by commas, without host bits.",
+                id="pki_portal.E008",
+            )

@@ -81,13 +81,15 @@ def _make_sound(path: Path) -> None:
     """Have a whole, readable file there; counts that a power cut left in pieces begin again."""
     with suppress(OSError, RuntimeError, ValueError):
         if path.stat().st_size >= FILE_BYTES:
-            for _ in MmapedDict.read_all_values_from_file(path):
+            for _ in MmapedDict.read_all_values_from_file(path):  # type: ignore[no-untyped-call]
                 pass
             return
     path.write_bytes(bytes(FILE_BYTES))
 
 
-values.ValueClass = values.MultiProcessValue(process_identifier=_slot_of_this_process)
+values.ValueClass = values.MultiProcessValue(  # type: ignore[no-untyped-call]
+    process_identifier=_slot_of_this_process
+)
 _owner = os.getpid()  # from here on a count takes a slot
 
 CERTIFICATES_ISSUED = Counter(

@@ -47,6 +47,12 @@ env = environ.FileAwareEnv(
     PKCS11_PIN=(str, ""),
     # The web server runs a background worker beside itself. false: manage.py worker runs as a service of its own.
     WORKER=(bool, True),
+    # Where mail goes out: smtp+tls://user:password@mail.example.com:587 (smtp+ssl, smtp). Default: none does.
+    EMAIL_URL=(str, ""),
+    # The sender of mail. Default: pki-portal@ the host of SITE_URL.
+    EMAIL_FROM=(str, ""),
+    # Networks that webhooks may reach although they are not of the public internet, by commas: 10.0.0.0/8.
+    WEBHOOK_ALLOWED_NETWORKS=(list, []),
     # What Prometheus sends as a bearer token to /metrics. Without one, /metrics answers this machine only, and only
     # while the portal is for this machine only.
     METRICS_TOKEN=(str, ""),
@@ -102,6 +108,7 @@ INSTALLED_APPS = [
     "pki_portal.access",
     "profiles",
     "certificates",
+    "certificates.alerts",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -211,8 +218,24 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_ADAPTER = "pki_portal.access.accounts.AccountAdapter"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = _site.scheme
-# There is no mail server: links are handed over by an administrator.
-EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+
+# --- Mail and webhooks
+
+SENDS_MAIL = bool(env("EMAIL_URL"))
+_mail: dict[str, Any] = environ.Env.email_url_config(env("EMAIL_URL") or "dummymail://")
+# Accounts send none even so: their links are handed over by an administrator.
+EMAIL_BACKEND: str = _mail["EMAIL_BACKEND"]
+EMAIL_HOST: str = _mail["EMAIL_HOST"] or "localhost"
+EMAIL_PORT: int = _mail["EMAIL_PORT"] or {"EMAIL_USE_SSL": 465, "EMAIL_USE_TLS": 587}.get(
+    next((name for name in ("EMAIL_USE_SSL", "EMAIL_USE_TLS") if _mail.get(name)), ""), 25
+)
+EMAIL_HOST_USER: str = _mail["EMAIL_HOST_USER"] or ""
+EMAIL_HOST_PASSWORD: str = _mail["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_USE_TLS: bool = _mail.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL: bool = _mail.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 15
+DEFAULT_FROM_EMAIL: str = env("EMAIL_FROM") or f"pki-portal@{_site.hostname or 'localhost'}"
+WEBHOOK_ALLOWED_NETWORKS: list[str] = env("WEBHOOK_ALLOWED_NETWORKS")
 
 # --- HTTP
 
@@ -283,6 +306,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "AuthorityKindEnum": ["root", "intermediate"],
         "CertificateStatusEnum": "certificates.models.certificate.CertificateStatus",
         "RequestStatusEnum": "certificates.models.request.RequestStatus",
+        "AlertKindEnum": ["certificate-expiry", "ca-expiry", "crl-expiry"],
+        "AlertDeliveryStatusEnum": ["pending", "delivered", "failed"],
         "NameTypeEnum": ["email", "dns_name", "uri", "ip_address"],
     },
     "SWAGGER_UI_DIST": "SIDECAR",

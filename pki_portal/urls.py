@@ -46,9 +46,11 @@ urlpatterns = [
     path("", include("pki_portal.access.api.urls")),
     path("", include("profiles.api.urls")),
     path("", include("certificates.api.urls")),
+    path("", include("certificates.alerts.api.urls")),
     path("", include("pki_portal.access.web.urls")),
     path("", include("profiles.web.urls")),
     path("", include("certificates.web.urls")),
+    path("", include("certificates.alerts.web.urls")),
 ]
 
 handler400 = "pki_portal.api.bad_request"

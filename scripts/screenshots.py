@@ -161,6 +161,25 @@ def _fill(portal: Portal) -> dict[str, str]:
     portal.call("PATCH", template, {"description": "For web servers, at most 90 days"}, token=token)
     profile = f"/api/v1/cert-manager/certificate-profiles/{server}"
     portal.call("PATCH", profile, {"apiConfig": {"renewBeforeDays": 20}, "defaults": {"ttl": "90d"}}, token=token)
+    alert = portal.call(
+        "POST",
+        "/api/v1/cert-manager/alerts",
+        {
+            "projectId": made["projectId"],
+            "name": "Web servers",
+            "description": "Everything under acme.com, a month before it ends",
+            "type": "certificate-expiry",
+            "alertBefore": "30d",
+            "filters": [{"field": "san", "operator": "matches", "value": "*.acme.com"}],
+            "channels": [
+                {"channelType": "email", "config": {"recipients": ["pki@acme.com", "operations@acme.com"]}},
+                {"channelType": "webhook", "config": {"url": "https://hooks.example.com/a/long/path/to/the/receiver"}},
+                {"channelType": "slack", "config": {"webhookUrl": "https://hooks.slack.com/services/T/B/x"}},
+            ],
+        },
+        token=token,
+    )
+    portal.call("POST", f"/api/v1/cert-manager/alerts/{alert['alert']['id']}/test", token=token)
     portal.manage("quickstart", "--project", "payments-and-settlement")
     return project_pages(
         slug=made["projectSlug"],
@@ -169,6 +188,7 @@ def _fill(portal: Portal) -> dict[str, str]:
         profile=server,
         template=made["templateIds"]["tls-server"],
         authority=made["caIds"]["ec"],
+        alert=alert["alert"]["id"],
     )
 
 

@@ -26,11 +26,12 @@ from certificates.models import AuthorityKey, CertificateSecret
 from pki_portal.errors import Invalid, Unavailable
 from pki_portal.state import change_secret, read_or_create_secret
 
-# Every column that holds sealed secrets: whoever adds a table adds its line here, and rotation and checks know it.
-SEALED_COLUMNS: Final[tuple[tuple[type[models.Model], str], ...]] = (
+# Every column that holds sealed secrets: whoever adds a table adds its line here, or by register_sealed_column where
+# this module may not know it, and rotation and checks know it.
+SEALED_COLUMNS: Final[list[tuple[type[models.Model], str]]] = [
     (AuthorityKey, "sealed_private_key"),
     (CertificateSecret, "sealed_private_key"),
-)
+]
 # Rows in one transaction: long enough that the disk is not flushed for each, short enough that nobody waits for it.
 BATCH_ROWS: Final = 100
 PASSES: Final = 5
@@ -46,6 +47,11 @@ class Rotation:
     outstanding: int
     rewrapped: int = 0
     failures: dict[str, str] = field(default_factory=dict)
+
+
+def register_sealed_column(model: type[models.Model], column: str) -> None:
+    """Have rotation and checks know a column of an application above this one."""
+    SEALED_COLUMNS.append((model, column))
 
 
 def is_master_key_configured() -> bool:

@@ -42,6 +42,10 @@ class Action(StrEnum):
     CERTIFICATES_REVOKE = "certificates:revoke"
     CERTIFICATES_READ_PRIVATE_KEY = "certificates:read-private-key"
     CERTIFICATE_REQUESTS_READ = "certificate-requests:read"
+    PKI_ALERTS_READ = "pki-alerts:read"
+    PKI_ALERTS_CREATE = "pki-alerts:create"
+    PKI_ALERTS_EDIT = "pki-alerts:edit"
+    PKI_ALERTS_DELETE = "pki-alerts:delete"
     AUDIT_LOG_READ = "audit-log:read"
 
 
@@ -55,6 +59,7 @@ _READ_OBJECTS = frozenset(
         Action.CERTIFICATE_PROFILES_READ,
         Action.CERTIFICATES_READ,
         Action.CERTIFICATE_REQUESTS_READ,
+        Action.PKI_ALERTS_READ,
     }
 )
 

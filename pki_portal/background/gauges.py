@@ -50,7 +50,8 @@ def measured(name: str, help_text: str, label: str) -> Metric:
 
 def last_worker_sign() -> datetime | None:
     """When a worker last finished a scheduled job, whatever came of it; None if none ever has."""
-    return ScheduledJob.objects.aggregate(last=Max("last_finished_at"))["last"]
+    last: datetime | None = ScheduledJob.objects.aggregate(last=Max("last_finished_at"))["last"]
+    return last
 
 
 def register_all() -> None:

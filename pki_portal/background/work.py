@@ -222,9 +222,9 @@ def _write(work: Work[Row], row: Row, outcome: Outcome, *, due_at: datetime | No
         changes["attempts"] = 0
     with transaction.atomic():
         held = work.rows.filter(pk=row.pk, lease=row.lease)
-        # Somebody wanted it sooner while it was being done: that wish stands.
-        woken = held.exclude(due_at=row.due_at).exclude(due_at__isnull=True)
-        is_ours = woken.update(**{name: value for name, value in changes.items() if name != "due_at"}) or held.update(
+        # Somebody wanted it again, or never, while it was being done: that stands.
+        changed = held.exclude(due_at=row.due_at)
+        is_ours = changed.update(**{name: value for name, value in changes.items() if name != "due_at"}) or held.update(
             **changes
         )
         if is_ours and work.finished is not None:

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from certificates.models import Certificate, CertificateAuthority, CertificateRequest
 from profiles.models import CertificateTemplate
 from tests.addresses import SHARED_PAGES, project_pages
+from tests.certificates.alerts.scenery import HOOK, MAIL, SLACK, make_rule
 from tests.pages import DESKTOP, PHONE, Scene, make_issued, sign_in
 
 pytestmark = pytest.mark.browser
@@ -23,6 +24,7 @@ def addresses(scene: Scene) -> list[str]:
         profile=scene.profile.pk,
         template=CertificateTemplate.objects.get().pk,
         authority=CertificateAuthority.objects.get().pk,
+        alert=make_rule(scene.project, channels=(MAIL, HOOK, SLACK)).rule.pk,
     )
     return [scene.origin + path for path in (pages | SHARED_PAGES).values()]
 

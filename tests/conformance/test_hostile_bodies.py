@@ -19,6 +19,7 @@ from certificates.models import CertificateRequest
 from pki_portal.access import universal_auth
 from pki_portal.access.models import LoginFailure, Membership, Role
 from pki_portal.audit.models import AuditEvent
+from tests.certificates.alerts.scenery import make_rule
 from tests.factories import SYSTEM, make_authority, make_identity, make_token, make_user
 from tests.wire import Pki, make_pki
 
@@ -211,6 +212,7 @@ def scene() -> Scene:
         "profile_id": str(pki.profile.pk),
         "identity_id": str(other.pk),
         "client_secret_id": str(secret.row.pk),
+        "alert_id": str(make_rule(pki.project).rule.pk),
         "membership_id": str(Membership.objects.get(user=bob).pk),
     }
     return Scene(Client(headers={"Authorization": f"Bearer {make_token(identity)}"}), ids)

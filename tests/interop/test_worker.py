@@ -10,8 +10,15 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.certificates.alerts.receivers import LOOPBACK, webhook_receiver
 from tests.pki_portal.test_metrics import counted
 from tests.portal import Portal
+
+
+@pytest.fixture(autouse=True)
+def webhooks_may_reach_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the portals of these tests."""
+    monkeypatch.setenv("WEBHOOK_ALLOWED_NETWORKS", ",".join(LOOPBACK))
 
 
 def workers_of(portal: Portal) -> list[int]:
@@ -53,8 +60,9 @@ def test_every_process_counts_into_the_same_metrics(portal: Portal) -> None:
     token = portal.token()
     answered = refused = 0
     for number in range(20):
-        attributes = {"commonName": f"host-{number}.example.com", "ttl": "1d" if number % 4 else "9000d"}
-        attributes |= {"altNames": [{"type": "dns_name", "value": attributes["commonName"]}]}
+        name = f"host-{number}.example.com"
+        names = [{"type": "dns_name", "value": name}]
+        attributes = {"commonName": name, "altNames": names, "ttl": "1d" if number % 4 else "9000d"}
         body = {"profileId": portal.made["profileIds"]["tls-server"], "attributes": attributes}
         try:
             portal.call("POST", "/api/v1/cert-manager/certificates", body, token=token)
@@ -70,6 +78,24 @@ def test_every_process_counts_into_the_same_metrics(portal: Portal) -> None:
         assert counted(text, "pki_certificates_issued_total", project=portal.made["projectId"]) == 15
         assert counted(text, "pki_issuances_refused_total", code="ttl_too_long") == 5
         assert counted(text, "pki_issue_request_seconds_count", status="2xx") == 15
+
+
+@pytest.mark.timeout(180)
+def test_a_test_of_an_alert_arrives_within_seconds(portal: Portal) -> None:
+    token = portal.token()
+    with webhook_receiver() as receiver:
+        alert = {
+            "projectId": portal.made["projectId"],
+            "name": "hook",
+            "type": "certificate-expiry",
+            "alertBefore": "30d",
+            "channels": [{"channelType": "webhook", "config": {"url": receiver.url}}],
+        }
+        made = portal.call("POST", "/api/v1/cert-manager/alerts", alert, token=token)["alert"]
+        path = f"/api/v1/cert-manager/alerts/{made['id']}"
+        portal.call("POST", f"{path}/test", token=token)
+        _wait_until(lambda: bool(receiver.received), seconds=30)
+    _wait_until(lambda: portal.call("GET", f"{path}/deliveries", token=token)["deliveries"][0]["status"] == "delivered")
 
 
 def _end_one_web_process(portal: Portal) -> None:

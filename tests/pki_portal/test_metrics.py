@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from pki_portal import metrics
@@ -51,7 +52,7 @@ def counted(text: str, sample: str, **labels: str) -> float | None:
 
 
 def hits(state: Path) -> float | None:
-    collector = metrics.MultiProcessCollector(None, path=str(state / "metrics"))  # type: ignore[no-untyped-call]
+    collector = MultiProcessCollector(None, path=str(state / "metrics"))  # type: ignore[no-untyped-call]
     samples = [sample for family in collector.collect() for sample in family.samples]  # type: ignore[no-untyped-call]
     return next((sample.value for sample in samples if sample.name == "pki_ca_key_cache_total"), None)
 

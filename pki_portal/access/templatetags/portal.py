@@ -23,6 +23,7 @@ TONES: Mapping[str, str] = {
     "active": "good",
     "issued": "good",
     "done": "good",
+    "delivered": "good",
     "expiring": "warn",
     "pending": "info",
     "pending-certificate": "warn",

@@ -137,16 +137,17 @@ class TestOneRow:
         row.refresh_from_db()
         assert row.last_error == "ValueError, see the log"
 
-    def test_that_is_wanted_again_while_it_is_done_stays_due(self) -> None:
+    @pytest.mark.parametrize("wish", [NOW, None], ids=["again", "never"])
+    def test_that_is_wanted_otherwise_while_it_is_done_is_due_as_wanted(self, wish: datetime | None) -> None:
         (row,) = make_rows()
 
-        def wake(row: ScheduledJob, now: datetime) -> datetime:
-            ScheduledJob.objects.filter(pk=row.pk).update(due_at=now)
+        def change(row: ScheduledJob, now: datetime) -> datetime:
+            ScheduledJob.objects.filter(pk=row.pk).update(due_at=wish)
             return LATER
 
-        do_due(work(wake))
+        do_due(work(change))
         row.refresh_from_db()
-        assert (row.due_at, row.lease) == (NOW, None)
+        assert (row.due_at, row.lease) == (wish, None)
 
     def test_whose_lease_was_lost_is_written_down_by_the_other_one(self) -> None:
         (row,) = make_rows()
