@@ -31,6 +31,7 @@ install: $(BASE)
 dev: $(DEV)
 
 run: $(BASE)
+	@$(PY) scripts/require_free_port.py
 	@$(PY) manage.py quickstart
 	@exec $(PY) -m gunicorn --config gunicorn.conf.py pki_portal.wsgi:application
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import socket
 import subprocess
 import sys
 import tomllib
@@ -89,6 +90,23 @@ def test_site_url_and_hosts_follow_from_what_is_given(
     assert done.returncode == 0, done.stderr
     address, *names = done.stdout.split()
     assert (address, set(names)) == (site_url, hosts)
+
+
+def test_a_port_that_is_taken_stops_the_start_before_anything_is_made(tmp_path: Path) -> None:
+    def start(port: int) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": os.environ["PATH"], "PKI_PORTAL_VAR": str(tmp_path / "var"), "PORT": str(port)}
+        return subprocess.run(
+            [sys.executable, "scripts/require_free_port.py"], cwd=ROOT, env=environment, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        taken = start(port)
+    assert taken.returncode == 1
+    assert "nothing was made" in taken.stderr
+    assert start(port).returncode == 0
+    assert not (tmp_path / "var").exists()
 
 
 def test_every_environment_variable_is_in_the_example_and_the_readme() -> None:
