@@ -160,17 +160,19 @@ class Breach:
     index: int | None
     name: GeneralName
     authority: str
+    rule: str
     is_excluded: bool
     allowed: str
-
-    @property
-    def rule(self) -> str:
-        return f"name constraints of {shown(self.authority)} (RFC 5280, 4.2.1.10)"
 
     @property
     def asked(self) -> str:
         where = "the subject's " if self.index is None else ""
         return f"{where}{self.name.type} {quoted(self.name.value)}"
+
+
+def rule_of(constraint: PathConstraint) -> str:
+    """The rule, for people."""
+    return f"name constraints of {shown(constraint.authority)} (RFC 5280, 4.2.1.10)"
 
 
 def breaches(
@@ -222,14 +224,16 @@ def _breach(
     hits = [each for each in excluded if _excludes(each, name.value, attributes)]
     if hits:
         allowed = f"names outside {listed(each.value for each in hits)}"
-        yield Breach(index, name, constraint.authority, is_excluded=True, allowed=allowed)
+        yield Breach(index, name, constraint.authority, rule_of(constraint), is_excluded=True, allowed=allowed)
     elif kind == NameType.URI and (permitted or excluded) and not _host_of_uri(name.value):
         # RFC 5280, 4.2.1.10: without a host name there is nothing to compare, and the certificate is rejected.
-        yield Breach(index, name, constraint.authority, is_excluded=False, allowed="URIs with a host name")
+        yield Breach(
+            index, name, constraint.authority, rule_of(constraint), is_excluded=False, allowed="URIs with a host name"
+        )
         return
     if permitted and not any(_permits(each, name.value, attributes) for each in permitted):
         allowed = f"{kind} within {listed(each.value for each in permitted)}"
-        yield Breach(index, name, constraint.authority, is_excluded=False, allowed=allowed)
+        yield Breach(index, name, constraint.authority, rule_of(constraint), is_excluded=False, allowed=allowed)
 
 
 def _permits(subtree: Subtree, value: str, attributes: tuple[AttributeValue, ...]) -> bool:

@@ -51,7 +51,7 @@ def test_leaf_intermediate_and_root_are_accepted(algorithm: KeyAlgorithm, monkey
     project = make_project()
     with monkeypatch.context() as patched:
         if algorithm.family is KeyFamily.RSA:  # from files, for making them is slow
-            patched.setattr(making, "generate", key)
+            patched.setattr(making, "make_private_key", lambda algorithm, **_: key(algorithm))
         root = make_authority(project, key_algorithm=algorithm, max_path_length=1)
     below = KeyAlgorithm.EC_PRIME256V1 if algorithm.family is KeyFamily.RSA else algorithm
     issuing = make_authority(project, key_algorithm=below, parent=root)

@@ -2,11 +2,12 @@
 
 from contextlib import suppress
 
+from pki_portal.errors import Change
 from profiles.policy import names
 from profiles.policy.errors import Code
 from profiles.policy.judges import patterns
 from profiles.policy.judges.findings import Findings
-from profiles.policy.name_constraints import breaches
+from profiles.policy.name_constraints import breaches, rule_of
 from profiles.policy.request import AttributeValue, GeneralName, IssuanceRequest, IssuerFacts
 from profiles.policy.rules import TemplateRules, ValueRule
 from profiles.policy.vocabulary import NameType, as_word
@@ -68,22 +69,29 @@ def judge_name_constraints(
     )
     places = _places(request) if found else {}
     for breach in found:
+        # Of several CAs that refuse one name, the first offers to leave it out.
+        indexes = places.pop(breach.name, []) if breach.index is not None else []
         findings.refuse(
-            places.get(breach.name, _PATH) if breach.index is not None else "subject",
+            f"{_PATH}/{indexes[0]}" if indexes else "subject" if breach.index is None else _PATH,
             Code.NAME_EXCLUDED if breach.is_excluded else Code.NAME_NOT_PERMITTED,
             rule=breach.rule,
             asked=breach.asked,
             allowed=breach.allowed,
             fix=f"ask for {breach.allowed}, or use a profile of another CA",
+            changes=tuple(Change("remove", f"{_PATH}/{index}") for index in reversed(indexes)),
         )
+    broken = {breach.authority for breach in found}
+    for constraint in issuer.name_constraints:
+        if constraint.authority not in broken:
+            findings.passed(_PATH, rule_of(constraint), "all names", "names within its constraints")
 
 
-def _places(request: IssuanceRequest) -> dict[GeneralName, str]:
+def _places(request: IssuanceRequest) -> dict[GeneralName, list[int]]:
     """Where each name in normal form was asked for."""
-    places: dict[GeneralName, str] = {}
+    places: dict[GeneralName, list[int]] = {}
     for index, name in enumerate(request.subject_alternative_names):
         with suppress(names.InvalidName):
-            places.setdefault(names.normalise(name), f"{_PATH}/{index}")
+            places.setdefault(names.normalise(name), []).append(index)
     return places
 
 

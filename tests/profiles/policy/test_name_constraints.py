@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from pki_portal.errors import Change
 from profiles.policy.authority import decide_authority
 from profiles.policy.errors import PolicyViolation
 from profiles.policy.judges.lifetime import Validity
@@ -14,9 +15,21 @@ from profiles.policy.name_constraints import (
     document_of,
     normalised,
 )
+from profiles.policy.plan import Verdict
 from profiles.policy.request import AttributeValue, IssuerFacts, NameConstraints, PathConstraint, Subtree
 from profiles.policy.vocabulary import NameType, SubjectAttribute
-from tests.profiles.policy.samples import RSA_CA, SECOND, dns, found, granted, make_request, names, refused, rules_of
+from tests.profiles.policy.samples import (
+    RSA_CA,
+    SECOND,
+    dns,
+    found,
+    granted,
+    judge,
+    make_request,
+    names,
+    refused,
+    rules_of,
+)
 
 
 def constrained(*sides: dict[str, dict[str, list[str]]]) -> IssuerFacts:
@@ -87,6 +100,7 @@ def test_every_name_that_breaks_a_constraint_is_told_with_its_rule() -> None:
     assert violations[0].asked == 'dns_name "www.evil.test"'
     assert violations[0].fix == "ask for dns_name within example.com, or use a profile of another CA"
     assert violations[1].allowed == "names outside 10.6.0.0/16"
+    assert violations[1].changes == (Change("remove", "subject_alternative_names/2"),)
 
 
 def test_every_ca_of_the_path_is_asked() -> None:
@@ -102,6 +116,12 @@ def test_every_ca_of_the_path_is_asked() -> None:
         "name constraints of CA 0",
         "name constraints of CA 1",
     ]
+    checks = judge(rules_of(), make_request(subject_alternative_names=dns("other.test")), issuer=issuer).checks
+    told = {check.rule: check.verdict for check in checks if check.rule.startswith("name constraints")}
+    assert told == {
+        "name constraints of CA 0 (RFC 5280, 4.2.1.10)": Verdict.PASS,
+        "name constraints of CA 1 (RFC 5280, 4.2.1.10)": Verdict.FAIL,
+    }
 
 
 def test_kinds_that_nobody_limits_are_free() -> None:
