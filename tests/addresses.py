@@ -41,6 +41,7 @@ def project_pages(
         "authorities": "authorities/",
         "authority": f"authorities/{authority}/",
         "create-authority": "authorities/create/",
+        "import-authority": "authorities/import/",
         "alerts": "alerts/",
         "alert": f"alerts/{alert}/",
         "create-alert": "alerts/create/",

@@ -26,8 +26,15 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from certificates.checks import check_token_settings
 from certificates.keystore.pkcs11 import close_token, destroy_key, load_signer, make_key
 from certificates.models import AuthorityKey, Certificate, CertificateAuthority
-from certificates.models.authority import KeyStore
-from certificates.services.authorities import AuthoritySubject, authority_csr, create_intermediate, delete_authority
+from certificates.models.authority import ChainPhase, KeyStore
+from certificates.services.authorities import (
+    AuthoritySubject,
+    authority_csr,
+    create_intermediate,
+    delete_authority,
+    rekey_authority,
+    update_authority,
+)
 from certificates.services.revocation import current_crl, publish_crl
 from certificates.services.signing import check_authority_key
 from certificates.x509.keys import public_key_info
@@ -386,6 +393,37 @@ def test_a_ca_in_the_token_signs_itself_certificates_crls_and_csrs(
     csr = x509.load_pem_x509_csr(authority_csr(requester=SYSTEM, authority=below).encode())
     assert csr.is_signature_valid
     call_command("check_certificates")
+
+
+def test_the_next_key_of_a_ca_in_the_token_is_made_there_and_both_certify_each_other(project: Project) -> None:
+    root = CertificateAuthority.objects.get(
+        pk=made_by_api(make_client(project), project, keyStore="pkcs11").json()["id"]
+    )
+    rekey_authority(requester=SYSTEM, authority=root, not_after=timezone.now() + timedelta(days=7000))
+    assert list(root.keys.values_list("key_store", "sealed_private_key")) == [(KeyStore.PKCS11, None)] * 2
+    assert root.certificates.count() == 4
+    update_authority(requester=SYSTEM, authority=root, chain_phase=ChainPhase.CROSS_SIGNED)
+    issued = post_json(make_client(project, name="r2"), CERTIFICATES, issue_body(make_profile_of(root)))
+    assert issued.status_code == 200, issued.json()
+    call_command("check_certificates")
+
+
+def test_a_rekey_that_fails_leaves_no_key_in_the_token(
+    token: SoftToken, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = CertificateAuthority.objects.get(
+        pk=made_by_api(make_client(project), project, keyStore="pkcs11").json()["id"]
+    )
+    before = in_another_process(token, "print(len(list(session.get_objects())))", "")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OperationalError("database or disk is full")
+
+    monkeypatch.setattr("certificates.services.authorities.rekeying.sign_version", full)
+    with pytest.raises(OperationalError):
+        rekey_authority(requester=SYSTEM, authority=root, not_after=timezone.now() + timedelta(days=7000))
+    assert root.keys.count() == 1
+    assert in_another_process(token, "print(len(list(session.get_objects())))", "") == before
 
 
 def test_a_ca_is_in_the_database_unless_told(project: Project) -> None:
