@@ -106,7 +106,8 @@ def test_line_93_without_read_private_key_it_is_null_in_company_and_refused_alon
 def test_line_94_a_key_that_does_not_open_is_null_and_the_answer_200(pki: Pki, robot: Client) -> None:
     told = issued(robot, pki.profile)
     secret = CertificateSecret.objects.get()
-    CertificateSecret.objects.update(sealed_private_key=bytes(secret.sealed_private_key or b"")[:-1] + b"\x00")
+    sealed = bytes(secret.sealed_private_key or b"")
+    CertificateSecret.objects.update(sealed_private_key=sealed[:-1] + bytes([sealed[-1] ^ 1]))
 
     for address in composites(pki):
         response = robot.get(address)
