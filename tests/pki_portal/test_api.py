@@ -119,6 +119,7 @@ def test_details_carry_every_violation() -> None:
         "asked": "x.org",
         "allowed": "*.example.com",
         "fix": "Use y.",
+        "patch": None,
     }
     assert len(response.data["details"]) == 2
 
