@@ -76,7 +76,7 @@ class _Token:
         self._refused_pin: str | None = None
 
     def use(self, act: Callable[[pkcs11.Session], T], *, again: bool = True) -> T:
-        """What ``act`` returns; ``again`` it is tried once with a new session, for a token that was away and is back.
+        """What ``act`` returns; ``again`` it is tried with new sessions, for a token that was away or busy and is back.
 
         Raises:
             Unavailable: the token does not answer, has no such key, or refuses the PIN; the text holds no secret.
@@ -87,13 +87,22 @@ class _Token:
                     return act(self._session)
                 self._close()
             try:
-                if self._session is None:
-                    self._open()
-                assert self._session is not None  # noqa: S101 - for the type checker: just opened
-                return act(self._session)
+                return self._in_new_session(act)
+            except pkcs11.GeneralError as problem:
+                # Tokens kept in files say so of a moment in which another process writes them.
+                self._close()
+                if not again:
+                    raise Unavailable(_reason(problem)) from None
             except pkcs11.PKCS11Error as problem:
                 self._close()
                 raise Unavailable(_reason(problem)) from None
+            return self.use(act, again=False)
+
+    def _in_new_session(self, act: Callable[[pkcs11.Session], T]) -> T:
+        if self._session is None:
+            self._open()
+        assert self._session is not None  # noqa: S101 - for the type checker: just opened
+        return act(self._session)
 
     def private_key(self, session: pkcs11.Session, label: str, public_key: PublicKey) -> pkcs11.Key:
         """The handle of a key, good as long as the session. Raises Unavailable where its public half is another."""
