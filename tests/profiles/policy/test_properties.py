@@ -126,7 +126,8 @@ REQUESTS = st.builds(
 )
 DEFAULTS = st.builds(
     ProfileDefaults,
-    subject=ATTRIBUTES,
+    # Unlike a CSR, a profile cannot speak of other attributes.
+    subject=tuples(st.builds(AttributeValue, st.sampled_from(SubjectAttribute), VALUES), 2),
     key_usages=optional(tuples(st.sampled_from(KeyUsage))),
     extended_key_usages=optional(tuples(st.sampled_from(ExtendedKeyUsage))),
     key_algorithm=optional(st.sampled_from(KeyAlgorithm)),
