@@ -107,6 +107,8 @@ def pointer_of(field: str) -> str:
     if not field:
         return ""
     first, *rest = field.split("/")
+    if rest[:1] == ["domain_component"] and first == "subject":
+        rest[0] = "domain_components"
     head = _POINTER_OF_FIELD.get(first)
     if head is None or (first == "subject" and rest and rest[0].isdecimal()):
         return "".join(f"/{_camel(part)}" for part in (first, *rest))

@@ -39,6 +39,9 @@ LABELS: Mapping[SubjectAttribute, str] = {
     SubjectAttribute.COUNTRY: "Country",
     SubjectAttribute.STATE: "State or province",
     SubjectAttribute.LOCALITY: "Locality",
+    SubjectAttribute.DOMAIN_COMPONENT: "Domain components",
+    SubjectAttribute.SERIAL_NUMBER: "Serial number (subject)",
+    SubjectAttribute.EMAIL: "Email address (subject)",
 }
 VALIDITY_FIELDS = {"ttl", "validity", "not_before", "not_after", "attributes"}
 
@@ -194,9 +197,9 @@ class IssueForm(forms.Form):
             return replace(said, ttl=self.cleaned_data["ttl"])
         return IssuanceRequest(
             subject=tuple(
-                AttributeValue(attribute, self.cleaned_data[attribute.value])
+                AttributeValue(attribute, value)
                 for attribute in SubjectAttribute
-                if self.cleaned_data.get(attribute.value)
+                for value in self._asked_values(attribute)
             ),
             subject_alternative_names=self._asked_names(),
             key_usages=self._asked_usages("key_usages", KeyUsage),
@@ -210,6 +213,12 @@ class IssueForm(forms.Form):
                 else None
             ),
         )
+
+    def _asked_values(self, attribute: SubjectAttribute) -> list[str]:
+        text = self.cleaned_data.get(attribute.value) or ""
+        if attribute is SubjectAttribute.DOMAIN_COMPONENT:
+            return [part for part in (part.strip() for part in text.split(",")) if part]
+        return [text] if text else []
 
     def clean_method(self) -> str:
         return str(self.cleaned_data["method"] or BY_FIELDS)
@@ -261,7 +270,7 @@ class IssueForm(forms.Form):
             rule = self.rules.subject.get(attribute)
             if rule is None:
                 continue
-            default = next((value.value for value in self.defaults.subject if value.type == attribute), "")
+            default = ", ".join(value.value for value in self.defaults.subject if value.type == attribute)
             patterns = [pattern for pattern in (*rule.required, *rule.allowed) if pattern != "*"]
             widget = forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"})
             if attribute is SubjectAttribute.COMMON_NAME:
@@ -270,7 +279,7 @@ class IssueForm(forms.Form):
                 label=LABELS[attribute],
                 required=False,
                 initial=default,
-                help_text=f"Allowed: {', '.join(patterns)}" if patterns else "",
+                help_text=_help(attribute, patterns),
                 widget=widget,
             )
         names = self.rules.subject_alternative_names
@@ -374,6 +383,11 @@ class IssueForm(forms.Form):
             row = self._row_of_name[int(rest[0])]
             return "common_name_as_dns" if row < 0 else f"row:{row}"
         return "subject_alternative_names"
+
+
+def _help(attribute: SubjectAttribute, patterns: list[str]) -> str:
+    parts = ["Top one first, with commas: com, acme."] if attribute is SubjectAttribute.DOMAIN_COMPONENT else []
+    return " ".join([*parts, f"Allowed: {', '.join(patterns)}"] if patterns else parts)
 
 
 def _member(members: type[Any], value: str | None) -> Any:

@@ -14,21 +14,27 @@ from profiles.policy.vocabulary import NameType, SubjectAttribute
 
 _OIDS: Final[Mapping[SubjectAttribute, x509.ObjectIdentifier]] = MappingProxyType(
     {
+        SubjectAttribute.DOMAIN_COMPONENT: NameOID.DOMAIN_COMPONENT,
         SubjectAttribute.COUNTRY: NameOID.COUNTRY_NAME,
         SubjectAttribute.ORGANIZATION: NameOID.ORGANIZATION_NAME,
         SubjectAttribute.ORGANIZATIONAL_UNIT: NameOID.ORGANIZATIONAL_UNIT_NAME,
         SubjectAttribute.STATE: NameOID.STATE_OR_PROVINCE_NAME,
         SubjectAttribute.COMMON_NAME: NameOID.COMMON_NAME,
         SubjectAttribute.LOCALITY: NameOID.LOCALITY_NAME,
+        SubjectAttribute.SERIAL_NUMBER: NameOID.SERIAL_NUMBER,
+        SubjectAttribute.EMAIL: NameOID.EMAIL_ADDRESS,
     }
 )
+# For what RFC 4514, 3, has no short name: as RFC 4519, 2.31 and OpenSSL call them.
+_SHORT_NAMES: Final = {NameOID.SERIAL_NUMBER: "serialNumber", NameOID.EMAIL_ADDRESS: "emailAddress"}
 _ATTRIBUTES: Final = MappingProxyType({oid: attribute for attribute, oid in _OIDS.items()})
 
 
 def encode_subject(subject: Iterable[AttributeValue]) -> x509.Name:
     """The Name, one attribute per RDN in the order given.
 
-    RFC 5280, 4.1.2.4: country is a PrintableString, all else a UTF8String.
+    RFC 5280, 4.1.2.4 and appendix A: country and serial number are PrintableStrings, domain components and the email
+    address IA5Strings (RFC 4519, 2.4; RFC 2985, 5.2.1), all else UTF8Strings.
 
     Raises:
         Invalid: an attribute cannot be encoded.
@@ -56,7 +62,7 @@ def read_subject(name: x509.Name) -> tuple[AttributeValue, ...]:
 
 def distinguished_name(name: x509.Name) -> str:
     """``C=US, O=Acme, CN=Root``: the attributes as RFC 4514 writes them, but in the order encoded."""
-    return ", ".join(rdn.rfc4514_string() for rdn in name.rdns)
+    return ", ".join(rdn.rfc4514_string(_SHORT_NAMES) for rdn in name.rdns)
 
 
 def encode_general_name(name: GeneralName) -> x509.GeneralName:

@@ -24,6 +24,7 @@ from profiles.api.fields import WordField
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import CertificateProfile
 from profiles.policy.documents import LONGEST_TEXT, MOST_ENTRIES
+from profiles.policy.rules import DOMAIN_COMPONENTS
 from profiles.policy.vocabulary import (
     BasicConstraintsState,
     ExtendedKeyUsage,
@@ -271,6 +272,16 @@ class ProfileDefaultsSerializer(SparseSerializer):
     country = StrictCharField(required=False, allow_null=True, allow_blank=True, max_length=LONGEST_TEXT)
     state = StrictCharField(required=False, allow_null=True, allow_blank=True, max_length=LONGEST_TEXT)
     locality = StrictCharField(required=False, allow_null=True, allow_blank=True, max_length=LONGEST_TEXT)
+    domainComponents = StrictListField(
+        source=DOMAIN_COMPONENTS,
+        child=StrictCharField(max_length=LONGEST_TEXT),
+        required=False,
+        allow_null=True,
+        max_length=MOST_ENTRIES,
+        help_text="One label each, the top one first as in the encoding: com, acme.",
+    )
+    serialNumber = _attribute("serial_number")
+    email = StrictCharField(required=False, allow_null=True, allow_blank=True, max_length=LONGEST_TEXT)
     ttlDays = StrictIntegerField(source="ttl_days", required=False, allow_null=True, min_value=1)
     ttl = StrictCharField(
         required=False, allow_null=True, max_length=LONGEST_TEXT, help_text="For example 90d; excludes ttlDays."

@@ -18,6 +18,7 @@ class Code(StrEnum):
     TOO_MUCH_TEXT = "too_much_text"
     SEVERAL_COMMON_NAMES = "several_common_names"
     SUBJECT_IS_ISSUER = "subject_is_issuer"
+    EMAIL_NOT_AMONG_NAMES = "email_not_among_names"
     # A value against the lists of a rule
     VALUE_DENIED = "value_denied"
     VALUE_NOT_IN_LIST = "value_not_in_list"
@@ -75,6 +76,7 @@ VERDICTS: Mapping[str, str] = {
     Code.TOO_MUCH_TEXT: "is too much",
     Code.SEVERAL_COMMON_NAMES: "is more than one",
     Code.SUBJECT_IS_ISSUER: "is the name of the CA itself",
+    Code.EMAIL_NOT_AMONG_NAMES: "cannot be an alternative name too, as it must",
     Code.INVALID_VALUE: "is not valid",
     Code.TYPE_NOT_SUPPORTED: "cannot be allowed by any template",
     Code.TYPE_NOT_ALLOWED: "is not allowed by the template",

@@ -19,12 +19,15 @@ from profiles.policy.wording import quoted
 
 # RFC 5280, appendix A: ub-common-name, ub-organization-name and so on.
 _UPPER_BOUNDS: Final[Mapping[SubjectAttribute, int]] = {
+    SubjectAttribute.DOMAIN_COMPONENT: 63,  # RFC 4519, 2.4: one label of a host name
     SubjectAttribute.COUNTRY: 2,
     SubjectAttribute.ORGANIZATION: 64,
     SubjectAttribute.ORGANIZATIONAL_UNIT: 64,
     SubjectAttribute.STATE: 128,
     SubjectAttribute.COMMON_NAME: 64,
     SubjectAttribute.LOCALITY: 128,
+    SubjectAttribute.SERIAL_NUMBER: 64,
+    SubjectAttribute.EMAIL: 255,
 }
 # Controls, lone surrogates (no UTF8String holds them), line and paragraph separators.
 _UNWRITABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -36,6 +39,8 @@ _INVISIBLE = re.compile(
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 
+# X.680, 41.4.
+_PRINTABLE_STRING = re.compile(r"[A-Za-z0-9 '()+,./:=?-]*")
 _LDH_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 # RFC 3986, appendix A, as far as characters go.
@@ -87,7 +92,7 @@ class InvalidName(ValueError):
 
 
 def normalise_attribute(attribute: AttributeValue) -> AttributeValue:
-    """The subject attribute as it will be encoded: trimmed, in NFC, a country in capitals.
+    """The subject attribute as it will be encoded: trimmed, in NFC, a country in capitals, host names in A-labels.
 
     Raises:
         InvalidName: empty, too long (RFC 5280, appendix A), control characters, or a type that no template speaks of.
@@ -109,6 +114,16 @@ def normalise_attribute(attribute: AttributeValue) -> AttributeValue:
                 "a country is two letters", "use the ISO 3166 code of the country, for example US", instead="US"
             )
         text = text.upper()
+    elif kind is SubjectAttribute.DOMAIN_COMPONENT:
+        text = _domain_component(text)
+    elif kind is SubjectAttribute.EMAIL:
+        text = _email(text)
+    elif kind is SubjectAttribute.SERIAL_NUMBER and not _PRINTABLE_STRING.fullmatch(text):
+        # RFC 5280, appendix A: X520SerialNumber is a PrintableString.
+        raise InvalidName(
+            "it has characters that a serial_number cannot have",
+            "use plain letters, digits, spaces and ' ( ) + , - . / : = ?",
+        )
     elif len(text) > bound:
         raise InvalidName(f"it has {len(text)} characters, RFC 5280 allows {bound}", f"use at most {bound} characters")
     elif kind is SubjectAttribute.COMMON_NAME and len(text.encode()) > bound:
@@ -172,6 +187,15 @@ def _dns_name(text: str) -> str:
         )
     if text.startswith("*."):
         return _checked_length("*." + _host(text[2:], before="*."))
+    return _host(text)
+
+
+def _domain_component(text: str) -> str:
+    """RFC 4519, 2.4: one label of a domain name, an international one as its A-label."""
+    if "." in text.rstrip("."):
+        raise InvalidName(
+            "it is more than one label of a domain name", "give each label as a domain_component of its own"
+        )
     return _host(text)
 
 

@@ -1,6 +1,6 @@
 """What templates and profiles say, compiled to values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Generic, Self, TypeVar
@@ -30,6 +30,8 @@ Usage = TypeVar("Usage", KeyUsage, ExtendedKeyUsage)
 Algorithm = TypeVar("Algorithm", KeyAlgorithm, SignatureAlgorithm)
 
 LONGEST_DEFAULT_DAYS = 36_500
+# Key of a profile's defaults: the one attribute of which there may be several.
+DOMAIN_COMPONENTS = "domain_components"
 # No path is that long; the bound keeps absurd integers out of encodings and columns.
 LONGEST_PATH = 255
 
@@ -200,7 +202,8 @@ class ProfileDefaults:
 
     @classmethod
     def from_json(cls, document: Mapping[str, object]) -> Self:
-        """Compiles a profile's defaults (keys: the subject attributes, ``ttl_days`` or ``ttl``, usages, algorithms).
+        """Compiles a profile's defaults (keys: the subject attributes, ``domain_components``,
+        ``ttl_days`` or ``ttl``, usages, algorithms).
 
         Null and, in subject attributes, the empty text mean no default; an empty list of usages means "none".
 
@@ -227,18 +230,27 @@ class ProfileDefaults:
 
 def _default_subject(defects: Defects, document: Mapping[str, object]) -> tuple[AttributeValue, ...]:
     attributes: list[AttributeValue] = []
-    for kind in SubjectAttribute:
-        text = document.get(kind.value)
+    for path, kind, text in _default_texts(defects, document):
         if isinstance(text, str) and not text.strip():
             continue
-        value = read_text(defects, kind.value, text, str)
+        value = read_text(defects, path, text, str)
         if value is None:
             continue
         try:
             attributes.append(names.normalise_attribute(AttributeValue(kind, value)))
         except names.InvalidName as defect:
-            defects.add(kind.value, value, f"{kind} that a certificate can carry: {defect}")
+            defects.add(path, value, f"{kind} that a certificate can carry: {defect}")
     return tuple(attributes)
+
+
+def _default_texts(defects: Defects, document: Mapping[str, object]) -> Iterator[tuple[str, SubjectAttribute, object]]:
+    """Where each default of the subject stands, what it is and what it says: domain components are a list."""
+    for kind in SubjectAttribute:
+        if kind is SubjectAttribute.DOMAIN_COMPONENT:
+            for index, text in enumerate(read_array(defects, DOMAIN_COMPONENTS, document.get(DOMAIN_COMPONENTS))):
+                yield f"{DOMAIN_COMPONENTS}/{index}", kind, text
+        else:
+            yield kind.value, kind, document.get(kind.value)
 
 
 def _default_usages(defects: Defects, path: str, value: object, read: Reader[Usage]) -> tuple[Usage, ...] | None:

@@ -10,12 +10,16 @@ from profiles.policy.wording import quoted
 class SubjectAttribute(StrEnum):
     """Attributes of a subject that a template can speak of (RFC 5280, 4.1.2.4), in the order of encoding."""
 
+    DOMAIN_COMPONENT = "domain_component"
     COUNTRY = "country"
     ORGANIZATION = "organization"
     ORGANIZATIONAL_UNIT = "organizational_unit"
     STATE = "state"
     COMMON_NAME = "common_name"
     LOCALITY = "locality"
+    # Of the device or person (RFC 4519, 2.31), not of the certificate.
+    SERIAL_NUMBER = "serial_number"
+    EMAIL = "email"
 
 
 class NameType(StrEnum):
@@ -135,6 +139,7 @@ def _spellings(words: type[Word], synonyms: Mapping[str, Word]) -> Mapping[str, 
 _SUBJECT_ATTRIBUTES = _spellings(
     SubjectAttribute,
     {
+        "DC": SubjectAttribute.DOMAIN_COMPONENT,
         "C": SubjectAttribute.COUNTRY,
         "countryName": SubjectAttribute.COUNTRY,
         "O": SubjectAttribute.ORGANIZATION,
@@ -147,6 +152,8 @@ _SUBJECT_ATTRIBUTES = _spellings(
         "CN": SubjectAttribute.COMMON_NAME,
         "L": SubjectAttribute.LOCALITY,
         "localityName": SubjectAttribute.LOCALITY,
+        "E": SubjectAttribute.EMAIL,
+        "emailAddress": SubjectAttribute.EMAIL,
     },
 )
 _NAME_TYPES = _spellings(

@@ -59,6 +59,9 @@ class TemplateForm(forms.Form):
         "country",
         "state",
         "locality",
+        "domain_component",
+        "serial_number",
+        "email",
     )
     name_types: ClassVar[tuple[str, ...]] = ("dns_name", "ip_address", "email", "uri")
     verdicts: ClassVar[tuple[tuple[str, str], ...]] = (

@@ -45,6 +45,9 @@ _SUBJECT_OPTIONS = {
     "--country": SubjectAttribute.COUNTRY,
     "--state": SubjectAttribute.STATE,
     "--locality": SubjectAttribute.LOCALITY,
+    "--domain-component": SubjectAttribute.DOMAIN_COMPONENT,
+    "--serial-number": SubjectAttribute.SERIAL_NUMBER,
+    "--subject-email": SubjectAttribute.EMAIL,
 }
 _NAME_OPTIONS = {
     "--dns": NameType.DNS_NAME,

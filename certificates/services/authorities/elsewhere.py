@@ -1,7 +1,7 @@
 """CAs across the border: ours that others certify, and others that ours certify."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import UUID
 
@@ -64,7 +64,6 @@ from profiles.policy.authority import (
 )
 from profiles.policy.judges.lifetime import Validity
 from profiles.policy.request import AttributeValue, BasicConstraints, IssuanceRequest
-from profiles.policy.vocabulary import SubjectAttribute
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +262,7 @@ def _csr_violations(
 
 
 def _csr_subject_violations(subject: tuple[AttributeValue, ...]) -> Iterator[Violation]:
-    known = {attribute.value: "" for attribute in SubjectAttribute}
+    known = {field.name: "" for field in fields(AuthoritySubject)}
     for attribute in subject:
         if attribute.type not in known or known[attribute.type]:
             yield csr_violation(

@@ -1,12 +1,15 @@
 """Subject alternative names (RFC 5280, 4.2.1.6)."""
 
+from collections.abc import Sequence
+
+from pki_portal.errors import Change
 from profiles.policy import names
 from profiles.policy.errors import Code
 from profiles.policy.judges import patterns
 from profiles.policy.judges.findings import Findings
-from profiles.policy.request import GeneralName, IssuanceRequest
+from profiles.policy.request import AttributeValue, GeneralName, IssuanceRequest
 from profiles.policy.rules import TemplateRules, ValueRule
-from profiles.policy.vocabulary import NameType, as_word
+from profiles.policy.vocabulary import NameType, SubjectAttribute, as_word
 from profiles.policy.wording import listed, quoted, shown
 
 _PATH = "subject_alternative_names"
@@ -46,6 +49,90 @@ def judge_alternative_names(
         _judge_name(findings, path, where, rules, normal)
     _judge_required(findings, rules, tuple(granted))
     return tuple(granted)
+
+
+def judge_email_of_subject(
+    findings: Findings,
+    *,
+    rules: TemplateRules,
+    request: IssuanceRequest,
+    subject: tuple[AttributeValue, ...],
+    alternative_names: tuple[GeneralName, ...],
+) -> tuple[GeneralName, ...]:
+    """The names with each email address of the subject among them, where it must be (RFC 5280, 4.1.2.6)."""
+    granted = list(alternative_names)
+    for attribute in subject:
+        name = GeneralName(NameType.EMAIL, attribute.value)
+        if attribute.type != SubjectAttribute.EMAIL or name in granted:
+            continue
+        if _may_be_added(rules, name, granted):
+            findings.note(f"email {quoted(name.value)} is added as email SAN: it has to stand there too")
+            _add(findings, rules, name, granted)
+            continue
+        is_asked = any(each.type == SubjectAttribute.EMAIL for each in request.subject)
+        rule = rules.subject_alternative_names.get(NameType.EMAIL)
+        findings.refuse(
+            "subject/email",
+            Code.EMAIL_NOT_AMONG_NAMES,
+            rule="RFC 5280, 4.1.2.6",
+            asked=f"email {quoted(name.value)} in the subject",
+            allowed=patterns.described(rule) if rule else "no email SAN",
+            fix=(
+                "leave the email out of the subject, or have the template allow it as email SAN"
+                if is_asked
+                else "have the profile's email removed, or the template allow it as email SAN"
+            ),
+            changes=(Change("remove", "subject/email"),) if is_asked else (),
+        )
+    return tuple(granted)
+
+
+def add_common_name(
+    findings: Findings,
+    *,
+    rules: TemplateRules,
+    subject: tuple[AttributeValue, ...],
+    alternative_names: tuple[GeneralName, ...],
+) -> tuple[GeneralName, ...]:
+    """The names of a TLS server with its common name among them, if that is a host name (RFC 9525, 6.3)."""
+    granted = list(alternative_names)
+    for attribute in subject:
+        host = _host_of(attribute)
+        if host is None or host in granted:
+            continue
+        told = f"common_name {quoted(attribute.value)}"
+        if _may_be_added(rules, host, granted):
+            findings.note(f"{told} is added as dns_name SAN: TLS clients read no other names")
+            _add(findings, rules, host, granted)
+        else:
+            findings.note(f"{told} is no dns_name SAN, and the template allows none: TLS clients read no other names")
+    return tuple(granted)
+
+
+def _host_of(attribute: AttributeValue) -> GeneralName | None:
+    if attribute.type != SubjectAttribute.COMMON_NAME or "." not in attribute.value:
+        return None
+    try:
+        return names.normalise(GeneralName(NameType.DNS_NAME, attribute.value))
+    except names.InvalidName:
+        return None
+
+
+def _may_be_added(rules: TemplateRules, name: GeneralName, granted: Sequence[GeneralName]) -> bool:
+    kind = NameType(name.type)
+    rule = rules.subject_alternative_names.get(kind)
+    if rule is None or len(granted) >= MOST_NAMES or names.denying(rule.denied, name.value, kind):
+        return False
+    return not rule.allowed or names.matches_any(patterns.permitted(rule), name.value, kind)
+
+
+def _add(findings: Findings, rules: TemplateRules, name: GeneralName, granted: list[GeneralName]) -> None:
+    kind = NameType(name.type)
+    judged = _judged(_PATH, patterns.Place(_PATH, ()), kind, rules.subject_alternative_names[kind])
+    findings.filled(
+        _PATH, judged.place, f"{judged.asked(name.value)} (of the subject)", patterns.described(judged.rule)
+    )
+    granted.append(name)
 
 
 def _label(kind: str) -> str:

@@ -253,7 +253,7 @@ def test_sha_1_proves_nothing() -> None:
 
 
 def test_attributes_of_unknown_kind_are_told_by_their_oid() -> None:
-    name = x509.Name([x509.NameAttribute(x509.NameOID.EMAIL_ADDRESS, "alice@acme.com")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.USER_ID, "alice")])
     private = key(KeyAlgorithm.EC_PRIME256V1)
     csr = (
         x509.CertificateSigningRequestBuilder()
@@ -262,8 +262,29 @@ def test_attributes_of_unknown_kind_are_told_by_their_oid() -> None:
         .sign(private, hashes.SHA256())
     )
     request = read_csr(csr.public_bytes(Encoding.PEM))
-    assert request.subject == (AttributeValue("1.2.840.113549.1.9.1", "alice@acme.com"),)
+    assert request.subject == (AttributeValue("0.9.2342.19200300.100.1.1", "alice"),)
     assert request.ignored == ("the CSR's extension 1.2.3.4",)
+
+
+def test_domain_components_serial_number_and_email_are_read_in_the_order_of_the_csr() -> None:
+    oid = x509.NameOID
+    said = [
+        (oid.DOMAIN_COMPONENT, "com"),
+        (oid.DOMAIN_COMPONENT, "acme"),
+        (oid.SERIAL_NUMBER, "17"),
+        (oid.EMAIL_ADDRESS, "alice@acme.com"),
+    ]
+    csr = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(kind, value) for kind, value in said]))
+        .sign(key(KeyAlgorithm.EC_PRIME256V1), hashes.SHA256())
+    )
+    assert read_csr(csr.public_bytes(Encoding.PEM)).subject == (
+        AttributeValue(SubjectAttribute.DOMAIN_COMPONENT, "com"),
+        AttributeValue(SubjectAttribute.DOMAIN_COMPONENT, "acme"),
+        AttributeValue(SubjectAttribute.SERIAL_NUMBER, "17"),
+        AttributeValue(SubjectAttribute.EMAIL, "alice@acme.com"),
+    )
 
 
 @pytest.mark.parametrize("path", LIBRARY_CSRS, ids=lambda path: path.name)

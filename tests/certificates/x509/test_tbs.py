@@ -195,20 +195,31 @@ def test_without_urls_there_are_no_pointers() -> None:
 
 
 def test_the_subject_is_in_the_agreed_order_with_the_agreed_string_types() -> None:
-    wanted = subject(
+    components = (*subject(domain_component="com"), *subject(domain_component="acme"))
+    others = subject(
         country="DE",
         organization="Acme Ä",
         organizational_unit="Web",
         state="Bavaria",
         common_name="service.acme.com",
         locality="München",
+        serial_number="SN-17",
+        email="jane@acme.com",
     )
-    leaf = end_entity(issuance_plan(subject=tuple(reversed(wanted))), root(P256), P256)
+    leaf = end_entity(issuance_plan(subject=(*reversed(others), *components)), root(P256), P256)
     facts = facts_of(leaf)
-    assert facts.subject == wanted
-    assert facts.subject_name == "C=DE, O=Acme Ä, OU=Web, ST=Bavaria, CN=service.acme.com, L=München"
+    assert facts.subject == (*components, *others)
+    assert facts.subject_name == (
+        "DC=com, DC=acme, C=DE, O=Acme Ä, OU=Web, ST=Bavaria, CN=service.acme.com, L=München, "
+        "serialNumber=SN-17, emailAddress=jane@acme.com"
+    )
+    assert lint(leaf.public_bytes(Encoding.DER)) == ()
+    assert facts.subject_alternative_names == (*dns("service.acme.com"), GeneralName(NameType.EMAIL, "jane@acme.com"))
     text = openssl_text(leaf)
-    assert "C=PRINTABLESTRING:DE" in text
+    for name in ("C", "serialNumber"):
+        assert f"{name}=PRINTABLESTRING:" in text
+    for name in ("DC", "emailAddress"):
+        assert f"{name}=IA5STRING:" in text
     for name in ("O", "OU", "ST", "CN", "L"):
         assert f"{name}=UTF8STRING:" in text
 
@@ -223,7 +234,12 @@ def test_names_are_encoded_as_the_kind_that_was_stated() -> None:
     )
     leaf = end_entity(issuance_plan(subject_alternative_names=names), root(P256), P256)
     found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert sorted(found.get_values_for_type(x509.DNSName)) == ["*.example.com", "a.example.com", "host"]
+    assert sorted(found.get_values_for_type(x509.DNSName)) == [
+        "*.example.com",
+        "a.example.com",
+        "host",
+        "service.acme.com",
+    ]
     assert found.get_values_for_type(x509.RFC822Name) == ["alice@example.com"]
     assert found.get_values_for_type(x509.UniformResourceIdentifier) == ["spiffe://example.com/web"]
     assert found.get_values_for_type(x509.IPAddress) == [

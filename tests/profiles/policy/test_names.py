@@ -184,6 +184,10 @@ def test_fix_for_underscores_is_the_name_with_hyphens() -> None:
         ("organization", "Cafe\u0301", "Caf\u00e9"),
         ("state", "x" * 128, "x" * 128),
         ("country", "us", "US"),
+        ("domain_component", "Acme", "acme"),
+        ("domain_component", "bücher", "xn--bcher-kva"),
+        ("serial_number", " SN-17/b (2) ", "SN-17/b (2)"),
+        ("email", "Jane@Acme.COM", "Jane@acme.com"),
     ],
 )
 def test_normal_form_of_attributes(kind: str, value: str, normal: str) -> None:
@@ -211,6 +215,14 @@ def test_normal_form_of_attributes(kind: str, value: str, normal: str) -> None:
         ("country", "U1", "two letters"),
         ("country", "ÄÖ", "two letters"),
         ("country", "U", "two letters"),
+        ("domain_component", "acme.com", "more than one label"),
+        ("domain_component", "a_b", "underscores"),
+        ("domain_component", "x" * 64, "64 characters"),
+        ("serial_number", "SN_17", "cannot have"),
+        ("serial_number", "ä", "cannot have"),
+        ("serial_number", "1" * 65, "allows 64"),
+        ("email", "jane", "not an email"),
+        ("email", "jäne@acme.com", "not ASCII"),
         ("1.2.840.113549.1.9.1", "jane@example.com", "no template"),
     ],
 )

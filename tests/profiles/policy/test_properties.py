@@ -55,6 +55,8 @@ VALUES = st.sampled_from(
         "https://a.test/x",
         "urn:x:1",
         "us",
+        "acme",
+        "SN-1/2",
         "",
         "a_b",
         "a\x00",
