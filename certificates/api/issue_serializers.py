@@ -73,7 +73,7 @@ class RequestedNameSerializer(WireSerializer):
     type = WordField(
         NameType,
         parse=parse_name_type,
-        help_text="Also read: DNS, IP, EMAIL, URI, URL and other spellings, in any case.",
+        help_text="Also read: DNS, IP, EMAIL, URI, URL, UPN and other spellings, in any case.",
     )
     value = StrictCharField(max_length=NAME_VALUE_LIMIT)
 

@@ -49,6 +49,8 @@ _ATTRIBUTES: Final = (
     SubjectAttribute.STATE,
     SubjectAttribute.LOCALITY,
 )
+# No UPN: whoever may pick one may pick whose account it opens.
+_NAMES: Final = (NameType.DNS_NAME, NameType.EMAIL, NameType.URI, NameType.IP_ADDRESS)
 _PURPOSES: Final = {TLS_SERVER: ExtendedKeyUsage.SERVER_AUTH, TLS_CLIENT: ExtendedKeyUsage.CLIENT_AUTH}
 
 
@@ -263,10 +265,7 @@ def _document(name: str, purpose: ExtendedKeyUsage) -> TemplateDocument:
         description="TLS servers, any name" if purpose is ExtendedKeyUsage.SERVER_AUTH else "TLS clients, any name",
         # In the order in which people look for them.
         subject=[{"type": each.value, "allowed": anything} for each in _ATTRIBUTES],
-        sans=[
-            {"type": each.value, "allowed": anything}
-            for each in sorted(NameType, key=lambda each: each is not NameType.DNS_NAME)
-        ],
+        sans=[{"type": each.value, "allowed": anything} for each in _NAMES],
         key_usages={
             "required": [KeyUsage.DIGITAL_SIGNATURE.value],
             "allowed": [KeyUsage.KEY_ENCIPHERMENT.value, KeyUsage.KEY_AGREEMENT.value],

@@ -155,7 +155,7 @@ class IssueForm(forms.Form):
     @property
     def name_types(self) -> list[NameType]:
         """The kinds of alternative name that the template speaks of, the usual ones first."""
-        usual = (NameType.DNS_NAME, NameType.IP_ADDRESS, NameType.EMAIL, NameType.URI)
+        usual = (NameType.DNS_NAME, NameType.IP_ADDRESS, NameType.EMAIL, NameType.URI, NameType.UPN)
         return [name for name in usual if name in self.rules.subject_alternative_names]
 
     @property

@@ -111,6 +111,9 @@ def _is_waived(finding: Finding, own_urls: Collection[str]) -> bool:
             # Names of one label, or under a top level like zone1, are what private networks have: good by RFC 1034,
             # 3.5 and RFC 1123, 2.1, while pkilint takes the form of public top levels for the rule.
             return is_alternative_name and _is_host_name(finding.value.removeprefix("*."))
+        case "pkix.name_domain_components_invalid_domain_name":
+            # The same private networks' domains (DC=local); pkilint tells the name in the message alone.
+            return _is_host_name(finding.message.partition('"')[2].removesuffix('"'))
         case "pkix.invalid_email_address_syntax":
             # The same private networks' mailboxes (alice@mailhost); the rest of the address must look as it should.
             local, _, host = finding.value.rpartition("@")

@@ -25,6 +25,8 @@ class SubjectAttribute(StrEnum):
 class NameType(StrEnum):
     """Kinds of GeneralName in a subjectAltName that a template can speak of (RFC 5280, 4.2.1.6)."""
 
+    # An otherName: whom a domain's controllers take the holder for.
+    UPN = "upn"
     EMAIL = "email"
     DNS_NAME = "dns_name"
     URI = "uri"
@@ -159,6 +161,7 @@ _SUBJECT_ATTRIBUTES = _spellings(
 _NAME_TYPES = _spellings(
     NameType,
     {
+        "userPrincipalName": NameType.UPN,
         "rfc822Name": NameType.EMAIL,
         "DNS": NameType.DNS_NAME,
         "URL": NameType.URI,

@@ -63,7 +63,7 @@ class TemplateForm(forms.Form):
         "serial_number",
         "email",
     )
-    name_types: ClassVar[tuple[str, ...]] = ("dns_name", "ip_address", "email", "uri")
+    name_types: ClassVar[tuple[str, ...]] = ("dns_name", "ip_address", "email", "uri", "upn")
     verdicts: ClassVar[tuple[tuple[str, str], ...]] = (
         ("allowed", "Allow"),
         ("required", "Require"),

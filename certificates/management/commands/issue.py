@@ -53,6 +53,7 @@ _NAME_OPTIONS = {
     "--dns": NameType.DNS_NAME,
     "--ip": NameType.IP_ADDRESS,
     "--email": NameType.EMAIL,
+    "--upn": NameType.UPN,
     "--uri": NameType.URI,
 }
 # What a CSR says itself; beside --csr these would be silently overruled, so they are refused.

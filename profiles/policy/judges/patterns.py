@@ -220,7 +220,7 @@ def _fillers(pattern: str, value: str, kind: NameType | SubjectAttribute) -> tup
     match kind:
         case NameType.IP_ADDRESS:
             return ("10", "1", "1.1", "1.1.1", "10.0.0.1")
-        case NameType.EMAIL:
+        case NameType.EMAIL | NameType.UPN:
             return (own, "name", "name@example.com")
         case NameType.URI:
             return ("www", "https://www.example.com/")

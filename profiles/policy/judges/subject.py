@@ -38,6 +38,7 @@ def judge_subject(
         _judge_value(findings, rules.subject, normal, where)
     _judge_presence(findings, rules.subject, [*request.subject, *filled], granted)
     _judge_number_of_common_names(findings, granted)
+    _judge_domain_name(findings, request, granted)
     return tuple(sorted(granted, key=lambda attribute: _ORDER[attribute.type]))
 
 
@@ -230,6 +231,28 @@ def _judge_number_of_common_names(findings: Findings, granted: list[AttributeVal
             fix="keep one common_name, and ask for the others as subject alternative names",
             changes=(Change("set", "subject/common_name", values[0]),),
         )
+
+
+def _judge_domain_name(findings: Findings, request: IssuanceRequest, granted: list[AttributeValue]) -> None:
+    """Together the domain components are one domain name (RFC 2247, 2)."""
+    labels = [each.value for each in granted if each.type == SubjectAttribute.DOMAIN_COMPONENT]
+    length = len(".".join(labels))
+    if length <= names.LONGEST_HOST:
+        return
+    asked = sum(each.type == SubjectAttribute.DOMAIN_COMPONENT for each in request.subject)
+    findings.refuse(
+        f"subject/{SubjectAttribute.DOMAIN_COMPONENT}",
+        Code.TOO_MUCH_TEXT,
+        rule="RFC 1035, 2.3.4",
+        asked=f"{len(labels)} domain components of {length} characters together",
+        allowed=f"a domain name of at most {names.LONGEST_HOST} characters",
+        fix="leave domain components out",
+        # Three labels of 63 characters always fit.
+        changes=[
+            Change("remove", f"subject/{SubjectAttribute.DOMAIN_COMPONENT}/{number}")
+            for number in reversed(range(3, asked))
+        ],
+    )
 
 
 def _judge_value(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from certificates.x509.csr import MAX_CSR_BYTES, CsrError, CsrMalformed, read_csr
 from certificates.x509.keys import load_public_key
+from certificates.x509.names import read_general_name
 from pki_portal.errors import PortalError
 from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName, IssuanceRequest
 from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyUsage, NameType, SubjectAttribute
@@ -91,7 +92,7 @@ def test_kinds_of_names_that_no_template_allows_are_told_by_their_rfc_word() -> 
         NameType.URI,
         "directoryName",
         "registeredID",
-        "otherName",
+        NameType.UPN,
         NameType.IP_ADDRESS,
     ]
     assert [name.value for name in names] == [
@@ -99,9 +100,25 @@ def test_kinds_of_names_that_no_template_allows_are_told_by_their_rfc_word() -> 
         "spiffe://acme.com/web",
         "CN=Alice",
         "1.2.3.4",
-        "1.3.6.1.4.1.311.20.2.3:0c05616c696365",
+        "alice",
         "::",
     ]
+
+
+@pytest.mark.parametrize(
+    ("oid", "value"),
+    [
+        ("1.3.6.1.4.1.311.20.2.3", "1605616c696365"),
+        ("1.3.6.1.4.1.311.20.2.3", "0c06616c696365"),
+        ("1.3.6.1.4.1.311.20.2.3", "0c8105616c696365"),
+        ("1.3.6.1.4.1.311.20.2.3", "0c02ff40"),
+        ("1.3.6.1.4.1.311.20.2.3", "0500"),
+        ("1.2.3.4", "0c05616c696365"),
+    ],
+)
+def test_an_other_name_that_is_no_user_principal_name_is_told_by_its_oid(oid: str, value: str) -> None:
+    other = x509.OtherName(x509.ObjectIdentifier(oid), bytes.fromhex(value))
+    assert read_general_name(other) == GeneralName("otherName", f"{oid}:{value}")
 
 
 def test_what_only_the_policy_refuses_is_read() -> None:

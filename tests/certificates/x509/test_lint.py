@@ -22,8 +22,8 @@ from certificates.x509.lint import (
 )
 from certificates.x509.tbs import build, draft
 from profiles.policy.errors import PolicyViolation
-from profiles.policy.request import GeneralName
-from profiles.policy.vocabulary import KeyAlgorithm, NameType
+from profiles.policy.request import AttributeValue, GeneralName
+from profiles.policy.vocabulary import KeyAlgorithm, NameType, SubjectAttribute
 from tests.certificates.x509.material import (
     NOW,
     URLS,
@@ -112,6 +112,7 @@ def test_names_that_the_template_allowed_are_found_and_waived(name: GeneralName)
         ("pkix.invalid_email_address_syntax", "alice smith@mailhost"),
         ("pkix.invalid_uri_syntax", "/relative"),
         ("pkix.some_other", "mailhost"),
+        ("pkix.name_domain_components_invalid_domain_name", "mailhost"),
     ],
 )
 def test_no_other_finding_is_waived(code: str, value: str) -> None:
@@ -256,15 +257,21 @@ any_names = st.one_of(
         st.builds("{}://{}/{}".format, st.sampled_from(["https", "spiffe"]), hosts, wild_text),
     ),
     st.builds(GeneralName, st.just(NameType.URI), st.builds("urn:{}".format, wild_text)),
+    st.builds(GeneralName, st.just(NameType.UPN), st.builds("{}@{}".format, wild_text, hosts)),
     st.builds(GeneralName, st.just(NameType.IP_ADDRESS), st.ip_addresses().map(str)),
 )
 
 
 @settings(max_examples=150, deadline=None)
-@given(wild_text, st.lists(any_names, max_size=2))
-def test_whatever_the_policy_grants_has_no_blocking_finding(organization: str, names: list[GeneralName]) -> None:
+@given(
+    st.lists(st.builds(AttributeValue, st.sampled_from(SubjectAttribute), wild_text | hosts), min_size=1, max_size=3),
+    st.lists(any_names, max_size=2),
+)
+def test_whatever_the_policy_grants_has_no_blocking_finding(
+    attributes: list[AttributeValue], names: list[GeneralName]
+) -> None:
     try:
-        plan = issuance_plan(subject=subject(organization=organization), subject_alternative_names=tuple(names))
+        plan = issuance_plan(subject=tuple(attributes), subject_alternative_names=tuple(names))
     except PolicyViolation:
         return
     tbs = build(plan=plan, issuer=Issuer(root(P256)), serial_number=5, public_key=key(P256).public_key(), urls=URLS)

@@ -231,6 +231,8 @@ def test_names_are_encoded_as_the_kind_that_was_stated() -> None:
         GeneralName(NameType.URI, "spiffe://example.com/web"),
         GeneralName(NameType.IP_ADDRESS, "10.0.0.1"),
         GeneralName(NameType.IP_ADDRESS, "2001:db8::1"),
+        GeneralName(NameType.UPN, "jürg@corp.example.com"),
+        GeneralName(NameType.UPN, f"{'j' * 60}@{'a' * 60}.{'b' * 60}.example.com"),
     )
     leaf = end_entity(issuance_plan(subject_alternative_names=names), root(P256), P256)
     found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -246,6 +248,13 @@ def test_names_are_encoded_as_the_kind_that_was_stated() -> None:
         ipaddress.ip_address("10.0.0.1"),
         ipaddress.ip_address("2001:db8::1"),
     ]
+    upn = found.get_values_for_type(x509.OtherName)[0]
+    assert (upn.type_id.dotted_string, upn.value) == (
+        "1.3.6.1.4.1.311.20.2.3",
+        b"\x0c\x16j\xc3\xbcrg@corp.example.com",
+    )
+    assert facts_of(leaf).subject_alternative_names[:-1] == names
+    assert "othername: UPN" in openssl_text(leaf)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ VALUES = st.sampled_from(
         "a\u3002test/",
         "a.test\u3164",
         "jane@a.test",
+        "\uff2aANE@a.test",
         "https://a.test/x",
         "urn:x:1",
         "us",
@@ -204,6 +205,7 @@ GOOD_NAMES = {
     NameType.EMAIL: ["jane@a.test"],
     NameType.URI: ["https://a.test/x"],
     NameType.IP_ADDRESS: ["10.0.0.1", "2001:DB8::1"],
+    NameType.UPN: ["Jane@A.test", "jürg@a.test"],
 }
 EASY_REQUESTS = st.builds(
     IssuanceRequest,

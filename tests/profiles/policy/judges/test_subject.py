@@ -342,3 +342,12 @@ def test_an_email_of_the_subject_that_can_be_no_alternative_name_is_refused(sans
     assert granted(rules, amended(request, violation.changes)).subject == subject(common_name="Jane")
     by_profile = ProfileDefaults(subject=subject(email="jane@acme.com"))
     assert only(refused(rules, make_request(), defaults=by_profile)).changes == ()
+
+
+def test_domain_components_are_together_no_longer_than_a_domain_name() -> None:
+    label = AttributeValue(SubjectAttribute.DOMAIN_COMPONENT, "x" * 60)
+    assert len(granted(rules_of(), make_request(subject=(label,) * 4)).subject) == 4
+    request = make_request(subject=(label,) * 5)
+    violation = only(refused(rules_of(), request))
+    assert found([violation]) == [("subject/domain_component", "too_much_text")]
+    assert len(granted(rules_of(), amended(request, violation.changes)).subject) == 3
