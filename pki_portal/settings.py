@@ -268,7 +268,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "AuthorityKindEnum": ["root", "intermediate"],
         "CertificateStatusEnum": "certificates.models.certificate.CertificateStatus",
         "RequestStatusEnum": "certificates.models.request.RequestStatus",
-        "NameTypeEnum": ["email", "dns_name", "uri", "ip_address"],
+        "NameTypeEnum": ["email", "dns_name", "uri", "ip_address", "upn"],
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -18,16 +18,14 @@ from pki_portal.rest import (
     UUIDField,
     WireSerializer,
 )
-from profiles.api.fields import WordField
+from profiles.api.fields import PurposeField, WordField
 from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName, IssuanceRequest
 from profiles.policy.vocabulary import (
-    ExtendedKeyUsage,
     KeyAlgorithm,
     KeyUsage,
     NameType,
     SignatureAlgorithm,
     SubjectAttribute,
-    parse_extended_key_usage,
     parse_key_algorithm,
     parse_key_usage,
     parse_name_type,
@@ -112,7 +110,7 @@ class RequestedAttributesSerializer(WireSerializer):
         child=WordField(KeyUsage, parse=parse_key_usage), required=False, allow_null=True, max_length=USAGES_LIMIT
     )
     extendedKeyUsages = StrictListField(  # noqa: N815
-        child=WordField(ExtendedKeyUsage, parse=parse_extended_key_usage),
+        child=PurposeField(),
         required=False,
         allow_null=True,
         max_length=USAGES_LIMIT,

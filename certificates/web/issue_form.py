@@ -345,27 +345,26 @@ class IssueForm(forms.Form):
     ) -> UsageGroup:
         if rule is None:
             return UsageGroup(name, legend, (), ())
-        ticked = set(self._sent.getlist(name)) if "token" in self._sent else {usage.value for usage in defaults or ()}
-        offered = [
-            usage for usage in type((*rule.required, *rule.allowed, *rule.denied)[0]) if usage not in rule.denied
-        ]
+        ticked = set(self._sent.getlist(name)) if "token" in self._sent else {str(usage) for usage in defaults or ()}
+        named = KeyUsage if name == "key_usages" else ExtendedKeyUsage
+        offered = [usage for usage in _each(named, rule) if usage not in rule.denied]
         options = tuple(
-            UsageOption(usage.value, usage in rule.required or usage.value in ticked, usage in rule.required)
+            UsageOption(str(usage), usage in rule.required or str(usage) in ticked, usage in rule.required)
             for usage in offered
             if usage in rule.required or usage in rule.allowed
         )
         return UsageGroup(name, legend, options, tuple(self.violations.get(name, ())))
 
-    def _asked_usages(self, name: str, members: type[Any]) -> tuple[Any, ...] | None:
+    def _asked_usages(self, name: str, members: type[KeyUsage] | type[ExtendedKeyUsage]) -> tuple[Any, ...] | None:
         """The ticked usages; None where they are as offered, for then they are fitted to the key."""
         rule: UsageRule[Any] | None = getattr(self.rules, name)
         if rule is None:
             return None
         defaults: tuple[Any, ...] | None = getattr(self.defaults, name)
         offered = {*rule.required, *(defaults or ())}
-        values = {member.value for member in members}
-        ticked = {members(value) for value in self._sent.getlist(name) if value in values} | set(rule.required)
-        return None if ticked == offered else tuple(member for member in members if member in ticked)
+        known = {str(usage): usage for usage in _each(members, rule)}
+        ticked = {known[value] for value in self._sent.getlist(name) if value in known} | set(rule.required)
+        return None if ticked == offered else tuple(usage for usage in known.values() if usage in ticked)
 
     def _field_of(self, path: str) -> str | None:
         head, *rest = path.split("/")
@@ -383,6 +382,12 @@ class IssueForm(forms.Form):
             row = self._row_of_name[int(rest[0])]
             return "common_name_as_dns" if row < 0 else f"row:{row}"
         return "subject_alternative_names"
+
+
+def _each(named: type[KeyUsage] | type[ExtendedKeyUsage], rule: UsageRule[Any]) -> list[Any]:
+    """The usages with a name, then those that the template tells by OID."""
+    others = (usage for usage in (*rule.required, *rule.allowed) if usage not in set(named))
+    return [*named, *dict.fromkeys(others)]
 
 
 def _help(attribute: SubjectAttribute, patterns: list[str]) -> str:

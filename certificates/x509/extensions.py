@@ -1,34 +1,20 @@
 """Extensions of the certificates issued here, each with its section of RFC 5280."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cryptography import x509
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from certificates.x509.issuer import DistributionUrls
 from certificates.x509.keys import PublicKey
 from certificates.x509.names import encode_general_name
 from profiles.policy.plan import IssuancePlan
 from profiles.policy.request import BasicConstraints, GeneralName
-from profiles.policy.vocabulary import ExtendedKeyUsage, KeyUsage
+from profiles.policy.vocabulary import EXTENDED_KEY_USAGE_OIDS, ExtendedKeyUsage, KeyUsage, Purpose, as_purpose
 
 # What a CA may do with its key; the same for RSA and EC, for a CA decrypts nothing.
 AUTHORITY_KEY_USAGES: Final = (KeyUsage.DIGITAL_SIGNATURE, KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN)
-
-_EXTENDED_KEY_USAGE_OIDS: Final[Mapping[ExtendedKeyUsage, x509.ObjectIdentifier]] = MappingProxyType(
-    {
-        ExtendedKeyUsage.SERVER_AUTH: ExtendedKeyUsageOID.SERVER_AUTH,
-        ExtendedKeyUsage.CLIENT_AUTH: ExtendedKeyUsageOID.CLIENT_AUTH,
-        ExtendedKeyUsage.CODE_SIGNING: ExtendedKeyUsageOID.CODE_SIGNING,
-        ExtendedKeyUsage.EMAIL_PROTECTION: ExtendedKeyUsageOID.EMAIL_PROTECTION,
-        ExtendedKeyUsage.TIME_STAMPING: ExtendedKeyUsageOID.TIME_STAMPING,
-        ExtendedKeyUsage.OCSP_SIGNING: ExtendedKeyUsageOID.OCSP_SIGNING,
-    }
-)
-_EXTENDED_KEY_USAGES: Final = MappingProxyType({oid: usage for usage, oid in _EXTENDED_KEY_USAGE_OIDS.items()})
-
 
 Extensions = list[x509.Extension[x509.ExtensionType]]
 
@@ -126,10 +112,14 @@ def _key_usage(usages: Iterable[KeyUsage]) -> x509.Extension[x509.ExtensionType]
     return _extension(value, critical=True)
 
 
-def _extended_key_usage(usages: Iterable[ExtendedKeyUsage]) -> x509.Extension[x509.ExtensionType]:
+def _extended_key_usage(usages: Iterable[Purpose]) -> x509.Extension[x509.ExtensionType]:
     """RFC 5280, 4.2.1.12: may be either; not critical, for software that knows no EKU should not break."""
-    value = x509.ExtendedKeyUsage([_EXTENDED_KEY_USAGE_OIDS[usage] for usage in usages])
+    value = x509.ExtendedKeyUsage([_oid(usage) for usage in usages])
     return _extension(value, critical=False)
+
+
+def _oid(usage: Purpose) -> x509.ObjectIdentifier:
+    return x509.ObjectIdentifier(EXTENDED_KEY_USAGE_OIDS[usage] if isinstance(usage, ExtendedKeyUsage) else usage)
 
 
 def _subject_alternative_name(names: Iterable[GeneralName], *, critical: bool) -> x509.Extension[x509.ExtensionType]:
@@ -170,6 +160,6 @@ def read_key_usages(value: x509.KeyUsage) -> tuple[KeyUsage, ...]:
     )
 
 
-def read_extended_key_usages(value: x509.ExtendedKeyUsage) -> tuple[ExtendedKeyUsage | str, ...]:
-    """The purposes in the order encoded; those that no template knows by their dotted OID."""
-    return tuple(_EXTENDED_KEY_USAGES.get(oid, oid.dotted_string) for oid in value)
+def read_extended_key_usages(value: x509.ExtendedKeyUsage) -> tuple[Purpose, ...]:
+    """The purposes in the order encoded; those without a name here by their dotted OID."""
+    return tuple(as_purpose(oid.dotted_string) or oid.dotted_string for oid in value)

@@ -67,7 +67,14 @@ def lint(certificate_der: bytes) -> tuple[Finding, ...]:
     )
 
 
-_NAME_NODES: Final = ("dNSName", "rfc822Name", "uniformResourceIdentifier", "accessLocation.uniformResourceIdentifier")
+_NAME_NODES: Final = (
+    "dNSName",
+    "rfc822Name",
+    "uniformResourceIdentifier",
+    "accessLocation.uniformResourceIdentifier",
+    ".value.emailAddress",
+)
+_SUBJECT_NODE: Final = "certificate.tbsCertificate.subject."
 
 
 @cache
@@ -117,7 +124,8 @@ def _is_waived(finding: Finding, own_urls: Collection[str]) -> bool:
         case "pkix.invalid_email_address_syntax":
             # The same private networks' mailboxes (alice@mailhost); the rest of the address must look as it should.
             local, _, host = finding.value.rpartition("@")
-            return is_alternative_name and _MAILBOX.fullmatch(local) is not None and _is_host_name(host)
+            is_mailbox = _MAILBOX.fullmatch(local) is not None and _is_host_name(host)
+            return is_mailbox and (is_alternative_name or finding.node.startswith(_SUBJECT_NODE))
         case "pkix.invalid_uri_syntax":
             # pkilint takes only web addresses on public hosts for URIs. This installation may live on localhost; and
             # RFC 5280, 4.2.1.6 allows any absolute URI (spiffe:, urn:) in the subject's names.

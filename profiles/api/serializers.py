@@ -20,19 +20,17 @@ from pki_portal.rest import (
     UUIDField,
     WireSerializer,
 )
-from profiles.api.fields import WordField
+from profiles.api.fields import PurposeField, WordField
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import CertificateProfile
 from profiles.policy.documents import LONGEST_TEXT, MOST_ENTRIES
 from profiles.policy.rules import DOMAIN_COMPONENTS
 from profiles.policy.vocabulary import (
     BasicConstraintsState,
-    ExtendedKeyUsage,
     IssuerType,
     KeyUsage,
     NameType,
     SubjectAttribute,
-    parse_extended_key_usage,
     parse_key_usage,
     parse_name_type,
     parse_subject_attribute,
@@ -113,8 +111,7 @@ class ExtendedKeyUsagesField(StrictListField):
     """Extended key usages."""
 
     def __init__(self, **kwargs: Any) -> None:
-        child = WordField(ExtendedKeyUsage, parse=parse_extended_key_usage)
-        super().__init__(child=child, required=False, allow_null=True, max_length=MOST_ENTRIES, **kwargs)
+        super().__init__(child=PurposeField(), required=False, allow_null=True, max_length=MOST_ENTRIES, **kwargs)
 
 
 class KeyUsageRuleSerializer(SparseSerializer):

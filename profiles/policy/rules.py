@@ -11,10 +11,10 @@ from profiles.policy.request import AttributeValue
 from profiles.policy.validity import parse_max_validity, parse_ttl
 from profiles.policy.vocabulary import (
     BasicConstraintsState,
-    ExtendedKeyUsage,
     KeyAlgorithm,
     KeyUsage,
     NameType,
+    Purpose,
     SignatureAlgorithm,
     SubjectAttribute,
     parse_extended_key_usage,
@@ -26,7 +26,7 @@ from profiles.policy.vocabulary import (
 )
 
 Kind = TypeVar("Kind", SubjectAttribute, NameType)
-Usage = TypeVar("Usage", KeyUsage, ExtendedKeyUsage)
+Usage = TypeVar("Usage", KeyUsage, Purpose)
 Algorithm = TypeVar("Algorithm", KeyAlgorithm, SignatureAlgorithm)
 
 LONGEST_DEFAULT_DAYS = 36_500
@@ -76,7 +76,7 @@ class TemplateRules:
     subject: Mapping[SubjectAttribute, ValueRule] = field(default_factory=dict)
     subject_alternative_names: Mapping[NameType, ValueRule] = field(default_factory=dict)
     key_usages: UsageRule[KeyUsage] | None = None
-    extended_key_usages: UsageRule[ExtendedKeyUsage] | None = None
+    extended_key_usages: UsageRule[Purpose] | None = None
     key_algorithms: tuple[KeyAlgorithm, ...] | None = None
     signature_algorithms: tuple[SignatureAlgorithm, ...] | None = None
     max_validity: timedelta | None = None
@@ -195,7 +195,7 @@ class ProfileDefaults:
 
     subject: tuple[AttributeValue, ...] = ()
     key_usages: tuple[KeyUsage, ...] | None = None
-    extended_key_usages: tuple[ExtendedKeyUsage, ...] | None = None
+    extended_key_usages: tuple[Purpose, ...] | None = None
     key_algorithm: KeyAlgorithm | None = None
     signature_algorithm: SignatureAlgorithm | None = None
     ttl: timedelta | None = None

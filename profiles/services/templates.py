@@ -238,10 +238,10 @@ def _stored_entry(entry: Mapping[str, Any], parse_type: Callable[[str], StrEnum]
     return {"type": parse_type(entry["type"]).value} | _stored_keys_of(entry, _LISTS)
 
 
-def _stored_usages(rule: Mapping[str, Any] | None, parse: Callable[[str], StrEnum]) -> dict[str, object] | None:
+def _stored_usages(rule: Mapping[str, Any] | None, parse: Callable[[str], str]) -> dict[str, object] | None:
     if rule is None:
         return None
-    return {name: [parse(usage).value for usage in rule[name]] for name in _LISTS if rule.get(name) is not None}
+    return {name: [str(parse(usage)) for usage in rule[name]] for name in _LISTS if rule.get(name) is not None}
 
 
 def _stored_keys(rule: Mapping[str, Any] | None, keys: Sequence[str]) -> dict[str, object] | None:

@@ -137,6 +137,29 @@ class TemplateForm(forms.Form):
         return self._usage_rows("extended_key_usages", ExtendedKeyUsage)
 
     @property
+    def all_purpose_rows(self) -> list[UsageRow]:
+        """Extended key usages by name and by OID."""
+        return [*self.extended_key_usage_rows, *self.purpose_rows]
+
+    @property
+    def purpose_rows(self) -> list[UsageRow]:
+        """Extended key usages by OID."""
+        if self._sent is not None:
+            sent = (self._sent.getlist(f"extended_key_usage_oid{column}") for column in ("", "_verdict"))
+            rows = [UsageRow(*map(str.strip, row)) for row in zip(*sent, strict=False)]
+            return [
+                UsageRow(row.value, row.verdict if row.verdict in VERDICTS else "allowed") for row in rows if row.value
+            ]
+        stored = self._document.get("extended_key_usages") or {}
+        named = set(ExtendedKeyUsage)
+        return [
+            UsageRow(str(value), verdict)
+            for verdict in VERDICTS
+            for value in stored.get(verdict) or ()
+            if value not in named
+        ]
+
+    @property
     def key_algorithm_options(self) -> list[AlgorithmOption]:
         return self._algorithm_options("key_algorithms", "key_algorithm", KeyAlgorithm)
 
@@ -166,7 +189,7 @@ class TemplateForm(forms.Form):
             subject=_grouped(self.subject_rows),
             sans=_grouped(self.name_rows),
             key_usages=_by_verdict(self.key_usage_rows),
-            extended_key_usages=_by_verdict(self.extended_key_usage_rows),
+            extended_key_usages=_by_verdict([*self.extended_key_usage_rows, *self.purpose_rows]),
             algorithms=algorithms or None,
             validity={"max": values["validity_max"]} if values["validity_max"] else None,
             basic_constraints=None if constraints["is_ca"] == BasicConstraintsState.DENIED else constraints,

@@ -21,7 +21,7 @@ from certificates.x509.tbs import build, draft, new_serial_number, sign
 from certificates.x509.verify import verify_issued
 from pki_portal.errors import Invalid
 from profiles.policy.request import BasicConstraints, GeneralName
-from profiles.policy.vocabulary import KeyAlgorithm, KeyFamily, KeyUsage, NameType, SignatureAlgorithm
+from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyFamily, KeyUsage, NameType, SignatureAlgorithm
 from tests.certificates.x509.material import (
     AUTHORITY_ALGORITHMS,
     NOW,
@@ -222,6 +222,20 @@ def test_the_subject_is_in_the_agreed_order_with_the_agreed_string_types() -> No
         assert f"{name}=IA5STRING:" in text
     for name in ("O", "OU", "ST", "CN", "L"):
         assert f"{name}=UTF8STRING:" in text
+
+
+def test_extended_key_usages_by_oid_stand_after_those_with_a_name() -> None:
+    plan = issuance_plan(
+        extended_key_usages=("1.3.6.1.4.1.311.20.2.2", ExtendedKeyUsage.CLIENT_AUTH, "2.25.1.4294967295"),
+    )
+    leaf = end_entity(plan, root(P256), P256)
+    assert facts_of(leaf).extended_key_usages == (
+        ExtendedKeyUsage.CLIENT_AUTH,
+        "1.3.6.1.4.1.311.20.2.2",
+        "2.25.1.4294967295",
+    )
+    assert "Microsoft Smartcard Login" in openssl_text(leaf)
+    assert lint(der(leaf)) == ()
 
 
 def test_names_are_encoded_as_the_kind_that_was_stated() -> None:

@@ -97,7 +97,7 @@ RULES = st.builds(
     subject=st.dictionaries(st.sampled_from(SubjectAttribute), VALUE_RULES),
     subject_alternative_names=st.dictionaries(st.sampled_from(NameType), VALUE_RULES),
     key_usages=optional(usage_rules(KeyUsage)),
-    extended_key_usages=optional(usage_rules(ExtendedKeyUsage)),
+    extended_key_usages=optional(usage_rules([*ExtendedKeyUsage, "1.2.3.4", "1.2.3.5"])),
     key_algorithms=optional(tuples(st.sampled_from(KeyAlgorithm))),
     signature_algorithms=optional(tuples(st.sampled_from(SignatureAlgorithm))),
     max_validity=optional(LENGTHS),
@@ -113,7 +113,9 @@ REQUESTS = st.builds(
         st.builds(GeneralName, st.sampled_from([*NameType, "directoryName", "dns_name"]), VALUES), 2
     ),
     key_usages=optional(tuples(st.sampled_from(KeyUsage))),
-    extended_key_usages=optional(tuples(st.sampled_from([*ExtendedKeyUsage, "1.2.3", "server_auth"]))),
+    extended_key_usages=optional(
+        tuples(st.sampled_from([*ExtendedKeyUsage, "1.2.3", "1.2", "server_auth", "2.5.29.37.0"]))
+    ),
     key_algorithm=optional(st.sampled_from(KeyAlgorithm)),
     signature_algorithm=optional(st.sampled_from(SignatureAlgorithm)),
     ttl=optional(LENGTHS),
@@ -194,7 +196,7 @@ EASY = st.builds(
         {kind: st.builds(ValueRule, allowed=tuples(PATTERNS), denied=tuples(PATTERNS, 1)) for kind in NameType}
     ),
     key_usages=st.builds(UsageRule, allowed=st.just(tuple(KeyUsage)), required=tuples(st.sampled_from(KeyUsage), 1)),
-    extended_key_usages=optional(usage_rules(ExtendedKeyUsage)),
+    extended_key_usages=optional(usage_rules([*ExtendedKeyUsage, "1.2.3.4"])),
     key_algorithms=optional(st.just(tuple(KeyAlgorithm))),
     signature_algorithms=optional(st.permutations(list(SignatureAlgorithm)).map(tuple)),
     max_validity=optional(st.timedeltas(min_value=timedelta(days=1), max_value=timedelta(days=800))),
@@ -214,7 +216,7 @@ EASY_REQUESTS = st.builds(
         st.sampled_from([GeneralName(kind, value) for kind, values in GOOD_NAMES.items() for value in values])
     ),
     key_usages=optional(tuples(st.sampled_from(KeyUsage), 2)),
-    extended_key_usages=optional(tuples(st.sampled_from(ExtendedKeyUsage), 2)),
+    extended_key_usages=optional(tuples(st.sampled_from([*ExtendedKeyUsage, "1.2.3.4", "1.2.3.5"]), 2)),
     key_algorithm=optional(st.sampled_from(KeyAlgorithm)),
     signature_algorithm=optional(st.sampled_from(SignatureAlgorithm)),
     ttl=optional(st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=900))),

@@ -57,7 +57,7 @@ def test_each_bad_name_is_refused_at_its_index() -> None:
 def test_kind_that_no_template_speaks_of_is_refused() -> None:
     violation = only(refused(rules_of(), make_request(subject_alternative_names=names("otherName", "x"))))
     assert found([violation]) == [("subject_alternative_names/0", "type_not_supported")]
-    assert violation.allowed == "email, dns_name, uri, ip_address"
+    assert violation.allowed == "email, dns_name, uri, ip_address, upn"
 
 
 def test_more_than_a_thousand_names_are_one_violation() -> None:
