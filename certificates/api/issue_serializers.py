@@ -199,7 +199,7 @@ class IssueCertificateSerializer(WireSerializer):
             return self._beside_csr(said, unknown)
         asked = self._attributes
         return IssuanceRequest(
-            subject=tuple(
+            subject=(
                 *(
                     AttributeValue(SubjectAttribute.DOMAIN_COMPONENT, each)
                     for each in asked.get("domainComponents") or ()

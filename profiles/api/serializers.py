@@ -24,7 +24,7 @@ from profiles.api.fields import PurposeField, WordField
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import CertificateProfile
 from profiles.policy.documents import LONGEST_TEXT, MOST_ENTRIES
-from profiles.policy.rules import DOMAIN_COMPONENTS
+from profiles.policy.rules import DOMAIN_COMPONENTS, LARGEST_COUNT
 from profiles.policy.vocabulary import (
     BasicConstraintsState,
     IssuerType,
@@ -81,6 +81,17 @@ class PatternsField(StrictListField):
         super().__init__(child=child, required=False, allow_null=True, max_length=MOST_ENTRIES, **kwargs)
 
 
+def _max_count() -> StrictIntegerField:
+    return StrictIntegerField(
+        source="max_count",
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=LARGEST_COUNT,
+        help_text="How many there may be at most.",
+    )
+
+
 class SubjectRuleSerializer(SparseSerializer):
     """What one subject attribute may be; at least one of the lists is not empty."""
 
@@ -88,6 +99,7 @@ class SubjectRuleSerializer(SparseSerializer):
     allowed = PatternsField()
     required = PatternsField()  # type: ignore[assignment]
     denied = PatternsField()
+    maxCount = _max_count()
 
 
 class SanRuleSerializer(SparseSerializer):
@@ -97,6 +109,7 @@ class SanRuleSerializer(SparseSerializer):
     allowed = PatternsField()
     required = PatternsField()  # type: ignore[assignment]
     denied = PatternsField()
+    maxCount = _max_count()
 
 
 class KeyUsagesField(StrictListField):
@@ -148,6 +161,9 @@ class AlgorithmRulesSerializer(SparseSerializer):
 class ValidityRuleSerializer(SparseSerializer):
     """How long a certificate may live."""
 
+    min = StrictCharField(
+        required=False, allow_null=True, max_length=LONGEST_TEXT, help_text="For example 1d; written like max."
+    )
     max = StrictCharField(
         required=False, allow_null=True, max_length=LONGEST_TEXT, help_text="For example 90d; here m is 30 days, y 365."
     )

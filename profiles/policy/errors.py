@@ -12,6 +12,7 @@ class Code(StrEnum):
     # Names
     NAME_MISSING = "name_missing"
     TOO_MANY_NAMES = "too_many_names"
+    TOO_MANY_VALUES = "too_many_values"
     INVALID_VALUE = "invalid_value"
     TYPE_NOT_SUPPORTED = "type_not_supported"
     TYPE_NOT_ALLOWED = "type_not_allowed"
@@ -73,6 +74,7 @@ class Code(StrEnum):
 VERDICTS: Mapping[str, str] = {
     Code.NAME_MISSING: "in a certificate that needs a name",
     Code.TOO_MANY_NAMES: "are too many",
+    Code.TOO_MANY_VALUES: "are more than the template allows",
     Code.TOO_MUCH_TEXT: "is too much",
     Code.SEVERAL_COMMON_NAMES: "is more than one",
     Code.SUBJECT_IS_ISSUER: "is the name of the CA itself",

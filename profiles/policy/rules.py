@@ -34,11 +34,14 @@ LONGEST_DEFAULT_DAYS = 36_500
 DOMAIN_COMPONENTS = "domain_components"
 # No path is that long; the bound keeps absurd integers out of encodings and columns.
 LONGEST_PATH = 255
+LARGEST_COUNT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class ValueRule:
     """Patterns for one subject attribute or one kind of name; at least one list is not empty.
+
+    ``max_count`` says how many values there may be; None means that no rule limits them.
 
     For kinds of names, ``required`` alone says what must be among them and refuses no others of the kind (the
     reference, 4.2, says so); only ``allowed`` and ``denied`` do. A subject attribute's values must fit one of both.
@@ -47,6 +50,7 @@ class ValueRule:
     allowed: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
+    max_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class TemplateRules:
     key_algorithms: tuple[KeyAlgorithm, ...] | None = None
     signature_algorithms: tuple[SignatureAlgorithm, ...] | None = None
     max_validity: timedelta | None = None
+    min_validity: timedelta | None = None
     basic_constraints: BasicConstraintsRule = BasicConstraintsRule()
 
     @classmethod
@@ -109,6 +114,7 @@ class TemplateRules:
                 defects, "algorithms/signature", algorithms.get("signature"), parse_signature_algorithm
             ),
             max_validity=read_text(defects, "validity/max", validity.get("max"), parse_max_validity),
+            min_validity=read_text(defects, "validity/min", validity.get("min"), parse_max_validity),
             basic_constraints=_basic_constraints(defects, document.get("basic_constraints")),
         )
         defects.raise_any()
@@ -127,14 +133,24 @@ def _value_rules(defects: Defects, path: str, value: object, read_type: Reader[K
             continue
         kind = read_text(defects, f"{place}/type", entry.get("type"), read_type)
         lists = read_lists(defects, place, entry, _pattern_reader(kind))
+        most = _max_count(defects, f"{place}/max_count", entry.get("max_count"))
         if kind is None:
             continue
         if kind in seen:
             defects.add_duplicate(f"{place}/type", kind.value)
         seen.add(kind)
         if lists is not None:
-            rules[kind] = ValueRule(lists.allowed, lists.required, lists.denied)
+            rules[kind] = ValueRule(lists.allowed, lists.required, lists.denied, most)
     return rules
+
+
+def _max_count(defects: Defects, path: str, value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_COUNT:
+        defects.add(path, value, f"a whole number from 1 to {LARGEST_COUNT}")
+        return None
+    return value
 
 
 def _pattern_reader(kind: SubjectAttribute | NameType | None) -> Reader[str]:

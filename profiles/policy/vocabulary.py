@@ -85,7 +85,7 @@ class KeyAlgorithm(StrEnum):
 
     @property
     def family(self) -> KeyFamily:
-        return key_family(self.value)
+        return _FAMILIES[self]
 
 
 class SignatureAlgorithm(StrEnum):
@@ -102,7 +102,7 @@ class SignatureAlgorithm(StrEnum):
     @property
     def family(self) -> KeyFamily:
         """The family of the keys that can make this signature."""
-        return KeyFamily.EC if self.value.startswith("ECDSA") else key_family(self.value)
+        return _FAMILIES[self]
 
 
 def key_family(name: str) -> KeyFamily:
@@ -111,10 +111,21 @@ def key_family(name: str) -> KeyFamily:
     Raises:
         ValueError: the name belongs to no family.
     """
+    family = _FAMILIES.get(name)
+    if family is not None:
+        return family
     for family in KeyFamily:
         if name.upper().startswith(family.value):
             return family
     raise ValueError(f"{name!r} names no known key family")
+
+
+# Asked dozens of times in every decision.
+_FAMILIES: Final[Mapping[str, KeyFamily]] = {
+    each: next(family for family in KeyFamily if each.value.startswith(family.value))
+    for words in (KeyAlgorithm, SignatureAlgorithm)
+    for each in words
+}
 
 
 class IssuerType(StrEnum):
@@ -264,8 +275,9 @@ def as_purpose(text: str) -> Purpose | None:
 
 @lru_cache(maxsize=256)
 def _is_oid(text: str) -> bool:
-    """Whether it is a dotted OID (X.660) that programs read: four arcs or more, each of 32 bits (RFC 2578, 3.5), in at
-    most 63 octets.
+    """Whether it is a dotted OID (X.660) of at least four arcs, each below 2^28, in at most 32 octets.
+
+    The linter reads no others, and what it cannot read is not signed.
     """
     if len(text) > _LONGEST_OID or not _OID.fullmatch(text):
         return False
@@ -273,7 +285,7 @@ def _is_oid(text: str) -> bool:
     if first < 2 and second > 39:
         return False
     arcs = [40 * first + second, *others]
-    return max(arcs) < 2**32 and sum(max(1, -(-arc.bit_length() // 7)) for arc in arcs) <= 63
+    return max(arcs) < 2**28 and sum(max(1, -(-arc.bit_length() // 7)) for arc in arcs) <= 32
 
 
 def parse_key_algorithm(text: str) -> KeyAlgorithm:

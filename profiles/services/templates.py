@@ -36,7 +36,7 @@ SUBJECT_TYPE = "certificate-template"
 _LISTS = ("allowed", "required", "denied")
 _KEYS_AS_WRITTEN: Mapping[str, Sequence[str]] = {
     "algorithms": ("signature", "key_algorithm"),
-    "validity": ("max",),
+    "validity": ("min", "max"),
     "basic_constraints": ("is_ca", "max_path_length"),
 }
 _SUFFIX_ALPHABET = string.ascii_lowercase + string.digits
@@ -235,7 +235,7 @@ def _stored_rules(rules: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _stored_entry(entry: Mapping[str, Any], parse_type: Callable[[str], StrEnum]) -> dict[str, object]:
-    return {"type": parse_type(entry["type"]).value} | _stored_keys_of(entry, _LISTS)
+    return {"type": parse_type(entry["type"]).value} | _stored_keys_of(entry, (*_LISTS, "max_count"))
 
 
 def _stored_usages(rule: Mapping[str, Any] | None, parse: Callable[[str], str]) -> dict[str, object] | None:

@@ -1,6 +1,7 @@
 """Subject alternative names (RFC 5280, 4.2.1.6)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from pki_portal.errors import Change
 from profiles.policy import names
@@ -32,7 +33,7 @@ def judge_alternative_names(
             fix=f"spread the names over several certificates of at most {MOST_NAMES} names",
         )
         return ()
-    granted: dict[GeneralName, None] = {}
+    granted: dict[GeneralName, list[int]] = {}
     written: dict[GeneralName, list[int]] = {}
     for index, name in enumerate(asked):
         written.setdefault(name, []).append(index)
@@ -43,10 +44,12 @@ def judge_alternative_names(
         if normal is None:
             continue
         if normal in granted:
+            granted[normal].append(index)
             findings.note(f"{_label(normal.type)} {quoted(name.value)} was asked for twice and is written once")
             continue
-        granted[normal] = None
+        granted[normal] = [index]
         _judge_name(findings, path, where, rules, normal)
+    _judge_count(findings, rules, granted)
     _judge_required(findings, rules, tuple(granted))
     return tuple(granted)
 
@@ -123,6 +126,8 @@ def _may_be_added(rules: TemplateRules, name: GeneralName, granted: Sequence[Gen
     rule = rules.subject_alternative_names.get(kind)
     if rule is None or len(granted) >= MOST_NAMES or names.denying(rule.denied, name.value, kind):
         return False
+    if rule.max_count is not None and sum(each.type == kind for each in granted) >= rule.max_count:
+        return False
     return not rule.allowed or names.matches_any(patterns.permitted(rule), name.value, kind)
 
 
@@ -191,6 +196,17 @@ def _judge_name(findings: Findings, path: str, where: patterns.Place, rules: Tem
         patterns.refuse_mismatch(findings, judged, name.value, "allowed", permitting)
         return
     findings.passed(path, judged.place, judged.asked(name.value), patterns.described(rule))
+
+
+def _judge_count(findings: Findings, rules: TemplateRules, granted: Mapping[GeneralName, Sequence[int]]) -> None:
+    """Each kind of name no more often than its rule says."""
+    for kind, rule in rules.subject_alternative_names.items():
+        if rule.max_count is None:
+            continue
+        places = [indexes for name, indexes in granted.items() if name.type == kind]
+        judged = _judged(_PATH, patterns.Place(_PATH, ()), kind, rule)
+        surplus = patterns.Place(_PATH, tuple(sorted(chain.from_iterable(places[rule.max_count :]))))
+        patterns.judge_count(findings, judged, len(places), surplus)
 
 
 def _judge_required(findings: Findings, rules: TemplateRules, granted: tuple[GeneralName, ...]) -> None:

@@ -39,6 +39,7 @@ def judge_subject(
     _judge_presence(findings, rules.subject, [*request.subject, *filled], granted)
     _judge_number_of_common_names(findings, granted)
     _judge_domain_name(findings, request, granted)
+    _judge_count(findings, rules.subject, request, granted)
     return tuple(sorted(granted, key=lambda attribute: _ORDER[attribute.type]))
 
 
@@ -231,6 +232,24 @@ def _judge_number_of_common_names(findings: Findings, granted: list[AttributeVal
             fix="keep one common_name, and ask for the others as subject alternative names",
             changes=(Change("set", "subject/common_name", values[0]),),
         )
+
+
+def _judge_count(
+    findings: Findings,
+    rules: Mapping[SubjectAttribute, ValueRule],
+    request: IssuanceRequest,
+    granted: list[AttributeValue],
+) -> None:
+    """Each attribute no more often than its rule says."""
+    for kind, rule in rules.items():
+        if rule.max_count is None:
+            continue
+        count = sum(each.type == kind for each in granted)
+        asked = sum(each.type == kind for each in request.subject)
+        judged = _judged(_Where(kind, "" if asked else _FROM_PROFILE), kind, rule)
+        # More may have been asked than are valid: leaving out by number leaves at most so many.
+        surplus = patterns.Place(f"subject/{kind}", tuple(range(rule.max_count, asked)), is_asked=asked > 0)
+        patterns.judge_count(findings, judged, count, surplus)
 
 
 def _judge_domain_name(findings: Findings, request: IssuanceRequest, granted: list[AttributeValue]) -> None:

@@ -226,13 +226,13 @@ def test_the_subject_is_in_the_agreed_order_with_the_agreed_string_types() -> No
 
 def test_extended_key_usages_by_oid_stand_after_those_with_a_name() -> None:
     plan = issuance_plan(
-        extended_key_usages=("1.3.6.1.4.1.311.20.2.2", ExtendedKeyUsage.CLIENT_AUTH, "2.25.1.4294967295"),
+        extended_key_usages=("1.3.6.1.4.1.311.20.2.2", ExtendedKeyUsage.CLIENT_AUTH, "2.25.1.268435455"),
     )
     leaf = end_entity(plan, root(P256), P256)
     assert facts_of(leaf).extended_key_usages == (
         ExtendedKeyUsage.CLIENT_AUTH,
         "1.3.6.1.4.1.311.20.2.2",
-        "2.25.1.4294967295",
+        "2.25.1.268435455",
     )
     assert "Microsoft Smartcard Login" in openssl_text(leaf)
     assert lint(der(leaf)) == ()

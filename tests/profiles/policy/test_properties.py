@@ -76,7 +76,14 @@ def optional(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | strategy
 
 
-VALUE_RULES = st.builds(ValueRule, allowed=tuples(PATTERNS), required=tuples(PATTERNS, 1), denied=tuples(PATTERNS, 1))
+COUNTS = st.sampled_from([None, None, 1, 2])
+VALUE_RULES = st.builds(
+    ValueRule,
+    allowed=tuples(PATTERNS),
+    required=tuples(PATTERNS, 1),
+    denied=tuples(PATTERNS, 1),
+    max_count=COUNTS,
+)
 MOMENTS = st.datetimes(
     timezones=st.sampled_from([None, UTC, timezone(timedelta(hours=14)), timezone(-timedelta(hours=12))])
 ) | st.datetimes(
@@ -101,6 +108,7 @@ RULES = st.builds(
     key_algorithms=optional(tuples(st.sampled_from(KeyAlgorithm))),
     signature_algorithms=optional(tuples(st.sampled_from(SignatureAlgorithm))),
     max_validity=optional(LENGTHS),
+    min_validity=optional(LENGTHS),
     basic_constraints=st.builds(
         BasicConstraintsRule, st.sampled_from(BasicConstraintsState), optional(st.integers(-3, 3))
     ),
@@ -193,12 +201,16 @@ EASY = st.builds(
         {kind: st.builds(ValueRule, allowed=st.just(("*",)), denied=tuples(PATTERNS, 1)) for kind in SubjectAttribute}
     ),
     subject_alternative_names=st.fixed_dictionaries(
-        {kind: st.builds(ValueRule, allowed=tuples(PATTERNS), denied=tuples(PATTERNS, 1)) for kind in NameType}
+        {
+            kind: st.builds(ValueRule, allowed=tuples(PATTERNS), denied=tuples(PATTERNS, 1), max_count=COUNTS)
+            for kind in NameType
+        }
     ),
     key_usages=st.builds(UsageRule, allowed=st.just(tuple(KeyUsage)), required=tuples(st.sampled_from(KeyUsage), 1)),
     extended_key_usages=optional(usage_rules([*ExtendedKeyUsage, "1.2.3.4"])),
     key_algorithms=optional(st.just(tuple(KeyAlgorithm))),
     signature_algorithms=optional(st.permutations(list(SignatureAlgorithm)).map(tuple)),
+    min_validity=optional(st.just(timedelta(days=2))),
     max_validity=optional(st.timedeltas(min_value=timedelta(days=1), max_value=timedelta(days=800))),
     basic_constraints=st.builds(BasicConstraintsRule, st.sampled_from(BasicConstraintsState), st.none()),
 )
@@ -278,11 +290,14 @@ def test_a_plan_never_holds_what_its_rules_do_not_allow(
     _assert_usages_allowed(plan, rules)
     _assert_algorithms_allowed(plan, rules, issuer)
     life = plan.not_after - plan.not_before
-    assert timedelta(seconds=1) <= life <= (rules.max_validity or timedelta.max)
+    assert (rules.min_validity or timedelta(seconds=1)) <= life <= (rules.max_validity or timedelta.max)
     assert plan.not_before.microsecond == plan.not_after.microsecond == 0
     assert issuer is None or plan.not_after <= issuer.not_after
     assert issuer is None or not issuer.subject or not names.same_subject(plan.subject, issuer.subject)
     assert sum(each.type is SubjectAttribute.COMMON_NAME for each in plan.subject) <= 1
+    for kind, rule in rules.subject_alternative_names.items():
+        count = sum(each.type is kind for each in plan.subject_alternative_names)
+        assert rule.max_count is None or count <= rule.max_count
     state = rules.basic_constraints.state
     assert state is not (
         BasicConstraintsState.DENIED if plan.basic_constraints.is_ca else BasicConstraintsState.REQUIRED

@@ -103,7 +103,7 @@ def test_unknown_word_is_refused_naming_every_option_once(words: type[StrEnum], 
     assert sorted(options) == sorted(words)
 
 
-@pytest.mark.parametrize("oid", ["1.3.6.1.4.1.311.20.2.2", "2.25.1.4294967295", "0.0.1.1"])
+@pytest.mark.parametrize("oid", ["1.3.6.1.4.1.311.20.2.2", "2.25.1.268435455", "0.0.1.1"])
 def test_an_extended_key_usage_without_a_name_is_its_oid(oid: str) -> None:
     assert parse_extended_key_usage(oid) == as_purpose(oid) == oid
 
@@ -121,7 +121,7 @@ def test_an_extended_key_usage_without_a_name_is_its_oid(oid: str) -> None:
         "1..2",
         "1.2.3 4",
         "1.2.3",
-        f"1.2.3.{2**32}",
+        f"1.2.3.{2**28}",
         "1.2" + ".5" * 63,
         "1.2" + ".1" * 100_000,
         "1.2.\u0663",

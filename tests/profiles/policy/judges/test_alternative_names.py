@@ -1,6 +1,7 @@
 import idna
 import pytest
 
+from profiles.policy.amend import amended
 from profiles.policy.judges.alternative_names import MOST_NAMES
 from profiles.policy.judges.findings import MOST_TOLD
 from profiles.policy.request import ApplicantKey
@@ -225,3 +226,22 @@ def test_a_common_name_is_not_added_where_no_tls_server_is_meant() -> None:
         decision = judge(rules_of(), make_request(extended_key_usages=usages))
         assert decision.granted().subject_alternative_names == ()
         assert not any("TLS clients" in warning for warning in decision.warnings)
+
+
+def test_no_more_names_of_a_kind_than_its_rule_lets_there_be() -> None:
+    rules = rules_of(sans=[{"type": "dns_name", "allowed": ["*"], "max_count": 2}, {"type": "email", "allowed": ["*"]}])
+    asked = dns("a.test", "b.test", "A.test", "c.test", "d.test", "C.test") + names(NameType.EMAIL, "x@a.test")
+    request = make_request(subject_alternative_names=asked)
+    violation = only(refused(rules, request))
+    assert found([violation]) == [("subject_alternative_names", "too_many_values")]
+    assert (violation.rule, violation.allowed) == ("template sans/dns_name max_count", "at most 2")
+    assert granted(rules, amended(request, violation.changes)).subject_alternative_names == (
+        *dns("a.test", "b.test"),
+        *names(NameType.EMAIL, "x@a.test"),
+    )
+
+
+def test_a_common_name_is_not_added_beyond_what_the_rule_lets_there_be() -> None:
+    rules = rules_of(sans=[{"type": "dns_name", "allowed": ["*"], "max_count": 1}])
+    asked = make_request(extended_key_usages=SERVER, subject_alternative_names=dns("a.acme.com"))
+    assert granted(rules, asked).subject_alternative_names == dns("a.acme.com")

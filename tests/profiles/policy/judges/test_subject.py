@@ -351,3 +351,13 @@ def test_domain_components_are_together_no_longer_than_a_domain_name() -> None:
     violation = only(refused(rules_of(), request))
     assert found([violation]) == [("subject/domain_component", "too_much_text")]
     assert len(granted(rules_of(), amended(request, violation.changes)).subject) == 3
+
+
+def test_no_more_values_of_an_attribute_than_its_rule_lets_there_be() -> None:
+    rules = rules_of(subject=[{"type": "DC", "allowed": ["*"], "max_count": 1}])
+    request = make_request(subject=COMPONENTS)
+    violation = only(refused(rules, request))
+    assert found([violation]) == [("subject/domain_component", "too_many_values")]
+    assert [each.value for each in granted(rules, amended(request, violation.changes)).subject] == ["com"]
+    by_profile = ProfileDefaults(subject=COMPONENTS)
+    assert only(refused(rules, make_request(subject=()), defaults=by_profile)).changes == ()
