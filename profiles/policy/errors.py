@@ -68,6 +68,7 @@ class Code(StrEnum):
     MALFORMED_RULE = "malformed_rule"
     EMPTY_RULE = "empty_rule"
     CONTRADICTORY_RULE = "contradictory_rule"
+    IMPOSSIBLE_RULE = "impossible_rule"
     DUPLICATE_RULE = "duplicate_rule"
 
 
@@ -122,6 +123,7 @@ VERDICTS: Mapping[str, str] = {
     Code.MALFORMED_RULE: "cannot be read",
     Code.EMPTY_RULE: "says nothing",
     Code.CONTRADICTORY_RULE: "is denied and allowed at once",
+    Code.IMPOSSIBLE_RULE: "can be met by nothing",
     Code.DUPLICATE_RULE: "stands there twice",
 }
 

@@ -521,6 +521,16 @@ def _uri_forms(value: str) -> tuple[str, ...]:
     return tuple(scheme + each + other + rest[len(path) :] for each in authorities for other in paths)
 
 
+def pieces(pattern: str, kind: NameType | SubjectAttribute) -> tuple[str, ...]:
+    """The literal runs between the wildcards of a pattern, in the form in which values are compared."""
+    return _pieces(pattern, kind)
+
+
+def matches_text(pattern: str, text: str, kind: NameType | SubjectAttribute) -> bool:
+    """Whether a text in the form in which values are compared fits the pattern as a whole; knows no networks."""
+    return _pieces_match(_pieces(pattern, kind), text)
+
+
 def is_wildcard(pattern: str) -> bool:
     """Whether the pattern stands for more than one value."""
     return "*" in pattern

@@ -19,6 +19,7 @@ from pki_portal.audit.services import record, recorded_refusals
 from pki_portal.errors import Forbidden, Malformed, NotFound, Violation
 from profiles.models import CertificateTemplate
 from profiles.models.template import RULES
+from profiles.policy.contradictions import refuse_contradictions
 from profiles.policy.errors import DuplicateRule, RuleError
 from profiles.policy.rules import TemplateRules
 from profiles.policy.vocabulary import (
@@ -211,7 +212,7 @@ def _checked(asked: Mapping[str, object], *, only: Mapping[str, object] | None =
     violations += text_violations(field="description", value=asked["description"], max_length=DESCRIPTION_MAX_LENGTH)
     rules = {rule: asked[rule] for rule in RULES}
     try:
-        TemplateRules.from_json(rules)
+        refuse_contradictions(TemplateRules.from_json(rules))
     except RuleError as refusal:
         violations += refusal.violations
     except DuplicateRule:
