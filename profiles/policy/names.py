@@ -41,6 +41,7 @@ _INVISIBLE = re.compile(
 
 # X.680, 41.4.
 _PRINTABLE_STRING = re.compile(r"[A-Za-z0-9 '()+,./:=?-]*")
+_SPACES = re.compile(" {2,}")
 _LDH_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 # What no user name of a directory may have, beside blanks and all that shows as nothing.
@@ -164,6 +165,8 @@ def _writable(value: str, what: str, longest: int) -> str:
     # First of all: normalisation takes time that grows with the square of the length.
     if len(text) > longest:
         raise InvalidName(f"it has {len(text)} characters", f"shorten the {what}: at most {longest} characters")
+    if text.isascii() and text.isprintable() and text:
+        return text  # As nearly all values are: nothing to compose and nothing hidden.
     text = unicodedata.normalize("NFC", text).strip()
     if not text:
         raise InvalidName("it is empty", f"give the {what} a value or leave it out")
@@ -587,6 +590,8 @@ def _all_pieces(patterns: tuple[str, ...], kind: NameType | SubjectAttribute) ->
 def _folded(text: str, kind: NameType | SubjectAttribute) -> str:
     """The form of a value in which two equal values are equal texts."""
     if isinstance(kind, SubjectAttribute):
+        if text.isascii() and text.isprintable():
+            return _SPACES.sub(" ", text.lower())
         # caseIgnoreMatch, prepared as RFC 4518 does: NFKC, case folded, invisible characters dropped, white space one.
         compatible = unicodedata.normalize("NFKC", text).casefold()
         visible = _INVISIBLE.sub("", compatible)

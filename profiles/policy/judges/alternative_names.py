@@ -212,6 +212,8 @@ def _judge_count(findings: Findings, rules: TemplateRules, granted: Mapping[Gene
 def _judge_required(findings: Findings, rules: TemplateRules, granted: tuple[GeneralName, ...]) -> None:
     """Each required pattern is met by some name of its kind."""
     for kind, rule in rules.subject_alternative_names.items():
+        if not rule.required:
+            continue
         judged = _judged(_PATH, patterns.Place(_PATH, ()), kind, rule)
         values = [name.value for name in granted if name.type == kind]
         for pattern in names.unmet(rule.required, values, kind):

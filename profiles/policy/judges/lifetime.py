@@ -241,8 +241,8 @@ def _is_sound(findings: Findings, validity: Validity, mend: _Mending) -> bool:
             changes=(Change("remove", "not_before"),) if mend.now >= EARLIEST else (),
         )
         sound = False
-    later, changes = mend.end_later()
     if end <= start:
+        later, changes = mend.end_later()
         findings.refuse(
             mend.field,
             Code.ENDS_BEFORE_START,
@@ -254,6 +254,7 @@ def _is_sound(findings: Findings, validity: Validity, mend: _Mending) -> bool:
         )
         return False
     if end <= mend.now:
+        later, changes = mend.end_later()
         findings.refuse(
             mend.field,
             Code.ENDS_IN_PAST,
@@ -272,10 +273,10 @@ def _judge_limits(
 ) -> None:
     """The template's longest life and the CA's own; a CA that has expired is refused elsewhere, once."""
     start, end = validity.not_before, validity.not_after
-    earlier, changes = mend.end_earlier()
     if rules.max_validity is not None:
         asked, allowed = f"a life of {duration(end - start)}", f"at most {duration(rules.max_validity)}"
         if end - start > rules.max_validity:
+            earlier, changes = mend.end_earlier()
             findings.refuse(
                 mend.field,
                 Code.TTL_TOO_LONG,
@@ -304,6 +305,7 @@ def _judge_limits(
             changes=_start_later(mend, issuer_start),
         )
     if end > issuer_end:
+        earlier, changes = mend.end_earlier()
         findings.refuse(
             mend.field,
             Code.ENDS_AFTER_ISSUER,

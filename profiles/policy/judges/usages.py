@@ -49,6 +49,11 @@ _EXTENDED: _Kind[Purpose] = _Kind(
 )
 
 
+_LISTED_USAGES: Mapping[KeyFamily, str] = {
+    family: listed(usage for usage in KeyUsage if usage in usages) for family, usages in _USAGES_OF.items()
+}
+
+
 def fits(usage: KeyUsage, algorithm: KeyAlgorithm) -> bool:
     """Whether a key of this algorithm can be used so at all."""
     return usage in _USAGES_OF[algorithm.family]
@@ -270,7 +275,7 @@ def _judge_fit(
                 Code.USAGE_DOES_NOT_FIT_KEY,
                 rule=_REFERENCES[algorithm.family],
                 asked=f"key usage {usage} with key algorithm {algorithm}",
-                allowed=listed(_in_order(_KEY_USAGES, _USAGES_OF[algorithm.family])),
+                allowed=_LISTED_USAGES[algorithm.family],
                 fix=f"leave {usage} out" + (f", or use a key of {fitting}" if fitting else ""),
                 changes=_set(_KEY_USAGE, _without(usages, (usage,))),
             )
@@ -279,7 +284,7 @@ def _judge_fit(
             _KEY_USAGE.path,
             _REFERENCES[algorithm.family],
             f"key usage {listed(usages)} with key algorithm {algorithm}",
-            listed(_in_order(_KEY_USAGES, _USAGES_OF[algorithm.family])),
+            _LISTED_USAGES[algorithm.family],
         )
 
 
