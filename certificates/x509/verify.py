@@ -19,7 +19,7 @@ from certificates.x509.keys import PublicKey, key_identifier, public_key_info
 from pki_portal.errors import Unavailable
 from profiles.policy.plan import AuthorityPlan, IssuancePlan
 from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName
-from profiles.policy.vocabulary import ExtendedKeyUsage, KeyUsage, SignatureAlgorithm
+from profiles.policy.vocabulary import KeyUsage, Purpose, SignatureAlgorithm
 
 
 class VerificationFailed(Unavailable):
@@ -37,7 +37,7 @@ class _Expected:
     subject: tuple[AttributeValue, ...]
     subject_alternative_names: tuple[GeneralName, ...]
     key_usages: tuple[KeyUsage, ...]
-    extended_key_usages: tuple[ExtendedKeyUsage, ...]
+    extended_key_usages: tuple[Purpose, ...]
     basic_constraints: BasicConstraints
     not_before: datetime
     not_after: datetime

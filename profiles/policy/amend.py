@@ -129,7 +129,7 @@ def _scalar(name: str, read: Callable[[str], object]) -> Callable[..., IssuanceR
     def change_scalar(request: IssuanceRequest, change: Change, rest: Sequence[str]) -> IssuanceRequest:
         if rest or change.op == "add":
             raise KeyError(change.field)
-        value = read(_text(change.value)) if change.op == "set" else None
+        value: Any = read(_text(change.value)) if change.op == "set" else None
         return replace(request, **{name: value})
 
     return change_scalar

@@ -33,10 +33,11 @@ _MAILBOX_LITERALS: Final = _LITERALS[NameType.EMAIL]
 def contradictions(rules: TemplateRules) -> Defects:
     """What no request can meet, each with its place in the template's document."""
     defects = Defects()
-    for part, by_kind in (("subject", rules.subject), ("sans", rules.subject_alternative_names)):
-        # A document that could be read has its entries in the order of the rules.
-        for index, (kind, rule) in enumerate(by_kind.items()):
-            _judge_values(defects, f"{part}/{index}", kind, rule)
+    # A document that could be read has its entries in the order of the rules.
+    for index, (attribute, rule) in enumerate(rules.subject.items()):
+        _judge_values(defects, f"subject/{index}", attribute, rule)
+    for index, (kind, rule) in enumerate(rules.subject_alternative_names.items()):
+        _judge_values(defects, f"sans/{index}", kind, rule)
     if rules.min_validity and rules.max_validity and rules.min_validity > rules.max_validity:
         _refuse(defects, "validity/min", duration(rules.min_validity), f"at most {duration(rules.max_validity)}")
     if rules.key_usages is not None:

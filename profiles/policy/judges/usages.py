@@ -113,8 +113,8 @@ def judge_extended_key_usages(
 
 def _in_order(words: Sequence[Word], usages: Iterable[Word]) -> tuple[Word, ...]:
     """Those with a name in RFC order, then the others as they stand."""
-    wanted = dict.fromkeys(usages)
-    named = tuple(word for word in words if word in wanted)
+    wanted: dict[Word, None] = dict.fromkeys(usages)
+    named: tuple[Word, ...] = tuple(word for word in words if word in wanted)
     return named if len(named) == len(wanted) else (*named, *(usage for usage in wanted if usage not in words))
 
 
@@ -200,6 +200,7 @@ def _judge_lists(
 ) -> None:
     required = _required(rule)
     for usage in _without(required, usages):
+        wanted: tuple[Usage, ...] = (*usages, usage)
         findings.refuse(
             kind.path,
             Code.REQUIRED_MISSING,
@@ -207,7 +208,7 @@ def _judge_lists(
             asked=f"no {kind.label} {usage}",
             allowed=listed(required),
             fix=f"add {usage}",
-            changes=_set(kind, (*usages, usage)),
+            changes=_set(kind, wanted),
         )
     passing = [usage for usage in usages if rule is not None and _permits(rule, usage)]
     for usage in _without(usages, passing):

@@ -1,5 +1,7 @@
 """Templates that cannot be meant are told before they are saved; all others are left alone."""
 
+from typing import Any
+
 import pytest
 
 from profiles.policy.contradictions import contradictions, refuse_contradictions
@@ -7,7 +9,7 @@ from profiles.policy.errors import RuleError
 from tests.profiles.policy.samples import ANYTHING, SAMPLE, rules_of
 
 
-def fields(**changes: object) -> list[str]:
+def fields(**changes: Any) -> list[str]:
     return [violation.field for violation in contradictions(rules_of(**changes)).malformed]
 
 
