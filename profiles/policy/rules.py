@@ -26,7 +26,7 @@ from profiles.policy.vocabulary import (
 )
 
 Kind = TypeVar("Kind", SubjectAttribute, NameType)
-Usage = TypeVar("Usage", KeyUsage, Purpose)
+Usage = TypeVar("Usage", bound=str)
 Algorithm = TypeVar("Algorithm", KeyAlgorithm, SignatureAlgorithm)
 
 LONGEST_DEFAULT_DAYS = 36_500

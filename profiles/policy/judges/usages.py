@@ -13,7 +13,7 @@ from profiles.policy.rules import ProfileDefaults, TemplateRules, Usage, UsageRu
 from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyFamily, KeyUsage, Purpose, as_purpose
 from profiles.policy.wording import listed, quoted
 
-Word = TypeVar("Word", KeyUsage, Purpose)
+Word = TypeVar("Word", bound=str)
 
 _FOR_CAS = (KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN)
 _WITH_KEY_AGREEMENT = (KeyUsage.ENCIPHER_ONLY, KeyUsage.DECIPHER_ONLY)
