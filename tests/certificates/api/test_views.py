@@ -566,6 +566,9 @@ def test_the_certificate_object_is_complete(pki: Pki, robot: Client) -> None:
             "country": None,
             "state": None,
             "locality": None,
+            "domainComponents": [],
+            "serialNumber": None,
+            "email": None,
         },
         "basicConstraints": {"isCA": False},
     }
