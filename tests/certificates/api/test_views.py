@@ -543,7 +543,7 @@ def test_the_certificate_object_is_complete(pki: Pki, robot: Client) -> None:
         "subjectCountry": None,
         "subjectState": None,
         "subjectLocality": None,
-        "altNames": "b.acme.com,a.acme.com",
+        "altNames": "b.acme.com,a.acme.com,service.acme.com",
         "revokedAt": None,
         "revocationReason": None,
         "keyUsages": ["digitalSignature"],
