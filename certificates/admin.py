@@ -1,5 +1,6 @@
 """Django admin for CAs, through their services; what was signed or published is read-only, and keys are not shown."""
 
+from dataclasses import fields
 from typing import Any
 
 from django import forms
@@ -31,10 +32,10 @@ from pki_portal.access.admin import ServiceAdmin
 from pki_portal.access.permissions import Action, projects_allowing
 from pki_portal.access.requester import requester_of
 from profiles.admin import RefusalForm
-from profiles.policy.vocabulary import KeyAlgorithm, SubjectAttribute
+from profiles.policy.vocabulary import KeyAlgorithm
 
 ISSUE_LINKS = 20
-_SUBJECT = tuple(attribute.value for attribute in SubjectAttribute)
+_SUBJECT = tuple(field.name for field in fields(AuthoritySubject))
 _NEW = (
     "project",
     "name",

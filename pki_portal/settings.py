@@ -308,7 +308,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "RequestStatusEnum": "certificates.models.request.RequestStatus",
         "AlertKindEnum": ["certificate-expiry", "ca-expiry", "crl-expiry"],
         "AlertDeliveryStatusEnum": ["pending", "delivered", "failed"],
-        "NameTypeEnum": ["email", "dns_name", "uri", "ip_address"],
+        "NameTypeEnum": ["email", "dns_name", "uri", "ip_address", "upn"],
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from certificates.api.dates import parse_wire_datetime
+from certificates.x509.inspect import subject_of_der
 from pki_portal.rest import StrictBooleanField, StrictCharField, StrictListField, UUIDField
 from pki_portal.rest.values import IssueCode
 from profiles.policy.validity import InvalidDuration, parse_ttl
@@ -119,6 +120,47 @@ class AskedAttributeField(serializers.CharField):
         """Find the first."""
         asked = (entry["value"] for entry in value.get("subject", []) if entry["type"] == self._attribute)
         return next(asked, None)
+
+
+class AskedAttributesField(serializers.ListField):
+    """All values of one subject attribute out of what a stored request asked."""
+
+    child = serializers.CharField()
+
+    def __init__(self, attribute: SubjectAttribute, **kwargs: Any) -> None:
+        self._attribute = attribute
+        super().__init__(source="asked", **kwargs)
+
+    def to_representation(self, data: Any) -> list[str]:
+        """Find them."""
+        return [entry["value"] for entry in data.get("subject", []) if entry["type"] == self._attribute]
+
+
+class SubjectValuesField(serializers.ListField):
+    """All values of one attribute of a certificate's subject, in the order encoded."""
+
+    child = serializers.CharField()
+
+    def __init__(self, attribute: SubjectAttribute, **kwargs: Any) -> None:
+        self._attribute = attribute
+        super().__init__(source="der", **kwargs)
+
+    def to_representation(self, data: Any) -> list[str]:
+        """Read them from the encoding, the one place where they stand."""
+        return [each.value for each in subject_of_der(bytes(data)) if each.type == self._attribute]
+
+
+class SubjectValueField(serializers.CharField):
+    """The values of one attribute of a certificate's subject, comma-joined; null without any."""
+
+    def __init__(self, attribute: SubjectAttribute, **kwargs: Any) -> None:
+        self._attribute = attribute
+        super().__init__(source="der", allow_null=True, **kwargs)
+
+    def to_representation(self, value: Any) -> str | None:  # type: ignore[override]
+        """Read them from the encoding, the one place where they stand."""
+        found = [each.value for each in subject_of_der(bytes(value)) if each.type == self._attribute]
+        return ", ".join(found) or None
 
 
 class IdListField(StrictListField):

@@ -18,16 +18,14 @@ from pki_portal.rest import (
     UUIDField,
     WireSerializer,
 )
-from profiles.api.fields import WordField
+from profiles.api.fields import PurposeField, WordField
 from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName, IssuanceRequest
 from profiles.policy.vocabulary import (
-    ExtendedKeyUsage,
     KeyAlgorithm,
     KeyUsage,
     NameType,
     SignatureAlgorithm,
     SubjectAttribute,
-    parse_extended_key_usage,
     parse_key_algorithm,
     parse_key_usage,
     parse_name_type,
@@ -37,6 +35,8 @@ from profiles.policy.vocabulary import (
 # 64 KiB of PEM: a 16384-bit RSA key with a thousand names still fits.
 CSR_LIMIT = 64 * 1024
 NAMES_LIMIT = 1000
+# A host name of 253 characters has no more labels.
+COMPONENTS_LIMIT = 127
 USAGES_LIMIT = 20
 METADATA_LIMIT = 100
 # Wider than any rule allows: what is too long for a certificate is the policy's to say, with its fix.
@@ -50,10 +50,13 @@ _SUBJECT_FIELDS: Mapping[str, SubjectAttribute] = {
     "country": SubjectAttribute.COUNTRY,
     "state": SubjectAttribute.STATE,
     "locality": SubjectAttribute.LOCALITY,
+    "serialNumber": SubjectAttribute.SERIAL_NUMBER,
+    "email": SubjectAttribute.EMAIL,
 }
 # What a CSR says itself, so that the attributes beside it are not read.
 _SAID_BY_CSR = (
     *_SUBJECT_FIELDS,
+    "domainComponents",
     "altNames",
     "keyUsages",
     "extendedKeyUsages",
@@ -68,7 +71,7 @@ class RequestedNameSerializer(WireSerializer):
     type = WordField(
         NameType,
         parse=parse_name_type,
-        help_text="Also read: DNS, IP, EMAIL, URI, URL and other spellings, in any case.",
+        help_text="Also read: DNS, IP, EMAIL, URI, URL, UPN and other spellings, in any case.",
     )
     value = StrictCharField(max_length=NAME_VALUE_LIMIT)
 
@@ -93,12 +96,21 @@ class RequestedAttributesSerializer(WireSerializer):
     country = _subject_field()
     state = _subject_field()
     locality = _subject_field()
+    domainComponents = StrictListField(  # noqa: N815
+        child=StrictCharField(max_length=SUBJECT_VALUE_LIMIT),
+        required=False,
+        allow_null=True,
+        max_length=COMPONENTS_LIMIT,
+        help_text="One label each, the top one first as in the encoding: com, acme.",
+    )
+    serialNumber = _subject_field()  # noqa: N815
+    email = _subject_field()
     altNames = StrictListField(child=RequestedNameSerializer(), required=False, allow_null=True, max_length=NAMES_LIMIT)  # noqa: N815
     keyUsages = StrictListField(  # noqa: N815
         child=WordField(KeyUsage, parse=parse_key_usage), required=False, allow_null=True, max_length=USAGES_LIMIT
     )
     extendedKeyUsages = StrictListField(  # noqa: N815
-        child=WordField(ExtendedKeyUsage, parse=parse_extended_key_usage),
+        child=PurposeField(),
         required=False,
         allow_null=True,
         max_length=USAGES_LIMIT,
@@ -187,8 +199,16 @@ class IssueCertificateSerializer(WireSerializer):
             return self._beside_csr(said, unknown)
         asked = self._attributes
         return IssuanceRequest(
-            subject=tuple(
-                AttributeValue(attribute, asked[name]) for name, attribute in _SUBJECT_FIELDS.items() if asked.get(name)
+            subject=(
+                *(
+                    AttributeValue(SubjectAttribute.DOMAIN_COMPONENT, each)
+                    for each in asked.get("domainComponents") or ()
+                ),
+                *(
+                    AttributeValue(attribute, asked[name])
+                    for name, attribute in _SUBJECT_FIELDS.items()
+                    if asked.get(name)
+                ),
             ),
             subject_alternative_names=tuple(
                 GeneralName(name["type"], name["value"]) for name in asked.get("altNames") or []

@@ -10,7 +10,10 @@ from certificates.api.fields import (
     WIRE_KEY_USAGES,
     AltNamesField,
     AskedAttributeField,
+    AskedAttributesField,
     OptionalTextField,
+    SubjectValueField,
+    SubjectValuesField,
     WireUsagesField,
 )
 from certificates.models import Certificate, CertificateRequest
@@ -101,6 +104,9 @@ class CertificateSubjectSerializer(serializers.Serializer[Any]):
     country = OptionalTextField()
     state = OptionalTextField()
     locality = OptionalTextField()
+    domainComponents = SubjectValuesField(SubjectAttribute.DOMAIN_COMPONENT)  # noqa: N815
+    serialNumber = SubjectValueField(SubjectAttribute.SERIAL_NUMBER)  # noqa: N815
+    email = SubjectValueField(SubjectAttribute.EMAIL)
 
 
 class CertificateFingerprintsSerializer(serializers.Serializer[Any]):
@@ -222,6 +228,9 @@ class CertificateRequestSerializer(serializers.Serializer[Any]):
     country = AskedAttributeField(SubjectAttribute.COUNTRY)
     state = AskedAttributeField(SubjectAttribute.STATE)
     locality = AskedAttributeField(SubjectAttribute.LOCALITY)
+    domainComponents = AskedAttributesField(SubjectAttribute.DOMAIN_COMPONENT)  # noqa: N815
+    subjectSerialNumber = AskedAttributeField(SubjectAttribute.SERIAL_NUMBER)  # noqa: N815
+    email = AskedAttributeField(SubjectAttribute.EMAIL)
     basicConstraints = CertificateConstraintsSerializer(source="asked.basic_constraints", allow_null=True)  # noqa: N815
     profileId = serializers.UUIDField(source="profile_id", allow_null=True)  # noqa: N815
     profileName = serializers.CharField(source="profile_slug")  # noqa: N815

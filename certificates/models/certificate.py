@@ -2,10 +2,12 @@
 
 import uuid
 
+from cryptography import x509
 from django.db import models
 
 from certificates.models.authority import AuthorityCertificate, CertificateAuthority
 from certificates.models.request import CertificateRequest
+from certificates.x509.names import distinguished_name
 from pki_portal.access.models import Project
 from profiles.models import CertificateProfile
 
@@ -134,6 +136,11 @@ class Certificate(models.Model):
 
     def __str__(self) -> str:
         return self.common_name or self.alt_names or self.serial_number
+
+    @property
+    def subject_name(self) -> str:
+        """The subject as ``C=US, O=Acme, CN=www.acme.com``, read from the encoding."""
+        return distinguished_name(x509.load_der_x509_certificate(bytes(self.der)).subject)
 
 
 class IdempotencyRecord(models.Model):

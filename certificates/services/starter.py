@@ -41,6 +41,16 @@ RENEW_BEFORE_DAYS: Final = 7
 # Any number, the same in every version: whoever holds it makes the starter set.
 _ADVISORY_LOCK: Final = 5_280_001
 
+_ATTRIBUTES: Final = (
+    SubjectAttribute.COMMON_NAME,
+    SubjectAttribute.COUNTRY,
+    SubjectAttribute.ORGANIZATION,
+    SubjectAttribute.ORGANIZATIONAL_UNIT,
+    SubjectAttribute.STATE,
+    SubjectAttribute.LOCALITY,
+)
+# No UPN: whoever may pick one may pick whose account it opens.
+_NAMES: Final = (NameType.DNS_NAME, NameType.EMAIL, NameType.URI, NameType.IP_ADDRESS)
 _PURPOSES: Final = {TLS_SERVER: ExtendedKeyUsage.SERVER_AUTH, TLS_CLIENT: ExtendedKeyUsage.CLIENT_AUTH}
 
 
@@ -254,14 +264,8 @@ def _document(name: str, purpose: ExtendedKeyUsage) -> TemplateDocument:
         name=name,
         description="TLS servers, any name" if purpose is ExtendedKeyUsage.SERVER_AUTH else "TLS clients, any name",
         # In the order in which people look for them.
-        subject=[
-            {"type": each.value, "allowed": anything}
-            for each in sorted(SubjectAttribute, key=lambda each: each is not SubjectAttribute.COMMON_NAME)
-        ],
-        sans=[
-            {"type": each.value, "allowed": anything}
-            for each in sorted(NameType, key=lambda each: each is not NameType.DNS_NAME)
-        ],
+        subject=[{"type": each.value, "allowed": anything} for each in _ATTRIBUTES],
+        sans=[{"type": each.value, "allowed": anything} for each in _NAMES],
         key_usages={
             "required": [KeyUsage.DIGITAL_SIGNATURE.value],
             "allowed": [KeyUsage.KEY_ENCIPHERMENT.value, KeyUsage.KEY_AGREEMENT.value],

@@ -39,6 +39,9 @@ LABELS: Mapping[SubjectAttribute, str] = {
     SubjectAttribute.COUNTRY: "Country",
     SubjectAttribute.STATE: "State or province",
     SubjectAttribute.LOCALITY: "Locality",
+    SubjectAttribute.DOMAIN_COMPONENT: "Domain components",
+    SubjectAttribute.SERIAL_NUMBER: "Serial number (subject)",
+    SubjectAttribute.EMAIL: "Email address (subject)",
 }
 VALIDITY_FIELDS = {"ttl", "validity", "not_before", "not_after", "attributes"}
 
@@ -152,7 +155,7 @@ class IssueForm(forms.Form):
     @property
     def name_types(self) -> list[NameType]:
         """The kinds of alternative name that the template speaks of, the usual ones first."""
-        usual = (NameType.DNS_NAME, NameType.IP_ADDRESS, NameType.EMAIL, NameType.URI)
+        usual = (NameType.DNS_NAME, NameType.IP_ADDRESS, NameType.EMAIL, NameType.URI, NameType.UPN)
         return [name for name in usual if name in self.rules.subject_alternative_names]
 
     @property
@@ -194,9 +197,9 @@ class IssueForm(forms.Form):
             return replace(said, ttl=self.cleaned_data["ttl"])
         return IssuanceRequest(
             subject=tuple(
-                AttributeValue(attribute, self.cleaned_data[attribute.value])
+                AttributeValue(attribute, value)
                 for attribute in SubjectAttribute
-                if self.cleaned_data.get(attribute.value)
+                for value in self._asked_values(attribute)
             ),
             subject_alternative_names=self._asked_names(),
             key_usages=self._asked_usages("key_usages", KeyUsage),
@@ -210,6 +213,12 @@ class IssueForm(forms.Form):
                 else None
             ),
         )
+
+    def _asked_values(self, attribute: SubjectAttribute) -> list[str]:
+        text = self.cleaned_data.get(attribute.value) or ""
+        if attribute is SubjectAttribute.DOMAIN_COMPONENT:
+            return [part for part in (part.strip() for part in text.split(",")) if part]
+        return [text] if text else []
 
     def clean_method(self) -> str:
         return str(self.cleaned_data["method"] or BY_FIELDS)
@@ -261,7 +270,7 @@ class IssueForm(forms.Form):
             rule = self.rules.subject.get(attribute)
             if rule is None:
                 continue
-            default = next((value.value for value in self.defaults.subject if value.type == attribute), "")
+            default = ", ".join(value.value for value in self.defaults.subject if value.type == attribute)
             patterns = [pattern for pattern in (*rule.required, *rule.allowed) if pattern != "*"]
             widget = forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"})
             if attribute is SubjectAttribute.COMMON_NAME:
@@ -270,7 +279,7 @@ class IssueForm(forms.Form):
                 label=LABELS[attribute],
                 required=False,
                 initial=default,
-                help_text=f"Allowed: {', '.join(patterns)}" if patterns else "",
+                help_text=_help(attribute, patterns),
                 widget=widget,
             )
         names = self.rules.subject_alternative_names
@@ -336,27 +345,26 @@ class IssueForm(forms.Form):
     ) -> UsageGroup:
         if rule is None:
             return UsageGroup(name, legend, (), ())
-        ticked = set(self._sent.getlist(name)) if "token" in self._sent else {usage.value for usage in defaults or ()}
-        offered = [
-            usage for usage in type((*rule.required, *rule.allowed, *rule.denied)[0]) if usage not in rule.denied
-        ]
+        ticked = set(self._sent.getlist(name)) if "token" in self._sent else {str(usage) for usage in defaults or ()}
+        named = KeyUsage if name == "key_usages" else ExtendedKeyUsage
+        offered = [usage for usage in _each(named, rule) if usage not in rule.denied]
         options = tuple(
-            UsageOption(usage.value, usage in rule.required or usage.value in ticked, usage in rule.required)
+            UsageOption(str(usage), usage in rule.required or str(usage) in ticked, usage in rule.required)
             for usage in offered
             if usage in rule.required or usage in rule.allowed
         )
         return UsageGroup(name, legend, options, tuple(self.violations.get(name, ())))
 
-    def _asked_usages(self, name: str, members: type[Any]) -> tuple[Any, ...] | None:
+    def _asked_usages(self, name: str, members: type[KeyUsage] | type[ExtendedKeyUsage]) -> tuple[Any, ...] | None:
         """The ticked usages; None where they are as offered, for then they are fitted to the key."""
         rule: UsageRule[Any] | None = getattr(self.rules, name)
         if rule is None:
             return None
         defaults: tuple[Any, ...] | None = getattr(self.defaults, name)
         offered = {*rule.required, *(defaults or ())}
-        values = {member.value for member in members}
-        ticked = {members(value) for value in self._sent.getlist(name) if value in values} | set(rule.required)
-        return None if ticked == offered else tuple(member for member in members if member in ticked)
+        known = {str(usage): usage for usage in _each(members, rule)}
+        ticked = {known[value] for value in self._sent.getlist(name) if value in known} | set(rule.required)
+        return None if ticked == offered else tuple(usage for usage in known.values() if usage in ticked)
 
     def _field_of(self, path: str) -> str | None:
         head, *rest = path.split("/")
@@ -374,6 +382,17 @@ class IssueForm(forms.Form):
             row = self._row_of_name[int(rest[0])]
             return "common_name_as_dns" if row < 0 else f"row:{row}"
         return "subject_alternative_names"
+
+
+def _each(named: type[KeyUsage] | type[ExtendedKeyUsage], rule: UsageRule[Any]) -> list[Any]:
+    """The usages with a name, then those that the template tells by OID."""
+    others = (usage for usage in (*rule.required, *rule.allowed) if usage not in set(named))
+    return [*named, *dict.fromkeys(others)]
+
+
+def _help(attribute: SubjectAttribute, patterns: list[str]) -> str:
+    parts = ["Top one first, with commas: com, acme."] if attribute is SubjectAttribute.DOMAIN_COMPONENT else []
+    return " ".join([*parts, f"Allowed: {', '.join(patterns)}"] if patterns else parts)
 
 
 def _member(members: type[Any], value: str | None) -> Any:

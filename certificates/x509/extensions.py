@@ -1,11 +1,10 @@
 """Extensions of the certificates issued here, each with its section of RFC 5280."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cryptography import x509
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from certificates.x509.issuer import DistributionUrls
 from certificates.x509.keys import PublicKey
@@ -13,23 +12,10 @@ from certificates.x509.name_constraints import encode_name_constraints
 from certificates.x509.names import encode_general_name
 from profiles.policy.plan import IssuancePlan
 from profiles.policy.request import BasicConstraints, GeneralName, NameConstraints
-from profiles.policy.vocabulary import ExtendedKeyUsage, KeyUsage
+from profiles.policy.vocabulary import EXTENDED_KEY_USAGE_OIDS, ExtendedKeyUsage, KeyUsage, Purpose, as_purpose
 
 # What a CA may do with its key; the same for RSA and EC, for a CA decrypts nothing.
 AUTHORITY_KEY_USAGES: Final = (KeyUsage.DIGITAL_SIGNATURE, KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN)
-
-_EXTENDED_KEY_USAGE_OIDS: Final[Mapping[ExtendedKeyUsage, x509.ObjectIdentifier]] = MappingProxyType(
-    {
-        ExtendedKeyUsage.SERVER_AUTH: ExtendedKeyUsageOID.SERVER_AUTH,
-        ExtendedKeyUsage.CLIENT_AUTH: ExtendedKeyUsageOID.CLIENT_AUTH,
-        ExtendedKeyUsage.CODE_SIGNING: ExtendedKeyUsageOID.CODE_SIGNING,
-        ExtendedKeyUsage.EMAIL_PROTECTION: ExtendedKeyUsageOID.EMAIL_PROTECTION,
-        ExtendedKeyUsage.TIME_STAMPING: ExtendedKeyUsageOID.TIME_STAMPING,
-        ExtendedKeyUsage.OCSP_SIGNING: ExtendedKeyUsageOID.OCSP_SIGNING,
-    }
-)
-_EXTENDED_KEY_USAGES: Final = MappingProxyType({oid: usage for usage, oid in _EXTENDED_KEY_USAGE_OIDS.items()})
-
 
 Extensions = list[x509.Extension[x509.ExtensionType]]
 
@@ -135,14 +121,18 @@ def _key_usage(usages: Iterable[KeyUsage]) -> x509.Extension[x509.ExtensionType]
     return _extension(value, critical=True)
 
 
-def _extended_key_usage(usages: Iterable[ExtendedKeyUsage]) -> x509.Extension[x509.ExtensionType]:
+def _extended_key_usage(usages: Iterable[Purpose]) -> x509.Extension[x509.ExtensionType]:
     """RFC 5280, 4.2.1.12: may be either; not critical, for software that knows no EKU should not break.
 
     RFC 3161, 2.3: critical where it allows time stamping.
     """
     listed = tuple(usages)
-    value = x509.ExtendedKeyUsage([_EXTENDED_KEY_USAGE_OIDS[usage] for usage in listed])
+    value = x509.ExtendedKeyUsage([_oid(usage) for usage in listed])
     return _extension(value, critical=ExtendedKeyUsage.TIME_STAMPING in listed)
+
+
+def _oid(usage: Purpose) -> x509.ObjectIdentifier:
+    return x509.ObjectIdentifier(EXTENDED_KEY_USAGE_OIDS[usage] if isinstance(usage, ExtendedKeyUsage) else usage)
 
 
 def _subject_alternative_name(names: Iterable[GeneralName], *, critical: bool) -> x509.Extension[x509.ExtensionType]:
@@ -183,6 +173,6 @@ def read_key_usages(value: x509.KeyUsage) -> tuple[KeyUsage, ...]:
     )
 
 
-def read_extended_key_usages(value: x509.ExtendedKeyUsage) -> tuple[ExtendedKeyUsage | str, ...]:
-    """The purposes in the order encoded; those that no template knows by their dotted OID."""
-    return tuple(_EXTENDED_KEY_USAGES.get(oid, oid.dotted_string) for oid in value)
+def read_extended_key_usages(value: x509.ExtendedKeyUsage) -> tuple[Purpose, ...]:
+    """The purposes in the order encoded; those without a name here by their dotted OID."""
+    return tuple(as_purpose(oid.dotted_string) or oid.dotted_string for oid in value)

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import TypeVar
 
 from cryptography import x509
@@ -120,6 +121,12 @@ def facts_of(certificate: x509.Certificate) -> CertificateFacts:
 def pem_of(der: bytes) -> str:
     """A certificate's DER in PEM (RFC 7468), without a final newline. Raises ValueError where it is no certificate."""
     return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode("ascii").strip()
+
+
+@lru_cache(maxsize=256)
+def subject_of_der(der: bytes) -> tuple[AttributeValue, ...]:
+    """The subject in a certificate's DER, in the order encoded. Raises ValueError where it is no certificate."""
+    return read_subject(x509.load_der_x509_certificate(der).subject)
 
 
 def is_self_issued(certificate: x509.Certificate) -> bool:

@@ -77,7 +77,14 @@ def lint(certificate_der: bytes) -> tuple[Finding, ...]:
     )
 
 
-_NAME_NODES: Final = ("dNSName", "rfc822Name", "uniformResourceIdentifier", "accessLocation.uniformResourceIdentifier")
+_NAME_NODES: Final = (
+    "dNSName",
+    "rfc822Name",
+    "uniformResourceIdentifier",
+    "accessLocation.uniformResourceIdentifier",
+    ".value.emailAddress",
+)
+_SUBJECT_NODE: Final = "certificate.tbsCertificate.subject."
 
 
 @cache
@@ -146,10 +153,15 @@ def _built_in_waiver(finding: Finding, own_urls: Collection[str]) -> str:
             # 3.5 and RFC 1123, 2.1, while pkilint takes the form of public top levels for the rule.
             if is_alternative_name and _is_host_name(finding.value.removeprefix("*.")):
                 return "The template allows this wildcard or private host name (RFC 9525; RFC 1123, 2.1)."
+        case "pkix.name_domain_components_invalid_domain_name":
+            # The same private networks' domains (DC=local); pkilint tells the name in the message alone.
+            if _is_host_name(finding.message.partition('"')[2].removesuffix('"')):
+                return "The template allows this private domain (RFC 1123, 2.1)."
         case "pkix.invalid_email_address_syntax":
             # The same private networks' mailboxes (alice@mailhost); the rest of the address must look as it should.
             local, _, host = finding.value.rpartition("@")
-            if is_alternative_name and _MAILBOX.fullmatch(local) is not None and _is_host_name(host):
+            is_mailbox = _MAILBOX.fullmatch(local) is not None and _is_host_name(host)
+            if is_mailbox and (is_alternative_name or finding.node.startswith(_SUBJECT_NODE)):
                 return "The template allows this mailbox on a private host name (RFC 1123, 2.1)."
         case "pkix.invalid_uri_syntax":
             # pkilint takes only web addresses on public hosts for URIs. This installation may live on localhost; and

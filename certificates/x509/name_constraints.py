@@ -32,6 +32,8 @@ def _encode(subtree: Subtree) -> x509.GeneralName:
             return x509.RFC822Name(subtree.value)
         case NameType.URI:
             return x509.UniformResourceIdentifier(subtree.value)
+        case NameType.UPN:
+            raise ValueError("RFC 5280, 4.2.1.10 gives user principal names no form of constraint")
 
 
 def read_name_constraints(value: x509.NameConstraints) -> NameConstraints:

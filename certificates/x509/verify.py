@@ -20,7 +20,7 @@ from pki_portal.errors import Unavailable
 from profiles.policy.authority import NO_CONSTRAINTS
 from profiles.policy.plan import AuthorityPlan, IssuancePlan
 from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName, NameConstraints
-from profiles.policy.vocabulary import ExtendedKeyUsage, KeyUsage, SignatureAlgorithm
+from profiles.policy.vocabulary import ExtendedKeyUsage, KeyUsage, Purpose, SignatureAlgorithm
 
 
 class VerificationFailed(Unavailable):
@@ -38,7 +38,7 @@ class _Expected:
     subject: tuple[AttributeValue, ...]
     subject_alternative_names: tuple[GeneralName, ...]
     key_usages: tuple[KeyUsage, ...]
-    extended_key_usages: tuple[ExtendedKeyUsage, ...]
+    extended_key_usages: tuple[Purpose, ...]
     basic_constraints: BasicConstraints
     not_before: datetime
     not_after: datetime

@@ -35,6 +35,8 @@ def pointer_of(field: str) -> str:
     if not field:
         return ""
     first, *rest = field.split("/")
+    if first == "subject" and rest[:1] == ["domain_component"]:
+        rest[0] = "domain_components"
     head = _POINTER_OF_FIELD.get(first)
     if head is None or (first == "subject" and rest and rest[0].isdecimal()):
         return "".join(f"/{_camel(part)}" for part in (first, *rest))

@@ -4,7 +4,10 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from pki_portal.rest import EnumField
+from rest_framework import serializers
+
+from pki_portal.rest import EnumField, StrictCharField
+from profiles.policy.vocabulary import ExtendedKeyUsage, parse_extended_key_usage
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -24,3 +27,28 @@ class WordField(EnumField[E]):
             except ValueError:
                 pass  # the base refuses it, in the form in which every enum is refused
         return super().to_internal_value(data)
+
+
+class PurposeField(StrictCharField):
+    """An extended key usage: by its name in any spelling, or by its dotted OID."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        names = ", ".join(ExtendedKeyUsage)
+        super().__init__(max_length=200, help_text=f"{names}, or the dotted OID of another.", **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Find it."""
+        text = super().to_internal_value(data)
+        try:
+            return parse_extended_key_usage(text)
+        except ValueError as reason:
+            options = " | ".join(f"'{option.value}'" for option in ExtendedKeyUsage)
+            if text[:1].isdecimal():
+                raise serializers.ValidationError(str(reason)) from None
+            raise serializers.ValidationError(
+                f"Invalid enum value. Expected {options}, received '{text[:100]}'", code="invalid_choice"
+            ) from None
+
+    def to_representation(self, value: Any) -> str:
+        """Give its name or OID."""
+        return str(value)

@@ -23,19 +23,18 @@ from pki_portal.rest import (
     WireSerializer,
     iso,
 )
-from profiles.api.fields import WordField
+from profiles.api.fields import PurposeField, WordField
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import CertificateProfile
 from profiles.policy.documents import LONGEST_TEXT, MOST_ENTRIES
+from profiles.policy.rules import DOMAIN_COMPONENTS, LARGEST_COUNT
 from profiles.policy.vocabulary import (
     BasicConstraintsState,
-    ExtendedKeyUsage,
     IssuerType,
     KeyRetention,
     KeyUsage,
     NameType,
     SubjectAttribute,
-    parse_extended_key_usage,
     parse_key_usage,
     parse_name_type,
     parse_subject_attribute,
@@ -87,6 +86,17 @@ class PatternsField(StrictListField):
         super().__init__(child=child, required=False, allow_null=True, max_length=MOST_ENTRIES, **kwargs)
 
 
+def _max_count() -> StrictIntegerField:
+    return StrictIntegerField(
+        source="max_count",
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=LARGEST_COUNT,
+        help_text="How many there may be at most.",
+    )
+
+
 class SubjectRuleSerializer(SparseSerializer):
     """What one subject attribute may be; at least one of the lists is not empty."""
 
@@ -94,6 +104,7 @@ class SubjectRuleSerializer(SparseSerializer):
     allowed = PatternsField()
     required = PatternsField()  # type: ignore[assignment]
     denied = PatternsField()
+    maxCount = _max_count()
 
 
 class SanRuleSerializer(SparseSerializer):
@@ -103,6 +114,7 @@ class SanRuleSerializer(SparseSerializer):
     allowed = PatternsField()
     required = PatternsField()  # type: ignore[assignment]
     denied = PatternsField()
+    maxCount = _max_count()
 
 
 class KeyUsagesField(StrictListField):
@@ -117,8 +129,7 @@ class ExtendedKeyUsagesField(StrictListField):
     """Extended key usages."""
 
     def __init__(self, **kwargs: Any) -> None:
-        child = WordField(ExtendedKeyUsage, parse=parse_extended_key_usage)
-        super().__init__(child=child, required=False, allow_null=True, max_length=MOST_ENTRIES, **kwargs)
+        super().__init__(child=PurposeField(), required=False, allow_null=True, max_length=MOST_ENTRIES, **kwargs)
 
 
 class KeyUsageRuleSerializer(SparseSerializer):
@@ -155,6 +166,9 @@ class AlgorithmRulesSerializer(SparseSerializer):
 class ValidityRuleSerializer(SparseSerializer):
     """How long a certificate may live."""
 
+    min = StrictCharField(
+        required=False, allow_null=True, max_length=LONGEST_TEXT, help_text="For example 1d; written like max."
+    )
     max = StrictCharField(
         required=False, allow_null=True, max_length=LONGEST_TEXT, help_text="For example 90d; here m is 30 days, y 365."
     )
@@ -276,6 +290,16 @@ class ProfileDefaultsSerializer(SparseSerializer):
     country = StrictCharField(required=False, allow_null=True, allow_blank=True, max_length=LONGEST_TEXT)
     state = StrictCharField(required=False, allow_null=True, allow_blank=True, max_length=LONGEST_TEXT)
     locality = StrictCharField(required=False, allow_null=True, allow_blank=True, max_length=LONGEST_TEXT)
+    domainComponents = StrictListField(
+        source=DOMAIN_COMPONENTS,
+        child=StrictCharField(max_length=LONGEST_TEXT),
+        required=False,
+        allow_null=True,
+        max_length=MOST_ENTRIES,
+        help_text="One label each, the top one first as in the encoding: com, acme.",
+    )
+    serialNumber = _attribute("serial_number")
+    email = StrictCharField(required=False, allow_null=True, allow_blank=True, max_length=LONGEST_TEXT)
     ttlDays = StrictIntegerField(source="ttl_days", required=False, allow_null=True, min_value=1)
     ttl = StrictCharField(
         required=False, allow_null=True, max_length=LONGEST_TEXT, help_text="For example 90d; excludes ttlDays."

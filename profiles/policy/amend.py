@@ -9,12 +9,13 @@ from pki_portal.errors import Change
 from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName, IssuanceRequest
 from profiles.policy.validity import parse_ttl
 from profiles.policy.vocabulary import (
-    ExtendedKeyUsage,
     KeyAlgorithm,
     KeyUsage,
     NameType,
+    Purpose,
     SignatureAlgorithm,
     SubjectAttribute,
+    as_purpose,
     as_word,
 )
 
@@ -93,9 +94,9 @@ def _extended_key_usages(request: IssuanceRequest, change: Change, rest: Sequenc
     return replace(request, extended_key_usages=usages)
 
 
-def _extended_key_usage(value: object) -> ExtendedKeyUsage | str:
+def _extended_key_usage(value: object) -> Purpose:
     text = _text(value)
-    return as_word(text, ExtendedKeyUsage) or text
+    return as_purpose(text) or text
 
 
 def _basic_constraints(request: IssuanceRequest, change: Change, rest: Sequence[str]) -> IssuanceRequest:

@@ -3,7 +3,12 @@
 from datetime import datetime
 
 from profiles.policy.judges.algorithms import judge_key_algorithm, judge_signature_algorithm
-from profiles.policy.judges.alternative_names import judge_alternative_names, judge_name_constraints
+from profiles.policy.judges.alternative_names import (
+    add_common_name,
+    judge_alternative_names,
+    judge_email_of_subject,
+    judge_name_constraints,
+)
 from profiles.policy.judges.constraints import judge_basic_constraints
 from profiles.policy.judges.findings import Findings
 from profiles.policy.judges.lifetime import judge_issuer, judge_validity, utc_second
@@ -17,6 +22,7 @@ from profiles.policy.judges.usages import judge_extended_key_usages, judge_key_u
 from profiles.policy.plan import JUDGED, Decision, IssuancePlan
 from profiles.policy.request import AttributeValue, GeneralName, IssuanceRequest, IssuerFacts
 from profiles.policy.rules import ProfileDefaults, TemplateRules
+from profiles.policy.vocabulary import ExtendedKeyUsage
 
 
 def decide(
@@ -49,16 +55,11 @@ def decide(
         subject = judge_subject(findings, rules=rules, defaults=defaults, request=request)
         judge_distance_from_issuer(findings, rules=rules, subject=subject, issuer=issuer)
         alternative_names = judge_alternative_names(findings, rules=rules, request=request)
+        alternative_names = judge_email_of_subject(
+            findings, rules=rules, request=request, subject=subject, alternative_names=alternative_names
+        )
     constraints = judge_basic_constraints(
         findings, rule=rules.basic_constraints, asked=request.basic_constraints, issuer=issuer
-    )
-    judge_name_constraints(
-        findings,
-        request=request,
-        subject=subject,
-        alternative_names=alternative_names,
-        is_ca=constraints.is_ca,
-        issuer=issuer,
     )
     key_algorithm = judge_key_algorithm(findings, rules=rules, defaults=defaults, request=request, issuer=issuer)
     key_usages = judge_key_usages(
@@ -75,6 +76,18 @@ def decide(
     )
     validity = judge_validity(findings, rules=rules, defaults=defaults, request=request, issuer=issuer, now=now)
     judge_issuer(findings, issuer=issuer, now=now)
+    if ExtendedKeyUsage.SERVER_AUTH in extended_key_usages and not findings.violations:
+        alternative_names = add_common_name(
+            findings, rules=rules, subject=subject, alternative_names=alternative_names, issuer=issuer
+        )
+    judge_name_constraints(
+        findings,
+        request=request,
+        subject=subject,
+        alternative_names=alternative_names,
+        is_ca=constraints.is_ca,
+        issuer=issuer,
+    )
 
     violations, warnings, checks = findings.told_violations(), findings.told_warnings(), findings.told_checks()
     if violations or key_algorithm is None or signature_algorithm is None or validity is None:

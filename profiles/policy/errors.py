@@ -12,6 +12,7 @@ class Code(StrEnum):
     # Names
     NAME_MISSING = "name_missing"
     TOO_MANY_NAMES = "too_many_names"
+    TOO_MANY_VALUES = "too_many_values"
     INVALID_VALUE = "invalid_value"
     TYPE_NOT_SUPPORTED = "type_not_supported"
     TYPE_NOT_ALLOWED = "type_not_allowed"
@@ -20,6 +21,7 @@ class Code(StrEnum):
     SUBJECT_IS_ISSUER = "subject_is_issuer"
     NAME_NOT_PERMITTED = "name_not_permitted"
     NAME_EXCLUDED = "name_excluded"
+    EMAIL_NOT_AMONG_NAMES = "email_not_among_names"
     # A value against the lists of a rule
     VALUE_DENIED = "value_denied"
     VALUE_NOT_IN_LIST = "value_not_in_list"
@@ -68,17 +70,20 @@ class Code(StrEnum):
     MALFORMED_RULE = "malformed_rule"
     EMPTY_RULE = "empty_rule"
     CONTRADICTORY_RULE = "contradictory_rule"
+    IMPOSSIBLE_RULE = "impossible_rule"
     DUPLICATE_RULE = "duplicate_rule"
 
 
 VERDICTS: Mapping[str, str] = {
     Code.NAME_MISSING: "in a certificate that needs a name",
     Code.TOO_MANY_NAMES: "are too many",
+    Code.TOO_MANY_VALUES: "are more than the template allows",
     Code.TOO_MUCH_TEXT: "is too much",
     Code.SEVERAL_COMMON_NAMES: "is more than one",
     Code.SUBJECT_IS_ISSUER: "is the name of the CA itself",
     Code.NAME_NOT_PERMITTED: "is outside what the CA may issue for",
     Code.NAME_EXCLUDED: "is excluded from what the CA may issue for",
+    Code.EMAIL_NOT_AMONG_NAMES: "cannot be an alternative name too, as it must",
     Code.INVALID_VALUE: "is not valid",
     Code.TYPE_NOT_SUPPORTED: "cannot be allowed by any template",
     Code.TYPE_NOT_ALLOWED: "is not allowed by the template",
@@ -122,6 +127,7 @@ VERDICTS: Mapping[str, str] = {
     Code.MALFORMED_RULE: "cannot be read",
     Code.EMPTY_RULE: "says nothing",
     Code.CONTRADICTORY_RULE: "is denied and allowed at once",
+    Code.IMPOSSIBLE_RULE: "can be met by nothing",
     Code.DUPLICATE_RULE: "stands there twice",
 }
 

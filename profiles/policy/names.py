@@ -19,12 +19,15 @@ from profiles.policy.wording import quoted
 
 # RFC 5280, appendix A: ub-common-name, ub-organization-name and so on.
 _UPPER_BOUNDS: Final[Mapping[SubjectAttribute, int]] = {
+    SubjectAttribute.DOMAIN_COMPONENT: 63,  # RFC 4519, 2.4: one label of a host name
     SubjectAttribute.COUNTRY: 2,
     SubjectAttribute.ORGANIZATION: 64,
     SubjectAttribute.ORGANIZATIONAL_UNIT: 64,
     SubjectAttribute.STATE: 128,
     SubjectAttribute.COMMON_NAME: 64,
     SubjectAttribute.LOCALITY: 128,
+    SubjectAttribute.SERIAL_NUMBER: 64,
+    SubjectAttribute.EMAIL: 255,
 }
 # Controls, lone surrogates (no UTF8String holds them), line and paragraph separators.
 _UNWRITABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -36,8 +39,13 @@ _INVISIBLE = re.compile(
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 
+# X.680, 41.4.
+_PRINTABLE_STRING = re.compile(r"[A-Za-z0-9 '()+,./:=?-]*")
+_SPACES = re.compile(" {2,}")
 _LDH_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+# What no user name of a directory may have, beside blanks and all that shows as nothing.
+_NOT_IN_USER = re.compile(r"[\s\"/\\\[\]:;|=,+*?<>@]")
 # RFC 3986, appendix A, as far as characters go.
 _URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?://(?P<authority>[^/?#]*))?(?P<rest>.*)", re.DOTALL)
 _URI_REST = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*")
@@ -48,19 +56,21 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 _SEGMENT_END = re.compile(r"/|%2F|%5C")
 _DEFAULT_PORTS: Final[Mapping[str, int]] = {"ftp": 21, "http": 80, "https": 443, "ws": 80, "wss": 443}
 
-_LONGEST_HOST = 253  # RFC 1035, 2.3.4: 255 octets on the wire
+# Decomposed, a character is a few; composed, it counts once.
+_RAW_PER_CHARACTER = 4
+LONGEST_HOST = 253  # RFC 1035, 2.3.4: 255 octets on the wire
 _LONGEST_URI = 2_048
+_LONGEST_USER = 64
 # As written, looked at before anything is computed from it; a host may end with a dot.
 _LONGEST_RAW_NAMES: Final[Mapping[NameType, int]] = {
-    NameType.EMAIL: 64 + 1 + _LONGEST_HOST + 1,
-    NameType.DNS_NAME: _LONGEST_HOST + 1,
+    NameType.UPN: _RAW_PER_CHARACTER * 64 + 1 + LONGEST_HOST + 1,
+    NameType.EMAIL: 64 + 1 + LONGEST_HOST + 1,
+    NameType.DNS_NAME: LONGEST_HOST + 1,
     NameType.URI: _LONGEST_URI,
     NameType.IP_ADDRESS: 100,
 }
 # RFC 4291, 2.5.5.1 (compatible), RFC 6052 and RFC 8215 (NAT64): the last 32 bits are an IPv4 address.
 _WITH_IPV4_AT_THE_END: Final = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96", "64:ff9b:1::/48")))
-# Decomposed, a character is a few; composed, it counts once.
-_RAW_PER_CHARACTER = 4
 # With "xn--" and one digit for each, more do not fit into 63 octets.
 _LONGEST_U_LABEL = 59
 
@@ -87,7 +97,7 @@ class InvalidName(ValueError):
 
 
 def normalise_attribute(attribute: AttributeValue) -> AttributeValue:
-    """The subject attribute as it will be encoded: trimmed, in NFC, a country in capitals.
+    """The subject attribute as it will be encoded: trimmed, in NFC, a country in capitals, host names in A-labels.
 
     Raises:
         InvalidName: empty, too long (RFC 5280, appendix A), control characters, or a type that no template speaks of.
@@ -109,6 +119,16 @@ def normalise_attribute(attribute: AttributeValue) -> AttributeValue:
                 "a country is two letters", "use the ISO 3166 code of the country, for example US", instead="US"
             )
         text = text.upper()
+    elif kind is SubjectAttribute.DOMAIN_COMPONENT:
+        text = _domain_component(text)
+    elif kind is SubjectAttribute.EMAIL:
+        text = _email(text)
+    elif kind is SubjectAttribute.SERIAL_NUMBER and not _PRINTABLE_STRING.fullmatch(text):
+        # RFC 5280, appendix A: X520SerialNumber is a PrintableString.
+        raise InvalidName(
+            "it has characters that a serial_number cannot have",
+            "use plain letters, digits, spaces and ' ( ) + , - . / : = ?",
+        )
     elif len(text) > bound:
         raise InvalidName(f"it has {len(text)} characters, RFC 5280 allows {bound}", f"use at most {bound} characters")
     elif kind is SubjectAttribute.COMMON_NAME and len(text.encode()) > bound:
@@ -150,6 +170,8 @@ def _writable(value: str, what: str, longest: int) -> str:
     # First of all: normalisation takes time that grows with the square of the length.
     if len(text) > longest:
         raise InvalidName(f"it has {len(text)} characters", f"shorten the {what}: at most {longest} characters")
+    if text.isascii() and text.isprintable() and text:
+        return text  # As nearly all values are: nothing to compose and nothing hidden.
     text = unicodedata.normalize("NFC", text).strip()
     if not text:
         raise InvalidName("it is empty", f"give the {what} a value or leave it out")
@@ -180,6 +202,15 @@ def _dns_name(text: str) -> str:
     return _host(text)
 
 
+def _domain_component(text: str) -> str:
+    """RFC 4519, 2.4: one label of a domain name, an international one as its A-label."""
+    if "." in text.rstrip("."):
+        raise InvalidName(
+            "it is more than one label of a domain name", "give each label as a domain_component of its own"
+        )
+    return _host(text)
+
+
 def _host(text: str, *, before: str = "") -> str:
     """RFC 1123 host name in A-labels: letters, digits and inner hyphens; a final dot is dropped.
 
@@ -201,8 +232,8 @@ def _host(text: str, *, before: str = "") -> str:
 
 
 def _checked_length(name: str) -> str:
-    if len(name) > _LONGEST_HOST:
-        raise InvalidName(f"the name has {len(name)} characters", f"use at most {_LONGEST_HOST} characters")
+    if len(name) > LONGEST_HOST:
+        raise InvalidName(f"the name has {len(name)} characters", f"use at most {LONGEST_HOST} characters")
     return name
 
 
@@ -279,6 +310,27 @@ def _email(text: str) -> str:
     return address
 
 
+def _upn(text: str) -> str:
+    """A user principal name: one spelling for each user, so that none passes by a rule that names another."""
+    user, at, domain = text.rpartition("@")
+    if not at or not user:
+        raise InvalidName("it is not a user principal name", "write it as user@corp.example.com")
+    plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", user))
+    if plain != user:
+        raise InvalidName(
+            "the part before @ has characters that stand for others or show as nothing",
+            "use plain letters and digits",
+            instead=f"{plain}@{domain}",
+        )
+    if len(user) > _LONGEST_USER or _NOT_IN_USER.search(user) or any(map(_is_format, user)):
+        raise InvalidName("the part before @ is not a user name", "write it as user@corp.example.com")
+    return f"{user}@{_host(domain, before=f'{user}@')}"
+
+
+def _is_format(character: str) -> bool:
+    return unicodedata.category(character) in {"Cf", "Co", "Cn"}
+
+
 def _uri(text: str) -> str:
     """RFC 3986, 6.2.2 and 6.2.3: one spelling for each URI, so that none passes by a rule that names another."""
     parts = _URI.fullmatch(text)
@@ -342,6 +394,7 @@ def _host_and_port(location: str) -> tuple[str, str]:
 
 
 _NORMAL_FORMS = {
+    NameType.UPN: _upn,
     NameType.EMAIL: _email,
     NameType.DNS_NAME: _dns_name,
     NameType.URI: _uri,
@@ -356,7 +409,7 @@ def matches(pattern: str, value: str, kind: NameType | SubjectAttribute) -> bool
     """Whether a value in normal form fits a pattern that allows or requires.
 
     ``*`` stands for any run of characters, dots and none at all included; all else is literal, anchored at both ends.
-    Case does not count in subjects (RFC 5280, 7.1), hosts and mailboxes; it does in the path of a URI. A network
+    Case does not count in subjects (RFC 5280, 7.1), hosts, mailboxes and users; it does in the path of a URI. A network
     (``10.0.0.0/8``) matches its addresses. In a URI pattern a wildcard of the host stays in the host, so that
     ``https://*.example.com/*`` never lets ``https://evil.test/x.example.com/`` through. Linear in pattern and value.
     """
@@ -391,7 +444,12 @@ def unmet(patterns: tuple[str, ...], values: Sequence[str], kind: NameType | Sub
 
 def denying(patterns: tuple[str, ...], value: str, kind: NameType | SubjectAttribute) -> tuple[str, ...]:
     """The patterns that deny the value: ``denies`` for many names under many patterns."""
-    if kind is NameType.EMAIL or kind is NameType.URI or (kind is NameType.DNS_NAME and not value.startswith("*.")):
+    if (
+        kind is NameType.EMAIL
+        or kind is NameType.UPN
+        or kind is NameType.URI
+        or (kind is NameType.DNS_NAME and not value.startswith("*."))
+    ):
         texts = _uri_forms(value) if kind is NameType.URI else (_folded(value, kind),)
         return tuple(
             pattern
@@ -471,6 +529,16 @@ def _uri_forms(value: str) -> tuple[str, ...]:
     return tuple(scheme + each + other + rest[len(path) :] for each in authorities for other in paths)
 
 
+def pieces(pattern: str, kind: NameType | SubjectAttribute) -> tuple[str, ...]:
+    """The literal runs between the wildcards of a pattern, in the form in which values are compared."""
+    return _pieces(pattern, kind)
+
+
+def matches_text(pattern: str, text: str, kind: NameType | SubjectAttribute) -> bool:
+    """Whether a text in the form in which values are compared fits the pattern as a whole; knows no networks."""
+    return _pieces_match(_pieces(pattern, kind), text)
+
+
 def is_wildcard(pattern: str) -> bool:
     """Whether the pattern stands for more than one value."""
     return "*" in pattern
@@ -486,7 +554,7 @@ def _address_matches(pattern: str, value: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _network(pattern: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    if "/" not in pattern:
+    if "/" not in pattern or "%" in pattern:
         return None
     try:
         return ipaddress.ip_network(pattern.strip(), strict=False)
@@ -506,7 +574,7 @@ def _pieces(pattern: str, kind: NameType | SubjectAttribute) -> tuple[str, ...]:
     match kind:
         case NameType.DNS_NAME:
             pattern = _host_pattern(pattern)
-        case NameType.EMAIL:
+        case NameType.EMAIL | NameType.UPN:
             local, at, host = pattern.rpartition("@")
             pattern = local.casefold() + at + _host_pattern(host)
         case NameType.URI:
@@ -527,13 +595,15 @@ def _all_pieces(patterns: tuple[str, ...], kind: NameType | SubjectAttribute) ->
 def _folded(text: str, kind: NameType | SubjectAttribute) -> str:
     """The form of a value in which two equal values are equal texts."""
     if isinstance(kind, SubjectAttribute):
+        if text.isascii() and text.isprintable():
+            return _SPACES.sub(" ", text.lower())
         # caseIgnoreMatch, prepared as RFC 4518 does: NFKC, case folded, invisible characters dropped, white space one.
         compatible = unicodedata.normalize("NFKC", text).casefold()
         visible = _INVISIBLE.sub("", compatible)
         visible = "".join(character for character in visible if unicodedata.category(character) != "Cf")
         return re.sub(r"\s+", " ", visible)
-    # Nobody tells mailboxes apart by case, and a denied one must not pass in capitals.
-    return text.casefold() if kind is NameType.EMAIL else text
+    # Nobody tells mailboxes or users apart by case, and a denied one must not pass in capitals.
+    return text.casefold() if kind is NameType.EMAIL or kind is NameType.UPN else text
 
 
 def _host_pattern(pattern: str) -> str:

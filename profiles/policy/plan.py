@@ -10,9 +10,9 @@ from pki_portal.errors import Change, Violation
 from profiles.policy.errors import Code, PolicyViolation, ValidityMissing
 from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName, NameConstraints
 from profiles.policy.vocabulary import (
-    ExtendedKeyUsage,
     KeyAlgorithm,
     KeyUsage,
+    Purpose,
     SignatureAlgorithm,
 )
 
@@ -25,7 +25,7 @@ class IssuancePlan:
     """A certificate in every detail but serial number, issuer and key: made by ``decide`` alone.
 
     All values are in normal form: subject in the order of encoding, names as they will be encoded (A-labels,
-    compressed addresses), usages in RFC order, times in whole seconds of UTC.
+    compressed addresses), usages in RFC order and those told by OID after them, times in whole seconds of UTC.
 
     Attributes:
         key_algorithm: of the key to be made, or of the applicant's key.
@@ -37,7 +37,7 @@ class IssuancePlan:
     subject: tuple[AttributeValue, ...]
     subject_alternative_names: tuple[GeneralName, ...]
     key_usages: tuple[KeyUsage, ...]
-    extended_key_usages: tuple[ExtendedKeyUsage, ...]
+    extended_key_usages: tuple[Purpose, ...]
     key_algorithm: KeyAlgorithm
     signature_algorithm: SignatureAlgorithm
     not_before: datetime

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from profiles.policy.vocabulary import (
-    ExtendedKeyUsage,
     KeyAlgorithm,
     KeyFamily,
     KeyUsage,
     NameType,
+    Purpose,
     SignatureAlgorithm,
     SubjectAttribute,
 )
@@ -76,7 +76,7 @@ class IssuanceRequest:
     subject: tuple[AttributeValue, ...] = ()
     subject_alternative_names: tuple[GeneralName, ...] = ()
     key_usages: tuple[KeyUsage, ...] | None = None
-    extended_key_usages: tuple[ExtendedKeyUsage | str, ...] | None = None
+    extended_key_usages: tuple[Purpose, ...] | None = None
     key_algorithm: KeyAlgorithm | None = None
     signature_algorithm: SignatureAlgorithm | None = None
     ttl: timedelta | None = None

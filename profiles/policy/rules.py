@@ -1,6 +1,6 @@
 """What templates and profiles say, compiled to values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Generic, Self, TypeVar
@@ -11,10 +11,10 @@ from profiles.policy.request import AttributeValue
 from profiles.policy.validity import parse_max_validity, parse_ttl
 from profiles.policy.vocabulary import (
     BasicConstraintsState,
-    ExtendedKeyUsage,
     KeyAlgorithm,
     KeyUsage,
     NameType,
+    Purpose,
     SignatureAlgorithm,
     SubjectAttribute,
     parse_extended_key_usage,
@@ -26,17 +26,22 @@ from profiles.policy.vocabulary import (
 )
 
 Kind = TypeVar("Kind", SubjectAttribute, NameType)
-Usage = TypeVar("Usage", KeyUsage, ExtendedKeyUsage)
+Usage = TypeVar("Usage", bound=str)
 Algorithm = TypeVar("Algorithm", KeyAlgorithm, SignatureAlgorithm)
 
 LONGEST_DEFAULT_DAYS = 36_500
+# Key of a profile's defaults: the one attribute of which there may be several.
+DOMAIN_COMPONENTS = "domain_components"
 # No path is that long; the bound keeps absurd integers out of encodings and columns.
 LONGEST_PATH = 255
+LARGEST_COUNT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class ValueRule:
     """Patterns for one subject attribute or one kind of name; at least one list is not empty.
+
+    ``max_count`` says how many values there may be; None means that no rule limits them.
 
     For kinds of names, ``required`` alone says what must be among them and refuses no others of the kind (the
     reference, 4.2, says so); only ``allowed`` and ``denied`` do. A subject attribute's values must fit one of both.
@@ -45,6 +50,7 @@ class ValueRule:
     allowed: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
+    max_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +80,11 @@ class TemplateRules:
     subject: Mapping[SubjectAttribute, ValueRule] = field(default_factory=dict)
     subject_alternative_names: Mapping[NameType, ValueRule] = field(default_factory=dict)
     key_usages: UsageRule[KeyUsage] | None = None
-    extended_key_usages: UsageRule[ExtendedKeyUsage] | None = None
+    extended_key_usages: UsageRule[Purpose] | None = None
     key_algorithms: tuple[KeyAlgorithm, ...] | None = None
     signature_algorithms: tuple[SignatureAlgorithm, ...] | None = None
     max_validity: timedelta | None = None
+    min_validity: timedelta | None = None
     basic_constraints: BasicConstraintsRule = BasicConstraintsRule()
 
     @classmethod
@@ -107,6 +114,7 @@ class TemplateRules:
                 defects, "algorithms/signature", algorithms.get("signature"), parse_signature_algorithm
             ),
             max_validity=read_text(defects, "validity/max", validity.get("max"), parse_max_validity),
+            min_validity=read_text(defects, "validity/min", validity.get("min"), parse_max_validity),
             basic_constraints=_basic_constraints(defects, document.get("basic_constraints")),
         )
         defects.raise_any()
@@ -125,14 +133,24 @@ def _value_rules(defects: Defects, path: str, value: object, read_type: Reader[K
             continue
         kind = read_text(defects, f"{place}/type", entry.get("type"), read_type)
         lists = read_lists(defects, place, entry, _pattern_reader(kind))
+        most = _max_count(defects, f"{place}/max_count", entry.get("max_count"))
         if kind is None:
             continue
         if kind in seen:
             defects.add_duplicate(f"{place}/type", kind.value)
         seen.add(kind)
         if lists is not None:
-            rules[kind] = ValueRule(lists.allowed, lists.required, lists.denied)
+            rules[kind] = ValueRule(lists.allowed, lists.required, lists.denied, most)
     return rules
+
+
+def _max_count(defects: Defects, path: str, value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_COUNT:
+        defects.add(path, value, f"a whole number from 1 to {LARGEST_COUNT}")
+        return None
+    return value
 
 
 def _pattern_reader(kind: SubjectAttribute | NameType | None) -> Reader[str]:
@@ -193,14 +211,15 @@ class ProfileDefaults:
 
     subject: tuple[AttributeValue, ...] = ()
     key_usages: tuple[KeyUsage, ...] | None = None
-    extended_key_usages: tuple[ExtendedKeyUsage, ...] | None = None
+    extended_key_usages: tuple[Purpose, ...] | None = None
     key_algorithm: KeyAlgorithm | None = None
     signature_algorithm: SignatureAlgorithm | None = None
     ttl: timedelta | None = None
 
     @classmethod
     def from_json(cls, document: Mapping[str, object]) -> Self:
-        """Compiles a profile's defaults (keys: the subject attributes, ``ttl_days`` or ``ttl``, usages, algorithms).
+        """Compiles a profile's defaults (keys: the subject attributes, ``domain_components``,
+        ``ttl_days`` or ``ttl``, usages, algorithms).
 
         Null and, in subject attributes, the empty text mean no default; an empty list of usages means "none".
 
@@ -227,18 +246,27 @@ class ProfileDefaults:
 
 def _default_subject(defects: Defects, document: Mapping[str, object]) -> tuple[AttributeValue, ...]:
     attributes: list[AttributeValue] = []
-    for kind in SubjectAttribute:
-        text = document.get(kind.value)
+    for path, kind, text in _default_texts(defects, document):
         if isinstance(text, str) and not text.strip():
             continue
-        value = read_text(defects, kind.value, text, str)
+        value = read_text(defects, path, text, str)
         if value is None:
             continue
         try:
             attributes.append(names.normalise_attribute(AttributeValue(kind, value)))
         except names.InvalidName as defect:
-            defects.add(kind.value, value, f"{kind} that a certificate can carry: {defect}")
+            defects.add(path, value, f"{kind} that a certificate can carry: {defect}")
     return tuple(attributes)
+
+
+def _default_texts(defects: Defects, document: Mapping[str, object]) -> Iterator[tuple[str, SubjectAttribute, object]]:
+    """Where each default of the subject stands, what it is and what it says: domain components are a list."""
+    for kind in SubjectAttribute:
+        if kind is SubjectAttribute.DOMAIN_COMPONENT:
+            for index, text in enumerate(read_array(defects, DOMAIN_COMPONENTS, document.get(DOMAIN_COMPONENTS))):
+                yield f"{DOMAIN_COMPONENTS}/{index}", kind, text
+        else:
+            yield kind.value, kind, document.get(kind.value)
 
 
 def _default_usages(defects: Defects, path: str, value: object, read: Reader[Usage]) -> tuple[Usage, ...] | None:

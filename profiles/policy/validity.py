@@ -29,7 +29,7 @@ _REQUEST_UNITS = _units(
         365 * _DAY: "y yr yrs year years",
     }
 )
-# In a template's validity.max, and nowhere else, "m" is a month of 30 days.
+# In a template's validity, and nowhere else, "m" is a month of 30 days.
 _TEMPLATE_UNITS = {**_REQUEST_UNITS, **_units({30 * _DAY: "m mo month months"})}
 
 
@@ -47,7 +47,7 @@ def parse_ttl(text: str) -> timedelta:
 
 
 def parse_max_validity(text: str) -> timedelta:
-    """Reads ``validity.max`` of a template: as ``parse_ttl``, but ``m`` is months of 30 days.
+    """Reads ``validity.max`` and ``validity.min`` of a template: as ``parse_ttl``, but ``m`` is months of 30 days.
 
     Raises:
         InvalidDuration: as ``parse_ttl``.

@@ -1,8 +1,10 @@
 """The words of the policy, one spelling each, in the order of the RFCs that define them."""
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypeVar
+from functools import lru_cache
+from typing import Final, TypeVar
 
 from profiles.policy.wording import quoted
 
@@ -10,12 +12,16 @@ from profiles.policy.wording import quoted
 class SubjectAttribute(StrEnum):
     """Attributes of a subject that a template can speak of (RFC 5280, 4.1.2.4), in the order of encoding."""
 
+    DOMAIN_COMPONENT = "domain_component"
     COUNTRY = "country"
     ORGANIZATION = "organization"
     ORGANIZATIONAL_UNIT = "organizational_unit"
     STATE = "state"
     COMMON_NAME = "common_name"
     LOCALITY = "locality"
+    # Of the device or person (RFC 4519, 2.31), not of the certificate.
+    SERIAL_NUMBER = "serial_number"
+    EMAIL = "email"
 
 
 class NameType(StrEnum):
@@ -25,6 +31,8 @@ class NameType(StrEnum):
     DNS_NAME = "dns_name"
     URI = "uri"
     IP_ADDRESS = "ip_address"
+    # An otherName: whom a domain's controllers take the holder for.
+    UPN = "upn"
 
 
 class KeyUsage(StrEnum):
@@ -50,6 +58,10 @@ class ExtendedKeyUsage(StrEnum):
     EMAIL_PROTECTION = "email_protection"
     TIME_STAMPING = "time_stamping"
     OCSP_SIGNING = "ocsp_signing"
+
+
+# A KeyPurposeId: one with a name here, or the dotted OID of any other.
+Purpose = ExtendedKeyUsage | str
 
 
 class KeyFamily(StrEnum):
@@ -80,7 +92,7 @@ class KeyAlgorithm(StrEnum):
 
     @property
     def family(self) -> KeyFamily:
-        return key_family(self.value)
+        return _FAMILIES[self]
 
 
 class SignatureAlgorithm(StrEnum):
@@ -100,7 +112,7 @@ class SignatureAlgorithm(StrEnum):
     @property
     def family(self) -> KeyFamily:
         """The family of the keys that can make this signature."""
-        return KeyFamily.EC if self.value.startswith("ECDSA") else key_family(self.value)
+        return _FAMILIES[self]
 
 
 def key_family(name: str) -> KeyFamily:
@@ -109,10 +121,21 @@ def key_family(name: str) -> KeyFamily:
     Raises:
         ValueError: the name belongs to no family.
     """
+    family = _FAMILIES.get(name)
+    if family is not None:
+        return family
     for family in KeyFamily:
         if name.upper().startswith(family.value):
             return family
     raise ValueError(f"{name!r} names no known key family")
+
+
+# Asked dozens of times in every decision.
+_FAMILIES: Final[Mapping[str, KeyFamily]] = {
+    each: next(family for family in KeyFamily if each.value.startswith(family.value))
+    for words in (KeyAlgorithm, SignatureAlgorithm)
+    for each in words
+}
 
 
 class IssuerType(StrEnum):
@@ -152,6 +175,7 @@ def _spellings(words: type[Word], synonyms: Mapping[str, Word]) -> Mapping[str, 
 _SUBJECT_ATTRIBUTES = _spellings(
     SubjectAttribute,
     {
+        "DC": SubjectAttribute.DOMAIN_COMPONENT,
         "C": SubjectAttribute.COUNTRY,
         "countryName": SubjectAttribute.COUNTRY,
         "O": SubjectAttribute.ORGANIZATION,
@@ -164,11 +188,14 @@ _SUBJECT_ATTRIBUTES = _spellings(
         "CN": SubjectAttribute.COMMON_NAME,
         "L": SubjectAttribute.LOCALITY,
         "localityName": SubjectAttribute.LOCALITY,
+        "E": SubjectAttribute.EMAIL,
+        "emailAddress": SubjectAttribute.EMAIL,
     },
 )
 _NAME_TYPES = _spellings(
     NameType,
     {
+        "userPrincipalName": NameType.UPN,
         "rfc822Name": NameType.EMAIL,
         "DNS": NameType.DNS_NAME,
         "URL": NameType.URI,
@@ -178,6 +205,20 @@ _NAME_TYPES = _spellings(
 )
 _KEY_USAGES = _spellings(KeyUsage, {"contentCommitment": KeyUsage.NON_REPUDIATION})
 _EXTENDED_KEY_USAGES = _spellings(ExtendedKeyUsage, {})
+EXTENDED_KEY_USAGE_OIDS: Final[Mapping[ExtendedKeyUsage, str]] = {
+    ExtendedKeyUsage.SERVER_AUTH: "1.3.6.1.5.5.7.3.1",
+    ExtendedKeyUsage.CLIENT_AUTH: "1.3.6.1.5.5.7.3.2",
+    ExtendedKeyUsage.CODE_SIGNING: "1.3.6.1.5.5.7.3.3",
+    ExtendedKeyUsage.EMAIL_PROTECTION: "1.3.6.1.5.5.7.3.4",
+    ExtendedKeyUsage.TIME_STAMPING: "1.3.6.1.5.5.7.3.8",
+    ExtendedKeyUsage.OCSP_SIGNING: "1.3.6.1.5.5.7.3.9",
+}
+ANY_EXTENDED_KEY_USAGE: Final = "2.5.29.37.0"
+_NAMED_PURPOSES: Final[Mapping[str, ExtendedKeyUsage]] = {
+    text: usage for usage, oid in EXTENDED_KEY_USAGE_OIDS.items() for text in (usage.value, oid)
+}
+_OID: Final = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]{0,9})){3,31}")
+_LONGEST_OID: Final = 200
 _KEY_ALGORITHMS = _spellings(
     KeyAlgorithm,
     {
@@ -225,9 +266,43 @@ def parse_key_usage(text: str) -> KeyUsage:
     return _read(text, _KEY_USAGES, "a key usage")
 
 
-def parse_extended_key_usage(text: str) -> ExtendedKeyUsage:
-    """Reads ``server_auth``, ``serverAuth`` and the like; raises ValueError naming the options."""
-    return _read(text, _EXTENDED_KEY_USAGES, "an extended key usage")
+def parse_extended_key_usage(text: str) -> Purpose:
+    """Reads ``server_auth``, ``serverAuth`` and the like, and dotted OIDs; raises ValueError naming the options.
+
+    The OID of one that has a name here is that one. anyExtendedKeyUsage is refused: who wants to allow all, lists them.
+    """
+    text = text.strip()
+    if not text[:1].isdecimal():
+        return _read(text, _EXTENDED_KEY_USAGES, "an extended key usage")
+    purpose = as_purpose(text)
+    if purpose is not None:
+        return purpose
+    if text == ANY_EXTENDED_KEY_USAGE:
+        raise ValueError("anyExtendedKeyUsage would allow every use at once; list the usages that are meant")
+    raise ValueError(f"{quoted(text)} is not an extended key usage; use a dotted OID as 1.3.6.1.4.1.311.20.2.2")
+
+
+def as_purpose(text: str) -> Purpose | None:
+    """The extended key usage whose value or dotted OID this is; None for what no certificate may carry."""
+    named = _NAMED_PURPOSES.get(text)
+    if named is not None:
+        return named
+    return text if text != ANY_EXTENDED_KEY_USAGE and _is_oid(text) else None
+
+
+@lru_cache(maxsize=256)
+def _is_oid(text: str) -> bool:
+    """Whether it is a dotted OID (X.660) of at least four arcs, each below 2^28, in at most 32 octets.
+
+    The linter reads no others, and what it cannot read is not signed.
+    """
+    if len(text) > _LONGEST_OID or not _OID.fullmatch(text):
+        return False
+    first, second, *others = map(int, text.split("."))
+    if first < 2 and second > 39:
+        return False
+    arcs = [40 * first + second, *others]
+    return max(arcs) < 2**28 and sum(max(1, -(-arc.bit_length() // 7)) for arc in arcs) <= 32
 
 
 def parse_key_algorithm(text: str) -> KeyAlgorithm:

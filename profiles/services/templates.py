@@ -21,6 +21,7 @@ from pki_portal.errors import Forbidden, Malformed, NotFound, Violation
 from profiles.impact import Impact, Proposal
 from profiles.models import CertificateProfile, CertificateTemplate
 from profiles.models.template import RULES
+from profiles.policy.contradictions import refuse_contradictions
 from profiles.policy.errors import DuplicateRule, RuleError
 from profiles.policy.rules import TemplateRules
 from profiles.policy.vocabulary import (
@@ -40,7 +41,7 @@ SUBJECT_TYPE = "certificate-template"
 _LISTS = ("allowed", "required", "denied")
 _KEYS_AS_WRITTEN: Mapping[str, Sequence[str]] = {
     "algorithms": ("signature", "key_algorithm"),
-    "validity": ("max",),
+    "validity": ("min", "max"),
     "basic_constraints": ("is_ca", "max_path_length"),
 }
 _SUFFIX_ALPHABET = string.ascii_lowercase + string.digits
@@ -240,7 +241,7 @@ def _checked(asked: Mapping[str, object], *, only: Mapping[str, object] | None =
     violations += text_violations(field="description", value=asked["description"], max_length=DESCRIPTION_MAX_LENGTH)
     rules = {rule: asked[rule] for rule in RULES}
     try:
-        TemplateRules.from_json(rules)
+        refuse_contradictions(TemplateRules.from_json(rules))
     except RuleError as refusal:
         violations += refusal.violations
     except DuplicateRule:
@@ -264,13 +265,13 @@ def _stored_rules(rules: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _stored_entry(entry: Mapping[str, Any], parse_type: Callable[[str], StrEnum]) -> dict[str, object]:
-    return {"type": parse_type(entry["type"]).value} | _stored_keys_of(entry, _LISTS)
+    return {"type": parse_type(entry["type"]).value} | _stored_keys_of(entry, (*_LISTS, "max_count"))
 
 
-def _stored_usages(rule: Mapping[str, Any] | None, parse: Callable[[str], StrEnum]) -> dict[str, object] | None:
+def _stored_usages(rule: Mapping[str, Any] | None, parse: Callable[[str], str]) -> dict[str, object] | None:
     if rule is None:
         return None
-    return {name: [parse(usage).value for usage in rule[name]] for name in _LISTS if rule.get(name) is not None}
+    return {name: [str(parse(usage)) for usage in rule[name]] for name in _LISTS if rule.get(name) is not None}
 
 
 def _stored_keys(rule: Mapping[str, Any] | None, keys: Sequence[str]) -> dict[str, object] | None:

@@ -13,7 +13,7 @@ from profiles.models import (
     CertificateProfile,
 )
 from profiles.policy.errors import DuplicateRule, RuleError
-from profiles.policy.rules import ProfileDefaults
+from profiles.policy.rules import DOMAIN_COMPONENTS, ProfileDefaults
 from profiles.policy.vocabulary import IssuerType, KeyRetention, SubjectAttribute
 from profiles.policy.waivers import read_waivers
 from profiles.services.columns import DESCRIPTION_MAX_LENGTH, shape_violation, text_violations
@@ -29,7 +29,8 @@ from profiles.usage import usage
 SLUG_MAX_LENGTH = 255
 SLUG_PATTERN = "^[a-z0-9-]+$"
 DEFAULTS = (
-    *(attribute.value for attribute in SubjectAttribute),
+    DOMAIN_COMPONENTS,
+    *(attribute.value for attribute in SubjectAttribute if attribute is not SubjectAttribute.DOMAIN_COMPONENT),
     *("ttl_days", "ttl", "key_usages", "extended_key_usages", "key_algorithm", "signature_algorithm"),
 )
 SLUG_FORM = re.compile(r"[a-z0-9-]+")

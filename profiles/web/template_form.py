@@ -1,5 +1,6 @@
 """The form of a template: rows of patterns and choices, read into the document that the service judges."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,12 +22,14 @@ from profiles.policy.vocabulary import (
 from profiles.services import TemplateDocument
 
 VERDICTS = ("allowed", "required", "denied")
+MAX_COUNT = "max_count"
+_COUNT = re.compile(r"[0-9]{1,6}")
 PARTS = ("subject", "sans", "key_usages", "extended_key_usages", "key_algorithms", "signature_algorithms")
 
 
 @dataclass(frozen=True, slots=True)
 class RuleRow:
-    """One pattern for one kind of value."""
+    """One pattern for one kind of value, or how many of the kind there may be."""
 
     type: str
     verdict: str
@@ -59,13 +62,18 @@ class TemplateForm(forms.Form):
         "country",
         "state",
         "locality",
+        "domain_component",
+        "serial_number",
+        "email",
     )
-    name_types: ClassVar[tuple[str, ...]] = ("dns_name", "ip_address", "email", "uri")
+    name_types: ClassVar[tuple[str, ...]] = ("dns_name", "ip_address", "email", "uri", "upn")
     verdicts: ClassVar[tuple[tuple[str, str], ...]] = (
         ("allowed", "Allow"),
         ("required", "Require"),
         ("denied", "Deny"),
     )
+    # What a row of patterns may be besides: how many values there may be.
+    row_verdicts: ClassVar[tuple[tuple[str, str], ...]] = (*verdicts, (MAX_COUNT, "At most"))
     usage_verdicts: ClassVar[tuple[tuple[str, str], ...]] = (("", "—"), *verdicts)
 
     name = forms.CharField(
@@ -77,6 +85,9 @@ class TemplateForm(forms.Form):
         required=False,
         max_length=32,
         help_text="A number and a unit: 90d, 12m (months of 30 days), 1y. Empty: only the CA's own end limits it.",
+    )
+    validity_min = forms.CharField(
+        label="Shortest validity", required=False, max_length=32, help_text="Written like the longest. Empty: none."
     )
     is_ca = forms.ChoiceField(
         label="Certificates for CAs",
@@ -106,6 +117,7 @@ class TemplateForm(forms.Form):
                 "name": document.get("name", ""),
                 "description": document.get("description", ""),
                 "validity_max": (document.get("validity") or {}).get("max", "") if document else "365d",
+                "validity_min": (document.get("validity") or {}).get("min", ""),
                 "is_ca": constraints.get("is_ca", BasicConstraintsState.DENIED.value),
                 "max_path_length": None if longest == -1 else longest,
             },
@@ -132,6 +144,29 @@ class TemplateForm(forms.Form):
     @property
     def extended_key_usage_rows(self) -> list[UsageRow]:
         return self._usage_rows("extended_key_usages", ExtendedKeyUsage)
+
+    @property
+    def all_purpose_rows(self) -> list[UsageRow]:
+        """Extended key usages by name and by OID."""
+        return [*self.extended_key_usage_rows, *self.purpose_rows]
+
+    @property
+    def purpose_rows(self) -> list[UsageRow]:
+        """Extended key usages by OID."""
+        if self._sent is not None:
+            sent = (self._sent.getlist(f"extended_key_usage_oid{column}") for column in ("", "_verdict"))
+            rows = [UsageRow(*map(str.strip, row)) for row in zip(*sent, strict=False)]
+            return [
+                UsageRow(row.value, row.verdict if row.verdict in VERDICTS else "allowed") for row in rows if row.value
+            ]
+        stored = self._document.get("extended_key_usages") or {}
+        named = set(ExtendedKeyUsage)
+        return [
+            UsageRow(str(value), verdict)
+            for verdict in VERDICTS
+            for value in stored.get(verdict) or ()
+            if value not in named
+        ]
 
     @property
     def key_algorithm_options(self) -> list[AlgorithmOption]:
@@ -163,9 +198,9 @@ class TemplateForm(forms.Form):
             subject=_grouped(self.subject_rows),
             sans=_grouped(self.name_rows),
             key_usages=_by_verdict(self.key_usage_rows),
-            extended_key_usages=_by_verdict(self.extended_key_usage_rows),
+            extended_key_usages=_by_verdict([*self.extended_key_usage_rows, *self.purpose_rows]),
             algorithms=algorithms or None,
-            validity={"max": values["validity_max"]} if values["validity_max"] else None,
+            validity={bound: text for bound in ("min", "max") if (text := values[f"validity_{bound}"])} or None,
             basic_constraints=None if constraints["is_ca"] == BasicConstraintsState.DENIED else constraints,
         )
 
@@ -183,7 +218,9 @@ class TemplateForm(forms.Form):
             return "signature_algorithms" if rest[:1] == ["signature"] else "key_algorithms"
         if head == "basic_constraints":
             return "max_path_length" if rest[:1] == ["max_path_length"] else "is_ca"
-        name = {"validity": "validity_max"}.get(head, head)
+        if head == "validity":
+            return "validity_min" if rest[:1] == ["min"] else "validity_max"
+        name = head
         return name if name in self.fields or name in PARTS else None
 
     def _rows(self, part: str) -> list[RuleRow]:
@@ -193,8 +230,8 @@ class TemplateForm(forms.Form):
         return [
             RuleRow(str(entry["type"]), verdict, pattern)
             for entry in self._document.get(part) or ()
-            for verdict in VERDICTS
-            for pattern in entry.get(verdict) or ()
+            for verdict, patterns in _lists_of(entry)
+            for pattern in patterns
         ]
 
     def _usage_rows(self, part: str, members: type[StrEnum]) -> list[UsageRow]:
@@ -228,10 +265,20 @@ def document_of(template: CertificateTemplate) -> dict[str, Any]:
 
 def _grouped(rows: Iterable[RuleRow]) -> list[dict[str, object]]:
     """One entry for each kind of value, in the order in which the kinds first appear."""
-    entries: dict[str, dict[str, list[str]]] = {}
+    entries: dict[str, dict[str, Any]] = {}
     for row in rows:
-        entries.setdefault(row.type, {}).setdefault(row.verdict, []).append(row.pattern)
+        entry = entries.setdefault(row.type, {})
+        if row.verdict == MAX_COUNT:
+            entry[MAX_COUNT] = int(row.pattern) if _COUNT.fullmatch(row.pattern) else row.pattern
+        else:
+            entry.setdefault(row.verdict, []).append(row.pattern)
     return [{"type": kind, **lists} for kind, lists in entries.items()]
+
+
+def _lists_of(entry: Mapping[str, Any]) -> Iterable[tuple[str, Iterable[str]]]:
+    yield from ((verdict, entry.get(verdict) or ()) for verdict in VERDICTS)
+    if entry.get(MAX_COUNT) is not None:
+        yield MAX_COUNT, (str(entry[MAX_COUNT]),)
 
 
 def _by_verdict(rows: Iterable[UsageRow]) -> dict[str, list[str]] | None:

@@ -45,11 +45,15 @@ _SUBJECT_OPTIONS = {
     "--country": SubjectAttribute.COUNTRY,
     "--state": SubjectAttribute.STATE,
     "--locality": SubjectAttribute.LOCALITY,
+    "--domain-component": SubjectAttribute.DOMAIN_COMPONENT,
+    "--serial-number": SubjectAttribute.SERIAL_NUMBER,
+    "--subject-email": SubjectAttribute.EMAIL,
 }
 _NAME_OPTIONS = {
     "--dns": NameType.DNS_NAME,
     "--ip": NameType.IP_ADDRESS,
     "--email": NameType.EMAIL,
+    "--upn": NameType.UPN,
     "--uri": NameType.URI,
 }
 # What a CSR says itself; beside --csr these would be silently overruled, so they are refused.

@@ -1,7 +1,7 @@
 """CAs across the border: ours that others certify, and others that ours certify."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from cryptography import x509
@@ -68,7 +68,6 @@ from profiles.policy.name_constraints import constraint_violations, constraints_
 from profiles.policy.name_constraints import normalised as normalised_constraints
 from profiles.policy.names import same_subject
 from profiles.policy.request import AttributeValue, BasicConstraints, IssuanceRequest, NameConstraints
-from profiles.policy.vocabulary import SubjectAttribute
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +295,7 @@ def _sibling_violations(
 
 
 def _csr_subject_violations(subject: tuple[AttributeValue, ...]) -> Iterator[Violation]:
-    known = {attribute.value: "" for attribute in SubjectAttribute}
+    known = {field.name: "" for field in fields(AuthoritySubject)}
     for attribute in subject:
         if attribute.type not in known or known[attribute.type]:
             yield csr_violation(

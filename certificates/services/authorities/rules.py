@@ -52,9 +52,9 @@ class AuthoritySubject:
     def attributes(self) -> tuple[AttributeValue, ...]:
         """The attributes that are there, in the order of encoding."""
         return tuple(
-            AttributeValue(attribute, getattr(self, attribute.value))
+            AttributeValue(attribute, value)
             for attribute in SubjectAttribute
-            if getattr(self, attribute.value)
+            if (value := getattr(self, attribute.value, ""))
         )
 
     def name(self) -> x509.Name:

@@ -85,6 +85,7 @@ def words(name: str) -> str:
         "ip_address": "IP address",
         "email": "Email",
         "uri": "URI",
+        "upn": "UPN",
         "crl_sign": "CRL sign",
         "ocsp_signing": "OCSP signing",
         "EC_prime256v1": "ECDSA P-256",

@@ -1,6 +1,6 @@
 """Key and signature algorithms, and the applicant's own key."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from pki_portal.errors import Change
 from profiles.policy.errors import Code
@@ -26,6 +26,10 @@ _SIGNATURE_OF_KEY: Mapping[str, SignatureAlgorithm] = {
     KeyAlgorithm.EC_SECP384R1: SignatureAlgorithm.ECDSA_SHA384,
     KeyAlgorithm.EC_SECP521R1: SignatureAlgorithm.ECDSA_SHA512,
 }
+_SIGNATURES: Mapping[KeyFamily, Sequence[SignatureAlgorithm]] = {
+    family: tuple(each for each in SignatureAlgorithm if each.family is family) for family in KeyFamily
+}
+_EVERY_FAMILY = frozenset(KeyFamily)
 _KEY_RULE = "template algorithms/key_algorithm"
 _SIGNATURE_RULE = "template algorithms/signature"
 _FROM_PROFILE = " (the profile's default)"
@@ -77,8 +81,8 @@ def judge_signature_algorithm(
         return None
     signer = f"{signer} ({shown(signing_key)})"
     offered = rules.signature_algorithms
-    makeable = [each for each in SignatureAlgorithm if each.family is family]
-    fitting = makeable if offered is None else [each for each in offered if each.family is family]
+    makeable = _SIGNATURES[family]
+    fitting = makeable if offered is None else tuple(each for each in offered if each.family is family)
     if not fitting:
         findings.refuse(
             "signature_algorithm",
@@ -200,17 +204,17 @@ def _filled_key_algorithm(
 
 def _signing_families(
     rules: TemplateRules, defaults: ProfileDefaults, request: IssuanceRequest, is_self_signed: bool
-) -> set[KeyFamily]:
+) -> Set[KeyFamily]:
     """The families that a key may be of, so that it can sign its own certificate."""
     if not is_self_signed:
-        return set(KeyFamily)
+        return _EVERY_FAMILY
     wanted = request.signature_algorithm or defaults.signature_algorithm
     signatures = rules.signature_algorithms if rules.signature_algorithms is not None else tuple(SignatureAlgorithm)
     return {each.family for each in ((wanted,) if wanted is not None else signatures)}
 
 
 def _first_fitting(
-    candidates: tuple[KeyAlgorithm, ...], rules: TemplateRules, request: IssuanceRequest, families: set[KeyFamily]
+    candidates: tuple[KeyAlgorithm, ...], rules: TemplateRules, request: IssuanceRequest, families: Set[KeyFamily]
 ) -> KeyAlgorithm:
     """The first for all that is asked and required, else the first for what is required, else the first."""
     required = () if rules.key_usages is None else rules.key_usages.required

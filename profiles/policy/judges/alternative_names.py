@@ -1,6 +1,8 @@
 """Subject alternative names (RFC 5280, 4.2.1.6)."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 
 from pki_portal.errors import Change
 from profiles.policy import names
@@ -10,7 +12,7 @@ from profiles.policy.judges.findings import Findings
 from profiles.policy.name_constraints import breaches, rule_of
 from profiles.policy.request import AttributeValue, GeneralName, IssuanceRequest, IssuerFacts
 from profiles.policy.rules import TemplateRules, ValueRule
-from profiles.policy.vocabulary import NameType, as_word
+from profiles.policy.vocabulary import NameType, SubjectAttribute, as_word
 from profiles.policy.wording import listed, quoted, shown
 
 _PATH = "subject_alternative_names"
@@ -33,7 +35,7 @@ def judge_alternative_names(
             fix=f"spread the names over several certificates of at most {MOST_NAMES} names",
         )
         return ()
-    granted: dict[GeneralName, None] = {}
+    granted: dict[GeneralName, list[int]] = {}
     written: dict[GeneralName, list[int]] = {}
     for index, name in enumerate(asked):
         written.setdefault(name, []).append(index)
@@ -44,10 +46,12 @@ def judge_alternative_names(
         if normal is None:
             continue
         if normal in granted:
+            granted[normal].append(index)
             findings.note(f"{_label(normal.type)} {quoted(name.value)} was asked for twice and is written once")
             continue
-        granted[normal] = None
+        granted[normal] = [index]
         _judge_name(findings, path, where, rules, normal)
+    _judge_count(findings, rules, granted)
     _judge_required(findings, rules, tuple(granted))
     return tuple(granted)
 
@@ -93,6 +97,98 @@ def _places(request: IssuanceRequest) -> dict[GeneralName, list[int]]:
         with suppress(names.InvalidName):
             places.setdefault(names.normalise(name), []).append(index)
     return places
+
+
+def judge_email_of_subject(
+    findings: Findings,
+    *,
+    rules: TemplateRules,
+    request: IssuanceRequest,
+    subject: tuple[AttributeValue, ...],
+    alternative_names: tuple[GeneralName, ...],
+) -> tuple[GeneralName, ...]:
+    """The names with each email address of the subject among them, where it must be (RFC 5280, 4.1.2.6)."""
+    granted = list(alternative_names)
+    for attribute in subject:
+        name = GeneralName(NameType.EMAIL, attribute.value)
+        if attribute.type != SubjectAttribute.EMAIL or name in granted:
+            continue
+        if _may_be_added(rules, name, granted):
+            findings.note(f"email {quoted(name.value)} is added as email SAN: it has to stand there too")
+            _add(findings, rules, name, granted)
+            continue
+        is_asked = any(each.type == SubjectAttribute.EMAIL for each in request.subject)
+        rule = rules.subject_alternative_names.get(NameType.EMAIL)
+        findings.refuse(
+            "subject/email",
+            Code.EMAIL_NOT_AMONG_NAMES,
+            rule="RFC 5280, 4.1.2.6",
+            asked=f"email {quoted(name.value)} in the subject",
+            allowed=patterns.described(rule) if rule else "no email SAN",
+            fix=(
+                "leave the email out of the subject, or have the template allow it as email SAN"
+                if is_asked
+                else "have the profile's email removed, or the template allow it as email SAN"
+            ),
+            changes=(Change("remove", "subject/email"),) if is_asked else (),
+        )
+    return tuple(granted)
+
+
+def add_common_name(
+    findings: Findings,
+    *,
+    rules: TemplateRules,
+    subject: tuple[AttributeValue, ...],
+    alternative_names: tuple[GeneralName, ...],
+    issuer: IssuerFacts | None,
+) -> tuple[GeneralName, ...]:
+    """The names of a TLS server with its common name among them, if that is a host name (RFC 9525, 6.3).
+
+    Nothing is added that the template or the CA's name constraints would refuse if it had been asked for.
+    """
+    granted = list(alternative_names)
+    constraints = issuer.name_constraints if issuer else ()
+    for attribute in subject:
+        host = _host_of(attribute)
+        if host is None or host in granted:
+            continue
+        told = f"common_name {quoted(attribute.value)}"
+        breached = any(breaches(constraints, subject=(), alternative_names=(host,), is_end_entity=True))
+        if _may_be_added(rules, host, granted) and not breached:
+            findings.note(f"{told} is added as dns_name SAN: TLS clients read no other names")
+            _add(findings, rules, host, granted)
+        else:
+            findings.note(f"{told} is no dns_name SAN, and may not be one here: TLS clients read no other names")
+    return tuple(granted)
+
+
+def _host_of(attribute: AttributeValue) -> GeneralName | None:
+    if attribute.type != SubjectAttribute.COMMON_NAME or "." not in attribute.value:
+        return None
+    try:
+        return names.normalise(GeneralName(NameType.DNS_NAME, attribute.value))
+    except names.InvalidName:
+        return None
+
+
+def _may_be_added(rules: TemplateRules, name: GeneralName, granted: Sequence[GeneralName]) -> bool:
+    kind = NameType(name.type)
+    rule = rules.subject_alternative_names.get(kind)
+    if rule is None or len(granted) >= MOST_NAMES or names.denying(rule.denied, name.value, kind):
+        return False
+    if rule.max_count is not None and sum(each.type == kind for each in granted) >= rule.max_count:
+        return False
+    return not rule.allowed or names.matches_any(patterns.permitted(rule), name.value, kind)
+
+
+def _add(findings: Findings, rules: TemplateRules, name: GeneralName, granted: list[GeneralName]) -> None:
+    kind = NameType(name.type)
+    judged = _judged(_PATH, patterns.Place(_PATH, ()), kind, rules.subject_alternative_names[kind])
+    findings.filled(
+        _PATH, judged.place, f"{judged.asked(name.value)} (of the subject)", patterns.described(judged.rule)
+    )
+    granted.append(name)
 
 
 def _label(kind: str) -> str:
@@ -153,9 +249,22 @@ def _judge_name(findings: Findings, path: str, where: patterns.Place, rules: Tem
     findings.passed(path, judged.place, judged.asked(name.value), patterns.described(rule))
 
 
+def _judge_count(findings: Findings, rules: TemplateRules, granted: Mapping[GeneralName, Sequence[int]]) -> None:
+    """Each kind of name no more often than its rule says."""
+    for kind, rule in rules.subject_alternative_names.items():
+        if rule.max_count is None:
+            continue
+        places = [indexes for name, indexes in granted.items() if name.type == kind]
+        judged = _judged(_PATH, patterns.Place(_PATH, ()), kind, rule)
+        surplus = patterns.Place(_PATH, tuple(sorted(chain.from_iterable(places[rule.max_count :]))))
+        patterns.judge_count(findings, judged, len(places), surplus)
+
+
 def _judge_required(findings: Findings, rules: TemplateRules, granted: tuple[GeneralName, ...]) -> None:
     """Each required pattern is met by some name of its kind."""
     for kind, rule in rules.subject_alternative_names.items():
+        if not rule.required:
+            continue
         judged = _judged(_PATH, patterns.Place(_PATH, ()), kind, rule)
         values = [name.value for name in granted if name.type == kind]
         unmet = names.unmet(rule.required, values, kind)

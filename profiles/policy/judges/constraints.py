@@ -90,7 +90,7 @@ def _judge_path_length(
     }
     known = {place: limit for place, limit in limits.items() if limit is not None}
     longest = min(known.values())
-    fix, mended = f"ask for a path length of at most {longest}", _as_authority(longest)
+    fix, mended = f"ask for a path length of at most {longest}", _as_authority(longest) if longest >= 0 else ()
     length = asked.path_length
     if length is None:
         if rule.max_path_length is not None:

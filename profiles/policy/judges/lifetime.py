@@ -72,7 +72,14 @@ def judge_validity(
     if end is None:
         return None
     validity = Validity(start, end)
-    mend = _Mending(request=request, field=field, start=start, last=_latest_end(rules, issuer, start), now=now)
+    mend = _Mending(
+        request=request,
+        field=field,
+        start=start,
+        last=_latest_end(rules, issuer, start),
+        now=now,
+        least=rules.min_validity or _SECOND,
+    )
     if _is_sound(findings, validity, mend):
         _judge_limits(findings, rules, issuer, validity, mend)
     return validity
@@ -85,6 +92,7 @@ class _Mending:
     Attributes:
         field: what says the end: ``ttl`` or ``not_after``.
         last: the latest end that both the template and the CA let pass.
+        least: how long a life must be.
     """
 
     request: IssuanceRequest
@@ -92,11 +100,12 @@ class _Mending:
     start: datetime
     last: datetime
     now: datetime
+    least: timedelta
 
     @property
     def has_room(self) -> bool:
         """Whether anything that starts then can pass at all."""
-        return self.last - self.start >= _SECOND and self.last > max(self.now, EARLIEST)
+        return self.last - self.start >= self.least and self.last > max(self.now, EARLIEST)
 
     def end_earlier(self) -> tuple[str, tuple[Change, ...]]:
         """As long as can be."""
@@ -108,18 +117,30 @@ class _Mending:
         by_ttl = self.field == "ttl" and self.request.not_before is None
         return fix, (Change("set", "ttl", length) if by_ttl else Change("set", "not_after", time(self.last)),)
 
+    def live_longer(self) -> tuple[str, tuple[Change, ...]]:
+        """As short as may be."""
+        if not self.has_room:
+            return "use another profile: under this one no certificate can start then", ()
+        # In whole seconds, as lives are written down.
+        least = -(-self.least // _SECOND) * _SECOND
+        end = self.start + least
+        length = duration(least)
+        fix = f"ask for a ttl of at least {length}, or a not_after of {time(end)} or later"
+        by_ttl = self.field == "ttl" and self.request.not_before is None
+        return fix, (Change("set", "ttl", length) if by_ttl else Change("set", "not_after", time(end)),)
+
     def end_later(self) -> tuple[str, tuple[Change, ...]]:
         """After the start and after now, by as much as is usual."""
         begin = max(self.start, self.now)
         fix = f"ask for a not_after later than {time(begin)}"
         if self.request.not_after is None:
             return fix, (Change("remove", "not_before"),)
-        end = _usual_end(begin, self.last)
+        end = _usual_end(begin, self.last, max(_USUAL_LIFE, self.least))
         return fix, (Change("set", "not_after", time(end)),) if end > max(begin, EARLIEST) else ()
 
 
-def _usual_end(begin: datetime, last: datetime) -> datetime:
-    return last if last - begin < _USUAL_LIFE else begin + _USUAL_LIFE
+def _usual_end(begin: datetime, last: datetime, life: timedelta) -> datetime:
+    return last if last - begin < life else begin + life
 
 
 def judge_issuer(findings: Findings, *, issuer: IssuerFacts | None, now: datetime) -> None:
@@ -222,8 +243,8 @@ def _is_sound(findings: Findings, validity: Validity, mend: _Mending) -> bool:
             changes=(Change("remove", "not_before"),) if mend.now >= EARLIEST else (),
         )
         sound = False
-    later, changes = mend.end_later()
     if end <= start:
+        later, changes = mend.end_later()
         findings.refuse(
             mend.field,
             Code.ENDS_BEFORE_START,
@@ -235,6 +256,7 @@ def _is_sound(findings: Findings, validity: Validity, mend: _Mending) -> bool:
         )
         return False
     if end <= mend.now:
+        later, changes = mend.end_later()
         findings.refuse(
             mend.field,
             Code.ENDS_IN_PAST,
@@ -253,10 +275,10 @@ def _judge_limits(
 ) -> None:
     """The template's longest life and the CA's own; a CA that has expired is refused elsewhere, once."""
     start, end = validity.not_before, validity.not_after
-    earlier, changes = mend.end_earlier()
     if rules.max_validity is not None:
         asked, allowed = f"a life of {duration(end - start)}", f"at most {duration(rules.max_validity)}"
         if end - start > rules.max_validity:
+            earlier, changes = mend.end_earlier()
             findings.refuse(
                 mend.field,
                 Code.TTL_TOO_LONG,
@@ -268,6 +290,8 @@ def _judge_limits(
             )
         else:
             findings.passed(mend.field, "template validity/max", asked, allowed)
+    if rules.min_validity is not None:
+        _judge_least(findings, rules.min_validity, end - start, mend)
     if issuer is None or utc_second(issuer.not_after) <= mend.now:
         return
     issuer_start, issuer_end = utc_second(issuer.not_before), utc_second(issuer.not_after)
@@ -283,6 +307,7 @@ def _judge_limits(
             changes=_start_later(mend, issuer_start),
         )
     if end > issuer_end:
+        earlier, changes = mend.end_earlier()
         findings.refuse(
             mend.field,
             Code.ENDS_AFTER_ISSUER,
@@ -296,6 +321,24 @@ def _judge_limits(
         findings.passed(
             mend.field, place, f"{time(start)} to {time(end)}", f"{time(issuer_start)} to {time(issuer_end)}"
         )
+
+
+def _judge_least(findings: Findings, least: timedelta, life: timedelta, mend: _Mending) -> None:
+    """The template's shortest life."""
+    asked, allowed = f"a life of {duration(life)}", f"at least {duration(least)}"
+    if life >= least:
+        findings.passed(mend.field, "template validity/min", asked, allowed)
+        return
+    longer, changes = mend.live_longer()
+    findings.refuse(
+        mend.field,
+        Code.TTL_TOO_SHORT,
+        rule="template validity/min",
+        asked=asked,
+        allowed=allowed,
+        fix=longer,
+        changes=changes,
+    )
 
 
 def _start_later(mend: _Mending, issuer_start: datetime) -> tuple[Change, ...]:

@@ -138,6 +138,26 @@ def refuse_mismatch(findings: Findings, judged: Judged, value: str, which: str, 
     )
 
 
+def judge_count(findings: Findings, judged: Judged, count: int, surplus: Place) -> None:
+    """Refuses more values than the rule lets there be; ``surplus`` is where those beyond it stand."""
+    most = judged.rule.max_count
+    if most is None or not count:
+        return
+    place, asked = f"{judged.place} max_count", f"{count} values of {judged.label}{judged.origin}"
+    if count <= most:
+        findings.passed(judged.path, place, asked, f"at most {most}")
+        return
+    findings.refuse(
+        judged.path,
+        Code.TOO_MANY_VALUES,
+        rule=place,
+        asked=asked,
+        allowed=f"at most {most}",
+        fix=f"leave {count - most} of them out, or spread them over several certificates",
+        changes=surplus.leave_out(),
+    )
+
+
 def way_out(findings: Findings, judged: Judged, patterns: tuple[str, ...], value: str) -> Mending:
     """What would pass instead, as close to the value as can be told."""
     use = f"use another {judged.label}" if "*" in patterns else f"use {a(judged.label)} that fits {listed(patterns)}"
@@ -220,7 +240,7 @@ def _fillers(pattern: str, value: str, kind: NameType | SubjectAttribute) -> tup
     match kind:
         case NameType.IP_ADDRESS:
             return ("10", "1", "1.1", "1.1.1", "10.0.0.1")
-        case NameType.EMAIL:
+        case NameType.EMAIL | NameType.UPN:
             return (own, "name", "name@example.com")
         case NameType.URI:
             return ("www", "https://www.example.com/")

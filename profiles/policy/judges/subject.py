@@ -1,6 +1,7 @@
 """The subject: its attributes, and whether there is a name at all."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
 
 from pki_portal.errors import Change
 from profiles.policy import names
@@ -15,6 +16,7 @@ from profiles.policy.wording import listed, quoted, shown
 # Long enough for 1,000 usual host names.
 MOST_OCTETS_OF_NAMES = 64 * 1024
 MOST_ATTRIBUTES = 50
+_ORDER: Final[Mapping[str, int]] = {kind: number for number, kind in enumerate(SubjectAttribute)}
 _FROM_PROFILE = " (the profile's default)"
 
 
@@ -28,16 +30,62 @@ def judge_subject(
         for attribute in filled
     )
     granted: list[AttributeValue] = []
-    for attribute, origin in [*((each, "") for each in request.subject), *((each, _FROM_PROFILE) for each in filled)]:
-        normal = _normal(findings, attribute, origin)
+    for attribute, where in [*_asked_places(request), *((each, _Where(each.type, _FROM_PROFILE)) for each in filled)]:
+        normal = _normal(findings, attribute, where)
         if normal is None:
             continue
         granted.append(normal)
-        _judge_value(findings, rules.subject, normal, origin)
+        _judge_value(findings, rules.subject, normal, where)
     _judge_presence(findings, rules.subject, [*request.subject, *filled], granted)
     _judge_number_of_common_names(findings, granted)
-    order = list(SubjectAttribute)
-    return tuple(sorted(granted, key=lambda attribute: order.index(SubjectAttribute(attribute.type))))
+    _judge_domain_name(findings, request, granted)
+    _judge_count(findings, rules.subject, request, granted)
+    return tuple(sorted(granted, key=lambda attribute: _ORDER[attribute.type]))
+
+
+class _Where(NamedTuple):
+    """Where a value of the subject stands.
+
+    Attributes:
+        origin: empty, or a note that the value came from the profile.
+        number: of a domain component, which alone stands in a list, its place in it; None where it would be added.
+        same: all places in that list with the same value.
+    """
+
+    kind: str
+    origin: str = ""
+    number: int | None = None
+    same: tuple[int, ...] = ()
+
+    @property
+    def path(self) -> str:
+        return f"subject/{self.kind}" if self.number is None else f"subject/{self.kind}/{self.number}"
+
+    @property
+    def place(self) -> patterns.Place:
+        indexes = self.same if self.kind == SubjectAttribute.DOMAIN_COMPONENT else None
+        return patterns.Place(f"subject/{self.kind}", indexes, is_asked=not self.origin)
+
+
+def _asked_places(request: IssuanceRequest) -> Iterator[tuple[AttributeValue, _Where]]:
+    """What was asked, and where it stands."""
+    components = [_plain(each) for each in request.subject if each.type == SubjectAttribute.DOMAIN_COMPONENT]
+    number = 0
+    for attribute in request.subject:
+        if attribute.type != SubjectAttribute.DOMAIN_COMPONENT:
+            yield attribute, _Where(attribute.type)
+            continue
+        same = tuple(index for index, each in enumerate(components) if each == components[number])
+        yield attribute, _Where(attribute.type, "", number, same)
+        number += 1
+
+
+def _plain(attribute: AttributeValue) -> str:
+    """The value in normal form, or as it is where it has none."""
+    try:
+        return names.normalise_attribute(attribute).value
+    except names.InvalidName:
+        return attribute.value
 
 
 def judge_amount_of_text(findings: Findings, request: IssuanceRequest) -> bool:
@@ -117,7 +165,7 @@ def _another_common_name(rules: TemplateRules, taken: set[str]) -> tuple[Change,
     rule = rules.subject.get(kind)
     if rule is None:
         return ()
-    judged = _judged(kind, rule)
+    judged = _judged(_Where(kind), kind, rule)
     for value in patterns.passing_values(judged, patterns.permitted(rule) or ("*",), ""):
         if value.casefold() not in taken:
             return judged.put(value)
@@ -142,7 +190,7 @@ def _missing(defaults: ProfileDefaults, request: IssuanceRequest) -> tuple[Attri
     return tuple(attribute for attribute in defaults.subject if attribute.type not in asked)
 
 
-def _normal(findings: Findings, attribute: AttributeValue, origin: str) -> AttributeValue | None:
+def _normal(findings: Findings, attribute: AttributeValue, where: _Where) -> AttributeValue | None:
     kind = as_word(attribute.type, SubjectAttribute)
     if kind is None:
         findings.refuse(
@@ -152,18 +200,18 @@ def _normal(findings: Findings, attribute: AttributeValue, origin: str) -> Attri
             asked=f"subject attribute {shown(attribute.type)} with value {quoted(attribute.value)}",
             allowed=listed(SubjectAttribute),
             fix=f"leave the attribute {shown(attribute.type)} out of the subject",
-            changes=() if origin else (Change("remove", f"subject/{attribute.type}"),),
+            changes=where.place.leave_out(),
         )
         return None
     try:
         return names.normalise_attribute(attribute)
     except names.InvalidName as defect:
-        fix, changes = patterns.way_to_write(defect, _where(kind, origin), kind)
+        fix, changes = patterns.way_to_write(defect, where.place, kind)
         findings.refuse(
-            f"subject/{kind}",
+            where.path,
             Code.INVALID_VALUE,
             rule="RFC 5280, appendix A",
-            asked=f"{kind} {quoted(attribute.value)}{origin}",
+            asked=f"{kind} {quoted(attribute.value)}{where.origin}",
             allowed=defect.reason,
             fix=fix,
             changes=changes,
@@ -186,23 +234,65 @@ def _judge_number_of_common_names(findings: Findings, granted: list[AttributeVal
         )
 
 
+def _judge_count(
+    findings: Findings,
+    rules: Mapping[SubjectAttribute, ValueRule],
+    request: IssuanceRequest,
+    granted: list[AttributeValue],
+) -> None:
+    """Each attribute no more often than its rule says."""
+    for kind, rule in rules.items():
+        if rule.max_count is None:
+            continue
+        count = sum(each.type == kind for each in granted)
+        asked = sum(each.type == kind for each in request.subject)
+        judged = _judged(_Where(kind, "" if asked else _FROM_PROFILE), kind, rule)
+        # More may have been asked than are valid: leaving out by number leaves at most so many.
+        surplus = patterns.Place(f"subject/{kind}", tuple(range(rule.max_count, asked)), is_asked=asked > 0)
+        patterns.judge_count(findings, judged, count, surplus)
+
+
+def _judge_domain_name(findings: Findings, request: IssuanceRequest, granted: list[AttributeValue]) -> None:
+    """Together the domain components are one domain name (RFC 2247, 2)."""
+    labels = [each.value for each in granted if each.type == SubjectAttribute.DOMAIN_COMPONENT]
+    length = len(".".join(labels))
+    if length <= names.LONGEST_HOST:
+        return
+    asked = sum(each.type == SubjectAttribute.DOMAIN_COMPONENT for each in request.subject)
+    findings.refuse(
+        f"subject/{SubjectAttribute.DOMAIN_COMPONENT}",
+        Code.TOO_MUCH_TEXT,
+        rule="RFC 1035, 2.3.4",
+        asked=f"{len(labels)} domain components of {length} characters together",
+        allowed=f"a domain name of at most {names.LONGEST_HOST} characters",
+        fix="leave domain components out",
+        # Three labels of 63 characters always fit.
+        changes=[
+            Change("remove", f"subject/{SubjectAttribute.DOMAIN_COMPONENT}/{number}")
+            for number in reversed(range(3, asked))
+        ],
+    )
+
+
 def _judge_value(
-    findings: Findings, rules: Mapping[SubjectAttribute, ValueRule], attribute: AttributeValue, origin: str
+    findings: Findings, rules: Mapping[SubjectAttribute, ValueRule], attribute: AttributeValue, where: _Where
 ) -> None:
     kind = SubjectAttribute(attribute.type)
     rule = rules.get(kind)
     if rule is None:
         findings.refuse(
-            f"subject/{kind}",
+            where.path,
             Code.TYPE_NOT_ALLOWED,
             rule="template subject",
-            asked=f"{kind} {quoted(attribute.value)}{origin}",
+            asked=f"{kind} {quoted(attribute.value)}{where.origin}",
             allowed=listed(rules) if rules else "no subject attributes",
-            fix=f"leave {kind} out" if not origin else f"have the profile's {kind} removed, or the template changed",
-            changes=_where(kind, origin).leave_out(),
+            fix=(
+                f"have the profile's {kind} removed, or the template changed" if where.origin else f"leave {kind} out"
+            ),
+            changes=where.place.leave_out(),
         )
         return
-    judged = _judged(kind, rule, origin)
+    judged = _judged(where, kind, rule)
     if patterns.refuse_denied(findings, judged, attribute.value):
         return
     permitting = patterns.permitted(rule)
@@ -211,7 +301,7 @@ def _judge_value(
         which = "required" if rule.required else "allowed"
         patterns.refuse_mismatch(findings, judged, attribute.value, which, rule.required or rule.allowed)
         return
-    tell = findings.filled if origin else findings.passed
+    tell = findings.filled if where.origin else findings.passed
     tell(judged.path, judged.place, judged.asked(attribute.value), patterns.described(rule))
 
 
@@ -225,7 +315,7 @@ def _judge_presence(
     for kind, rule in rules.items():
         if not rule.required:
             continue
-        judged = _judged(kind, rule)
+        judged = _judged(_Where(kind), kind, rule)
         values = [attribute.value for attribute in granted if attribute.type == kind]
         if not any(attribute.type == kind for attribute in asked):
             fix, changes = patterns.way_in(findings, judged, rule.required)
@@ -254,10 +344,5 @@ def _judge_presence(
             )
 
 
-def _judged(kind: SubjectAttribute, rule: ValueRule, origin: str = "") -> patterns.Judged:
-    path = f"subject/{kind}"
-    return patterns.Judged(kind, rule, path, _where(kind, origin), kind.value, f"template subject/{kind}", origin)
-
-
-def _where(kind: SubjectAttribute, origin: str) -> patterns.Place:
-    return patterns.Place(f"subject/{kind}", is_asked=not origin)
+def _judged(where: _Where, kind: SubjectAttribute, rule: ValueRule) -> patterns.Judged:
+    return patterns.Judged(kind, rule, where.path, where.place, kind.value, f"template subject/{kind}", where.origin)

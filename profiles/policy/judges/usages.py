@@ -1,8 +1,7 @@
 """Key usages (RFC 5280, 4.2.1.3) and extended key usages (4.2.1.12)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
@@ -11,10 +10,10 @@ from profiles.policy.errors import Code
 from profiles.policy.judges.findings import Findings
 from profiles.policy.request import IssuanceRequest
 from profiles.policy.rules import ProfileDefaults, TemplateRules, Usage, UsageRule
-from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyFamily, KeyUsage, as_word
+from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyFamily, KeyUsage, Purpose, as_purpose
 from profiles.policy.wording import listed, quoted
 
-Word = TypeVar("Word", KeyUsage, ExtendedKeyUsage)
+Word = TypeVar("Word", bound=str)
 
 _FOR_CAS = (KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN)
 _WITH_KEY_AGREEMENT = (KeyUsage.ENCIPHER_ONLY, KeyUsage.DECIPHER_ONLY)
@@ -40,16 +39,25 @@ _REFERENCES: Mapping[KeyFamily, str] = {
 
 @dataclass(frozen=True, slots=True)
 class _Kind(Generic[Word]):
-    """How one of the two extensions is called."""
+    """How one of the two extensions is called; ``words`` are the usages with a name, in RFC order."""
 
-    words: type[Word]
+    words: Sequence[Word]
     path: str
     label: str
     place: str
 
 
-_KEY_USAGE = _Kind(KeyUsage, "key_usages", "key usage", "template key_usages")
-_EXTENDED = _Kind(ExtendedKeyUsage, "extended_key_usages", "extended key usage", "template extended_key_usages")
+_KEY_USAGES: Sequence[KeyUsage] = tuple(KeyUsage)
+_PURPOSES: Sequence[Purpose] = tuple(ExtendedKeyUsage)
+_KEY_USAGE: _Kind[KeyUsage] = _Kind(_KEY_USAGES, "key_usages", "key usage", "template key_usages")
+_EXTENDED: _Kind[Purpose] = _Kind(
+    _PURPOSES, "extended_key_usages", "extended key usage", "template extended_key_usages"
+)
+
+
+_LISTED_USAGES: Mapping[KeyFamily, str] = {
+    family: listed(usage for usage in KeyUsage if usage in usages) for family, usages in _USAGES_OF.items()
+}
 
 
 def fits(usage: KeyUsage, algorithm: KeyAlgorithm) -> bool:
@@ -71,7 +79,7 @@ def judge_key_usages(
     if request.key_usages is None:
         usages = _filled_key_usages(findings, rule, defaults, algorithm, is_ca=is_ca)
     else:
-        usages = _in_order(KeyUsage, request.key_usages)
+        usages = _in_order(_KEY_USAGES, request.key_usages)
     is_implied = request.key_usages is None and is_ca and rule is None
     judged = _without(usages, _FOR_CAS) if is_implied else usages
     _judge_lists(findings, _KEY_USAGE, rule, judged, is_filled=request.key_usages is None)
@@ -84,24 +92,24 @@ def judge_key_usages(
 
 def judge_extended_key_usages(
     findings: Findings, *, rules: TemplateRules, defaults: ProfileDefaults, request: IssuanceRequest
-) -> tuple[ExtendedKeyUsage, ...]:
-    """The extended key usages in the order of RFC 5280: as asked, or filled in."""
+) -> tuple[Purpose, ...]:
+    """The extended key usages, those of RFC 5280 first and in its order: as asked, or filled in."""
     rule = rules.extended_key_usages
     asked = request.extended_key_usages
     if asked is None:
         wanted, source = _defaults(rule, defaults.extended_key_usages)
-        usages = _in_order(ExtendedKeyUsage, wanted)
+        usages = _in_order(_PURPOSES, wanted)
         _note_filled(findings, _EXTENDED, usages, source)
     else:
-        known = [as_word(usage, ExtendedKeyUsage) for usage in asked]
-        usages = _in_order(ExtendedKeyUsage, [usage for usage in known if usage is not None])
+        known = [as_purpose(usage) for usage in asked]
+        usages = _in_order(_PURPOSES, [usage for usage in known if usage is not None])
         for text in dict.fromkeys(usage for usage, word in zip(asked, known, strict=True) if word is None):
             findings.refuse(
                 _EXTENDED.path,
                 Code.TYPE_NOT_SUPPORTED,
                 rule="extended key usages",
                 asked=f"extended key usage {quoted(text)}",
-                allowed=listed(ExtendedKeyUsage),
+                allowed=f"{listed(ExtendedKeyUsage)}, and all others by dotted OID but anyExtendedKeyUsage",
                 fix=f"leave {quoted(text)} out",
                 changes=_set(_EXTENDED, usages),
             )
@@ -109,9 +117,11 @@ def judge_extended_key_usages(
     return usages
 
 
-def _in_order(words: type[Word], usages: Iterable[Word]) -> tuple[Word, ...]:
-    wanted = set(usages)
-    return tuple(word for word in words if word in wanted)
+def _in_order(words: Sequence[Word], usages: Iterable[Word]) -> tuple[Word, ...]:
+    """Those with a name in RFC order, then the others as they stand."""
+    wanted: dict[Word, None] = dict.fromkeys(usages)
+    named: tuple[Word, ...] = tuple(word for word in words if word in wanted)
+    return named if len(named) == len(wanted) else (*named, *(usage for usage in wanted if usage not in words))
 
 
 def _without(usages: Iterable[Word], others: Iterable[Word]) -> tuple[Word, ...]:
@@ -119,10 +129,9 @@ def _without(usages: Iterable[Word], others: Iterable[Word]) -> tuple[Word, ...]
     return tuple(usage for usage in usages if usage not in left_out)
 
 
-def _set(kind: "_Kind[Any]", usages: Iterable[StrEnum]) -> tuple[Change, ...]:
+def _set(kind: "_Kind[Any]", usages: Iterable[str]) -> tuple[Change, ...]:
     """The change that asks for just these."""
-    wanted = set(usages)
-    return (Change("set", kind.path, [usage.value for usage in kind.words if usage in wanted]),)
+    return (Change("set", kind.path, [str(usage) for usage in _in_order(kind.words, usages)]),)
 
 
 def _required(rule: UsageRule[Usage] | None) -> tuple[Usage, ...]:
@@ -165,10 +174,10 @@ def _filled_key_usages(
         or (usage in _FOR_CAS and not is_ca)
         or (usage in _WITH_KEY_AGREEMENT and KeyUsage.KEY_AGREEMENT not in wanted)
     }
-    usages = _in_order(KeyUsage, _without(wanted, unfit))
+    usages = _in_order(_KEY_USAGES, _without(wanted, unfit))
     _note_filled(findings, _KEY_USAGE, usages, source)
     if unfit:
-        left_out = listed(_in_order(KeyUsage, unfit))
+        left_out = listed(_in_order(_KEY_USAGES, unfit))
         findings.note(f"{left_out} would be filled in, but does not fit this certificate and is left out")
     return usages
 
@@ -197,6 +206,7 @@ def _judge_lists(
 ) -> None:
     required = _required(rule)
     for usage in _without(required, usages):
+        wanted: tuple[Usage, ...] = (*usages, usage)
         findings.refuse(
             kind.path,
             Code.REQUIRED_MISSING,
@@ -204,7 +214,7 @@ def _judge_lists(
             asked=f"no {kind.label} {usage}",
             allowed=listed(required),
             fix=f"add {usage}",
-            changes=_set(kind, [*usages, usage]),
+            changes=_set(kind, wanted),
         )
     passing = [usage for usage in usages if rule is not None and _permits(rule, usage)]
     for usage in _without(usages, passing):
@@ -272,7 +282,7 @@ def _judge_fit(
                 Code.USAGE_DOES_NOT_FIT_KEY,
                 rule=_REFERENCES[algorithm.family],
                 asked=f"key usage {usage} with key algorithm {algorithm}",
-                allowed=listed(_in_order(KeyUsage, _USAGES_OF[algorithm.family])),
+                allowed=_LISTED_USAGES[algorithm.family],
                 fix=f"leave {usage} out" + (f", or use a key of {fitting}" if fitting else ""),
                 changes=_set(_KEY_USAGE, _without(usages, (usage,))),
             )
@@ -281,7 +291,7 @@ def _judge_fit(
             _KEY_USAGE.path,
             _REFERENCES[algorithm.family],
             f"key usage {listed(usages)} with key algorithm {algorithm}",
-            listed(_in_order(KeyUsage, _USAGES_OF[algorithm.family])),
+            _LISTED_USAGES[algorithm.family],
         )
 
 

@@ -543,7 +543,7 @@ def test_the_certificate_object_is_complete(pki: Pki, robot: Client) -> None:
         "subjectCountry": None,
         "subjectState": None,
         "subjectLocality": None,
-        "altNames": "b.acme.com,a.acme.com",
+        "altNames": "b.acme.com,a.acme.com,service.acme.com",
         "revokedAt": None,
         "revocationReason": None,
         "keyUsages": ["digitalSignature"],
@@ -566,6 +566,9 @@ def test_the_certificate_object_is_complete(pki: Pki, robot: Client) -> None:
             "country": None,
             "state": None,
             "locality": None,
+            "domainComponents": [],
+            "serialNumber": None,
+            "email": None,
         },
         "basicConstraints": {"isCA": False},
     }
@@ -1018,3 +1021,33 @@ def test_requests_of_foreign_and_unknown_projects_are_not_found(pki: Pki, charli
 
 def test_a_request_id_that_is_none_is_refused(robot: Client) -> None:
     assert_error(robot.get(f"{REQUESTS}/seven"), status=422, error="ValidationFailure")
+
+
+def test_every_kind_of_attribute_name_and_usage_is_asked_and_answered(pki: Pki, robot: Client) -> None:
+    anything = [{"type": kind, "allowed": ["*"]} for kind in ("commonName", "DC", "serialNumber", "email")]
+    template = pki.profile.template
+    template.subject = anything
+    template.sans = [{"type": kind, "allowed": ["*"]} for kind in ("dns_name", "email", "upn")]
+    template.extended_key_usages = {"allowed": ["server_auth", "1.3.6.1.4.1.311.20.2.2"]}
+    template.save()
+    answer = issued(
+        robot,
+        pki.profile,
+        commonName="jane.acme.com",
+        domainComponents=["com", "Acme"],
+        serialNumber="SN-17",
+        email="jane@acme.com",
+        altNames=[{"type": "UPN", "value": "Jane@CORP.acme.com"}],
+        extendedKeyUsages=["1.3.6.1.5.5.7.3.1", "1.3.6.1.4.1.311.20.2.2"],
+    )
+    read = robot.get(f"{CERTIFICATES}/{answer['certificateId']}").json()["certificate"]
+    assert read["subject"]["domainComponents"] == ["com", "acme"]
+    assert (read["subject"]["serialNumber"], read["subject"]["email"]) == ("SN-17", "jane@acme.com")
+    assert read["altNames"] == "Jane@corp.acme.com,jane@acme.com,jane.acme.com"
+    assert read["extendedKeyUsages"] == ["serverAuth", "1.3.6.1.4.1.311.20.2.2"]
+
+
+def test_a_domain_component_is_refused_at_its_place_in_the_body(pki: Pki, robot: Client) -> None:
+    body = issue_body(pki.profile, domainComponents=["com", "a_b"])
+    answer = post_json(robot, "/api/v1/cert-manager/certificates", body)
+    assert "/attributes/domainComponents/1" in [each["pointer"] for each in answer.json()["details"]]

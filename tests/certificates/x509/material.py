@@ -84,7 +84,7 @@ RULES = TemplateRules(
     subject=dict.fromkeys(SubjectAttribute, _ANY),
     subject_alternative_names=dict.fromkeys(NameType, _ANY),
     key_usages=UsageRule(allowed=tuple(KeyUsage)),
-    extended_key_usages=UsageRule(allowed=tuple(ExtendedKeyUsage)),
+    extended_key_usages=UsageRule(allowed=(*ExtendedKeyUsage, "1.3.6.1.4.1.311.20.2.2", "2.25.1.268435455")),
     key_algorithms=tuple(KeyAlgorithm),
     signature_algorithms=tuple(SignatureAlgorithm),
     basic_constraints=BasicConstraintsRule(state=BasicConstraintsState.ALLOWED),

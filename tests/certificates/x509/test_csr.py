@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from certificates.x509.csr import MAX_CSR_BYTES, CsrError, CsrMalformed, read_csr
 from certificates.x509.keys import load_public_key
-from certificates.x509.names import encode_subject
+from certificates.x509.names import encode_subject, read_general_name
 from pki_portal.errors import PortalError
 from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName, IssuanceRequest
 from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyUsage, NameType, SubjectAttribute
@@ -92,7 +92,7 @@ def test_kinds_of_names_that_no_template_allows_are_told_by_their_rfc_word() -> 
         NameType.URI,
         "directoryName",
         "registeredID",
-        "otherName",
+        NameType.UPN,
         NameType.IP_ADDRESS,
     ]
     assert [name.value for name in names] == [
@@ -100,9 +100,25 @@ def test_kinds_of_names_that_no_template_allows_are_told_by_their_rfc_word() -> 
         "spiffe://acme.com/web",
         "CN=Alice",
         "1.2.3.4",
-        "1.3.6.1.4.1.311.20.2.3:0c05616c696365",
+        "alice",
         "::",
     ]
+
+
+@pytest.mark.parametrize(
+    ("oid", "value"),
+    [
+        ("1.3.6.1.4.1.311.20.2.3", "1605616c696365"),
+        ("1.3.6.1.4.1.311.20.2.3", "0c06616c696365"),
+        ("1.3.6.1.4.1.311.20.2.3", "0c8105616c696365"),
+        ("1.3.6.1.4.1.311.20.2.3", "0c02ff40"),
+        ("1.3.6.1.4.1.311.20.2.3", "0500"),
+        ("1.2.3.4", "0c05616c696365"),
+    ],
+)
+def test_an_other_name_that_is_no_user_principal_name_is_told_by_its_oid(oid: str, value: str) -> None:
+    other = x509.OtherName(x509.ObjectIdentifier(oid), bytes.fromhex(value))
+    assert read_general_name(other) == GeneralName("otherName", f"{oid}:{value}")
 
 
 def test_what_only_the_policy_refuses_is_read() -> None:
@@ -254,7 +270,7 @@ def test_sha_1_proves_nothing() -> None:
 
 
 def test_attributes_of_unknown_kind_are_told_by_their_oid() -> None:
-    name = x509.Name([x509.NameAttribute(x509.NameOID.EMAIL_ADDRESS, "alice@acme.com")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.USER_ID, "alice")])
     private = key(KeyAlgorithm.EC_PRIME256V1)
     csr = (
         x509.CertificateSigningRequestBuilder()
@@ -263,8 +279,29 @@ def test_attributes_of_unknown_kind_are_told_by_their_oid() -> None:
         .sign(private, hashes.SHA256())
     )
     request = read_csr(csr.public_bytes(Encoding.PEM))
-    assert request.subject == (AttributeValue("1.2.840.113549.1.9.1", "alice@acme.com"),)
+    assert request.subject == (AttributeValue("0.9.2342.19200300.100.1.1", "alice"),)
     assert request.ignored == ("the CSR's extension 1.2.3.4",)
+
+
+def test_domain_components_serial_number_and_email_are_read_in_the_order_of_the_csr() -> None:
+    oid = x509.NameOID
+    said = [
+        (oid.DOMAIN_COMPONENT, "com"),
+        (oid.DOMAIN_COMPONENT, "acme"),
+        (oid.SERIAL_NUMBER, "17"),
+        (oid.EMAIL_ADDRESS, "alice@acme.com"),
+    ]
+    csr = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(kind, value) for kind, value in said]))
+        .sign(key(KeyAlgorithm.EC_PRIME256V1), hashes.SHA256())
+    )
+    assert read_csr(csr.public_bytes(Encoding.PEM)).subject == (
+        AttributeValue(SubjectAttribute.DOMAIN_COMPONENT, "com"),
+        AttributeValue(SubjectAttribute.DOMAIN_COMPONENT, "acme"),
+        AttributeValue(SubjectAttribute.SERIAL_NUMBER, "17"),
+        AttributeValue(SubjectAttribute.EMAIL, "alice@acme.com"),
+    )
 
 
 @pytest.mark.parametrize("path", LIBRARY_CSRS, ids=lambda path: path.name)

@@ -134,6 +134,7 @@ def test_names_that_the_template_allowed_are_found_and_waived(name: GeneralName)
         ("pkix.invalid_email_address_syntax", "alice smith@mailhost"),
         ("pkix.invalid_uri_syntax", "/relative"),
         ("pkix.some_other", "mailhost"),
+        ("pkix.name_domain_components_invalid_domain_name", "mailhost"),
     ],
 )
 def test_no_other_finding_is_waived(code: str, value: str) -> None:
@@ -284,6 +285,7 @@ any_names = st.one_of(
         st.builds("{}://{}/{}".format, st.sampled_from(["https", "spiffe"]), hosts, paths),
     ),
     st.builds(GeneralName, st.just(NameType.URI), st.builds("urn:{}".format, labels | wild_text)),
+    st.builds(GeneralName, st.just(NameType.UPN), st.builds("{}@{}".format, wild_text, hosts)),
     st.builds(GeneralName, st.just(NameType.IP_ADDRESS), st.ip_addresses().map(str)),
 )
 LATE = datetime(2150, 1, 1, tzinfo=UTC)

@@ -20,7 +20,7 @@ from certificates.x509.tbs import build, draft, new_serial_number, sign
 from certificates.x509.verify import verify_issued
 from pki_portal.errors import Invalid
 from profiles.policy.request import BasicConstraints, GeneralName
-from profiles.policy.vocabulary import KeyAlgorithm, KeyFamily, KeyUsage, NameType, SignatureAlgorithm
+from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyFamily, KeyUsage, NameType, SignatureAlgorithm
 from tests.certificates.x509.material import (
     AUTHORITY_ALGORITHMS,
     NOW,
@@ -190,22 +190,47 @@ def test_without_urls_there_are_no_pointers() -> None:
 
 
 def test_the_subject_is_in_the_agreed_order_with_the_agreed_string_types() -> None:
-    wanted = subject(
+    components = (*subject(domain_component="com"), *subject(domain_component="acme"))
+    others = subject(
         country="DE",
         organization="Acme Ä",
         organizational_unit="Web",
         state="Bavaria",
         common_name="service.acme.com",
         locality="München",
+        serial_number="SN-17",
+        email="jane@acme.com",
     )
-    leaf = end_entity(issuance_plan(subject=tuple(reversed(wanted))), root(P256), P256)
+    leaf = end_entity(issuance_plan(subject=(*reversed(others), *components)), root(P256), P256)
     facts = facts_of(leaf)
-    assert facts.subject == wanted
-    assert facts.subject_name == "C=DE, O=Acme Ä, OU=Web, ST=Bavaria, CN=service.acme.com, L=München"
+    assert facts.subject == (*components, *others)
+    assert facts.subject_name == (
+        "DC=com, DC=acme, C=DE, O=Acme Ä, OU=Web, ST=Bavaria, CN=service.acme.com, L=München, "
+        "serialNumber=SN-17, emailAddress=jane@acme.com"
+    )
+    assert lint(leaf.public_bytes(Encoding.DER)) == ()
+    assert facts.subject_alternative_names == (*dns("service.acme.com"), GeneralName(NameType.EMAIL, "jane@acme.com"))
     text = openssl_text(leaf)
-    assert "C=PRINTABLESTRING:DE" in text
+    for name in ("C", "serialNumber"):
+        assert f"{name}=PRINTABLESTRING:" in text
+    for name in ("DC", "emailAddress"):
+        assert f"{name}=IA5STRING:" in text
     for name in ("O", "OU", "ST", "CN", "L"):
         assert f"{name}=UTF8STRING:" in text
+
+
+def test_extended_key_usages_by_oid_stand_after_those_with_a_name() -> None:
+    plan = issuance_plan(
+        extended_key_usages=("1.3.6.1.4.1.311.20.2.2", ExtendedKeyUsage.CLIENT_AUTH, "2.25.1.268435455"),
+    )
+    leaf = end_entity(plan, root(P256), P256)
+    assert facts_of(leaf).extended_key_usages == (
+        ExtendedKeyUsage.CLIENT_AUTH,
+        "1.3.6.1.4.1.311.20.2.2",
+        "2.25.1.268435455",
+    )
+    assert "Microsoft Smartcard Login" in openssl_text(leaf)
+    assert lint(der(leaf)) == ()
 
 
 def test_names_are_encoded_as_the_kind_that_was_stated() -> None:
@@ -215,16 +240,30 @@ def test_names_are_encoded_as_the_kind_that_was_stated() -> None:
         GeneralName(NameType.URI, "spiffe://example.com/web"),
         GeneralName(NameType.IP_ADDRESS, "10.0.0.1"),
         GeneralName(NameType.IP_ADDRESS, "2001:db8::1"),
+        GeneralName(NameType.UPN, "jürg@corp.example.com"),
+        GeneralName(NameType.UPN, f"{'j' * 60}@{'a' * 60}.{'b' * 60}.example.com"),
     )
     leaf = end_entity(issuance_plan(subject_alternative_names=names), root(P256), P256)
     found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert sorted(found.get_values_for_type(x509.DNSName)) == ["*.example.com", "a.example.com", "host"]
+    assert sorted(found.get_values_for_type(x509.DNSName)) == [
+        "*.example.com",
+        "a.example.com",
+        "host",
+        "service.acme.com",
+    ]
     assert found.get_values_for_type(x509.RFC822Name) == ["alice@example.com"]
     assert found.get_values_for_type(x509.UniformResourceIdentifier) == ["spiffe://example.com/web"]
     assert found.get_values_for_type(x509.IPAddress) == [
         ipaddress.ip_address("10.0.0.1"),
         ipaddress.ip_address("2001:db8::1"),
     ]
+    upn = found.get_values_for_type(x509.OtherName)[0]
+    assert (upn.type_id.dotted_string, upn.value) == (
+        "1.3.6.1.4.1.311.20.2.3",
+        b"\x0c\x16j\xc3\xbcrg@corp.example.com",
+    )
+    assert facts_of(leaf).subject_alternative_names[:-1] == names
+    assert "othername: UPN" in openssl_text(leaf)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,77 @@ DNS = NameType.DNS_NAME
 EMAIL = NameType.EMAIL
 IP = NameType.IP_ADDRESS
 URI = NameType.URI
+UPN = NameType.UPN
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        ("jane", "not a user principal name"),
+        ("@corp.test", "not a user principal name"),
+        ("jane@", "label is empty"),
+        ("jane@a_b.test", "underscores"),
+        ("jane doe@corp.test", "not a user name"),
+        ("corp\\jane@corp.test", "not a user name"),
+        ("a@b@corp.test", "not a user name"),
+        ("j" * 65 + "@corp.test", "not a user name"),
+        ("\uff4aane@corp.test", "stand for others"),
+        ("ja\u3164ne@corp.test", "stand for others"),
+        ("ja\u202ene@corp.test", "control"),
+    ],
+)
+def test_user_principal_names_that_no_certificate_may_carry_are_refused(value: str, complaint: str) -> None:
+    with pytest.raises(InvalidName, match=complaint):
+        normalise(GeneralName(UPN, value))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value", "fits"),
+    [
+        ("*@corp.test", "Jane@corp.test", True),
+        ("JANE@CORP.test", "jane@corp.test", True),
+        ("*@bücher.example", "j@xn--bcher-kva.example", True),
+        ("*@corp.test", "jane@evil.corp.test", False),
+        ("jane@corp.test", "jane@other.test", False),
+    ],
+)
+def test_patterns_of_user_principal_names(pattern: str, value: str, fits: bool) -> None:
+    assert matches(pattern, value, UPN) is fits
+    assert denies(pattern, value, UPN) is fits
+
+
+@pytest.mark.parametrize(
+    ("network", "value", "is_in"),
+    [
+        ("10.0.0.0/8", "10.255.0.1", True),
+        ("10.1.2.3/8", "10.255.0.1", True),
+        ("10.0.0.0/8", "11.0.0.1", False),
+        ("10.0.0.0/8", "::ffff:a00:1", False),
+        ("10.0.0.0/8", "::a00:1", False),
+        ("0.0.0.0/0", "::1", False),
+        ("::/0", "10.0.0.1", False),
+        ("2001:db8::/32", "2001:db8:ffff::1", True),
+        ("2001:DB8:0::/48", "2001:db8:1::1", False),
+        ("::ffff:0:0/96", "10.0.0.1", False),
+        ("fe80::/10", "fe80::1", True),
+        ("2001:db8::1/128", "2001:db8::1", True),
+    ],
+)
+def test_networks_hold_addresses_of_their_own_family_alone(network: str, value: str, is_in: bool) -> None:
+    assert is_network(network)
+    assert matches(network, value, IP) is is_in
+
+
+def test_a_denied_network_holds_the_addresses_inside_addresses_too() -> None:
+    assert denies("10.0.0.0/8", "::ffff:a00:1", IP)
+    assert denies("10.0.0.0/8", "2002:a00:1::1", IP)
+    assert not denies("10.0.0.0/8", "2001:db8::a00:1", IP)
+    assert not denies("::ffff:0:0/96", "10.0.0.1", IP)
+
+
+@pytest.mark.parametrize("text", ["fe80::%eth0/64", "10.0.0.0/33", "10.0.0.0/x", "2001:db8::/129", "10.*/8", "/8"])
+def test_what_is_no_network(text: str) -> None:
+    assert not is_network(text)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +124,9 @@ URI = NameType.URI
         (URI, "spiffe://cluster.example.org/ns/x", "spiffe://cluster.example.org/ns/x"),
         (URI, "urn:uuid:6e8bc430-9c3a-11d9-9669-0800200c9a66", "urn:uuid:6e8bc430-9c3a-11d9-9669-0800200c9a66"),
         (URI, "mailto:jane@example.com", "mailto:jane@example.com"),
+        (UPN, "Jane.Doe@CORP.Example.COM", "Jane.Doe@corp.example.com"),
+        (UPN, "jürg@bücher.example", "jürg@xn--bcher-kva.example"),
+        (UPN, "ju\u0308rg@corp", "jürg@corp"),
     ],
 )
 def test_normal_form(kind: NameType, value: str, normal: str) -> None:
@@ -184,6 +258,10 @@ def test_fix_for_underscores_is_the_name_with_hyphens() -> None:
         ("organization", "Cafe\u0301", "Caf\u00e9"),
         ("state", "x" * 128, "x" * 128),
         ("country", "us", "US"),
+        ("domain_component", "Acme", "acme"),
+        ("domain_component", "bücher", "xn--bcher-kva"),
+        ("serial_number", " SN-17/b (2) ", "SN-17/b (2)"),
+        ("email", "Jane@Acme.COM", "Jane@acme.com"),
     ],
 )
 def test_normal_form_of_attributes(kind: str, value: str, normal: str) -> None:
@@ -211,6 +289,14 @@ def test_normal_form_of_attributes(kind: str, value: str, normal: str) -> None:
         ("country", "U1", "two letters"),
         ("country", "ÄÖ", "two letters"),
         ("country", "U", "two letters"),
+        ("domain_component", "acme.com", "more than one label"),
+        ("domain_component", "a_b", "underscores"),
+        ("domain_component", "x" * 64, "64 characters"),
+        ("serial_number", "SN_17", "cannot have"),
+        ("serial_number", "ä", "cannot have"),
+        ("serial_number", "1" * 65, "allows 64"),
+        ("email", "jane", "not an email"),
+        ("email", "jäne@acme.com", "not ASCII"),
         ("1.2.840.113549.1.9.1", "jane@example.com", "no template"),
     ],
 )
@@ -227,7 +313,7 @@ def test_normal_forms_are_stable_and_every_other_text_is_an_invalid_name(kind: N
     except InvalidName:
         return
     assert normalise(once) == once
-    assert once.value.isascii()
+    assert once.value.isascii() or kind is NameType.UPN
     assert matches(once.value, once.value, kind)
 
 

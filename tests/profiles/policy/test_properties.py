@@ -52,9 +52,12 @@ VALUES = st.sampled_from(
         "a\u3002test/",
         "a.test\u3164",
         "jane@a.test",
+        "\uff2aANE@a.test",
         "https://a.test/x",
         "urn:x:1",
         "us",
+        "acme",
+        "SN-1/2",
         "",
         "a_b",
         "a\x00",
@@ -73,7 +76,14 @@ def optional(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | strategy
 
 
-VALUE_RULES = st.builds(ValueRule, allowed=tuples(PATTERNS), required=tuples(PATTERNS, 1), denied=tuples(PATTERNS, 1))
+COUNTS = st.sampled_from([None, None, 1, 2])
+VALUE_RULES = st.builds(
+    ValueRule,
+    allowed=tuples(PATTERNS),
+    required=tuples(PATTERNS, 1),
+    denied=tuples(PATTERNS, 1),
+    max_count=COUNTS,
+)
 MOMENTS = st.datetimes(
     timezones=st.sampled_from([None, UTC, timezone(timedelta(hours=14)), timezone(-timedelta(hours=12))])
 ) | st.datetimes(
@@ -94,10 +104,11 @@ RULES = st.builds(
     subject=st.dictionaries(st.sampled_from(SubjectAttribute), VALUE_RULES),
     subject_alternative_names=st.dictionaries(st.sampled_from(NameType), VALUE_RULES),
     key_usages=optional(usage_rules(KeyUsage)),
-    extended_key_usages=optional(usage_rules(ExtendedKeyUsage)),
+    extended_key_usages=optional(usage_rules([*ExtendedKeyUsage, "1.2.3.4", "1.2.3.5"])),
     key_algorithms=optional(tuples(st.sampled_from(KeyAlgorithm))),
     signature_algorithms=optional(tuples(st.sampled_from(SignatureAlgorithm))),
     max_validity=optional(LENGTHS),
+    min_validity=optional(LENGTHS),
     basic_constraints=st.builds(
         BasicConstraintsRule, st.sampled_from(BasicConstraintsState), optional(st.integers(-3, 3))
     ),
@@ -110,7 +121,9 @@ REQUESTS = st.builds(
         st.builds(GeneralName, st.sampled_from([*NameType, "directoryName", "dns_name"]), VALUES), 2
     ),
     key_usages=optional(tuples(st.sampled_from(KeyUsage))),
-    extended_key_usages=optional(tuples(st.sampled_from([*ExtendedKeyUsage, "1.2.3", "server_auth"]))),
+    extended_key_usages=optional(
+        tuples(st.sampled_from([*ExtendedKeyUsage, "1.2.3", "1.2", "server_auth", "2.5.29.37.0"]))
+    ),
     key_algorithm=optional(st.sampled_from(KeyAlgorithm)),
     signature_algorithm=optional(st.sampled_from(SignatureAlgorithm)),
     ttl=optional(LENGTHS),
@@ -189,12 +202,16 @@ EASY = st.builds(
         {kind: st.builds(ValueRule, allowed=st.just(("*",)), denied=tuples(PATTERNS, 1)) for kind in SubjectAttribute}
     ),
     subject_alternative_names=st.fixed_dictionaries(
-        {kind: st.builds(ValueRule, allowed=tuples(PATTERNS), denied=tuples(PATTERNS, 1)) for kind in NameType}
+        {
+            kind: st.builds(ValueRule, allowed=tuples(PATTERNS), denied=tuples(PATTERNS, 1), max_count=COUNTS)
+            for kind in NameType
+        }
     ),
     key_usages=st.builds(UsageRule, allowed=st.just(tuple(KeyUsage)), required=tuples(st.sampled_from(KeyUsage), 1)),
-    extended_key_usages=optional(usage_rules(ExtendedKeyUsage)),
+    extended_key_usages=optional(usage_rules([*ExtendedKeyUsage, "1.2.3.4"])),
     key_algorithms=optional(st.just(tuple(KeyAlgorithm))),
     signature_algorithms=optional(st.permutations(list(SignatureAlgorithm)).map(tuple)),
+    min_validity=optional(st.just(timedelta(days=2))),
     max_validity=optional(st.timedeltas(min_value=timedelta(days=1), max_value=timedelta(days=800))),
     basic_constraints=st.builds(BasicConstraintsRule, st.sampled_from(BasicConstraintsState), st.none()),
 )
@@ -203,6 +220,7 @@ GOOD_NAMES = {
     NameType.EMAIL: ["jane@a.test"],
     NameType.URI: ["https://a.test/x"],
     NameType.IP_ADDRESS: ["10.0.0.1", "2001:DB8::1"],
+    NameType.UPN: ["Jane@A.test", "jürg@a.test"],
 }
 EASY_REQUESTS = st.builds(
     IssuanceRequest,
@@ -211,7 +229,7 @@ EASY_REQUESTS = st.builds(
         st.sampled_from([GeneralName(kind, value) for kind, values in GOOD_NAMES.items() for value in values])
     ),
     key_usages=optional(tuples(st.sampled_from(KeyUsage), 2)),
-    extended_key_usages=optional(tuples(st.sampled_from(ExtendedKeyUsage), 2)),
+    extended_key_usages=optional(tuples(st.sampled_from([*ExtendedKeyUsage, "1.2.3.4", "1.2.3.5"]), 2)),
     key_algorithm=optional(st.sampled_from(KeyAlgorithm)),
     signature_algorithm=optional(st.sampled_from(SignatureAlgorithm)),
     ttl=optional(st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=900))),
@@ -273,11 +291,14 @@ def test_a_plan_never_holds_what_its_rules_do_not_allow(
     _assert_usages_allowed(plan, rules)
     _assert_algorithms_allowed(plan, rules, issuer)
     life = plan.not_after - plan.not_before
-    assert timedelta(seconds=1) <= life <= (rules.max_validity or timedelta.max)
+    assert (rules.min_validity or timedelta(seconds=1)) <= life <= (rules.max_validity or timedelta.max)
     assert plan.not_before.microsecond == plan.not_after.microsecond == 0
     assert issuer is None or plan.not_after <= issuer.not_after
     assert issuer is None or not issuer.subject or not names.same_subject(plan.subject, issuer.subject)
     assert sum(each.type is SubjectAttribute.COMMON_NAME for each in plan.subject) <= 1
+    for kind, rule in rules.subject_alternative_names.items():
+        count = sum(each.type is kind for each in plan.subject_alternative_names)
+        assert rule.max_count is None or count <= rule.max_count
     state = rules.basic_constraints.state
     assert state is not (
         BasicConstraintsState.DENIED if plan.basic_constraints.is_ca else BasicConstraintsState.REQUIRED

@@ -192,7 +192,7 @@ def test_messages_show_what_stood_there() -> None:
         TemplateRules.from_json(document)
     shown = [violation.asked for violation in refusal.value.violations]
     assert shown == ["true", "false", "a number", "a number", "12", "an object", "a list", '"gopher"']
-    assert "use one of email, dns_name, uri, ip_address" in refusal.value.message
+    assert "use one of email, dns_name, uri, ip_address, upn" in refusal.value.message
 
 
 JSON: st.SearchStrategy[Any] = st.recursive(

@@ -11,6 +11,7 @@ from profiles.policy.vocabulary import (
     NameType,
     SignatureAlgorithm,
     SubjectAttribute,
+    as_purpose,
     as_word,
     key_family,
     parse_extended_key_usage,
@@ -21,7 +22,7 @@ from profiles.policy.vocabulary import (
     parse_subject_attribute,
 )
 
-PARSERS: dict[type[StrEnum], Callable[[str], StrEnum]] = {
+PARSERS: dict[type[StrEnum], Callable[[str], str]] = {
     SubjectAttribute: parse_subject_attribute,
     NameType: parse_name_type,
     KeyUsage: parse_key_usage,
@@ -71,6 +72,15 @@ PARSERS: dict[type[StrEnum], Callable[[str], StrEnum]] = {
         ("CN", SubjectAttribute.COMMON_NAME),
         ("province", SubjectAttribute.STATE),
         ("ou", SubjectAttribute.ORGANIZATIONAL_UNIT),
+        ("DC", SubjectAttribute.DOMAIN_COMPONENT),
+        ("domainComponent", SubjectAttribute.DOMAIN_COMPONENT),
+        ("serialNumber", SubjectAttribute.SERIAL_NUMBER),
+        ("E", SubjectAttribute.EMAIL),
+        ("emailAddress", SubjectAttribute.EMAIL),
+        ("UPN", NameType.UPN),
+        ("userPrincipalName", NameType.UPN),
+        ("1.3.6.1.5.5.7.3.1", ExtendedKeyUsage.SERVER_AUTH),
+        (" 1.3.6.1.5.5.7.3.9 ", ExtendedKeyUsage.OCSP_SIGNING),
     ],
 )
 def test_every_spelling_of_the_docs_is_read(text: str, word: StrEnum) -> None:
@@ -91,6 +101,36 @@ def test_unknown_word_is_refused_naming_every_option_once(words: type[StrEnum], 
         PARSERS[words](text)
     options = str(refusal.value).partition("use one of ")[2].split(", ")
     assert sorted(options) == sorted(words)
+
+
+@pytest.mark.parametrize("oid", ["1.3.6.1.4.1.311.20.2.2", "2.25.1.268435455", "0.0.1.1"])
+def test_an_extended_key_usage_without_a_name_is_its_oid(oid: str) -> None:
+    assert parse_extended_key_usage(oid) == as_purpose(oid) == oid
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2.5.29.37.0",
+        "1.3",
+        "1",
+        "3.1.2",
+        "1.40.3",
+        "1.2.03",
+        "1.2.",
+        "1..2",
+        "1.2.3 4",
+        "1.2.3",
+        f"1.2.3.{2**28}",
+        "1.2" + ".5" * 63,
+        "1.2" + ".1" * 100_000,
+        "1.2.\u0663",
+    ],
+)
+def test_what_is_no_extended_key_usage_is_refused(text: str) -> None:
+    assert as_purpose(text) is None
+    with pytest.raises(ValueError, match=r"anyExtendedKeyUsage|not an extended key usage"):
+        parse_extended_key_usage(text)
 
 
 @pytest.mark.parametrize(

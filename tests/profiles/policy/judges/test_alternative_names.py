@@ -1,19 +1,23 @@
 import idna
 import pytest
 
+from profiles.policy.amend import amended
 from profiles.policy.judges.alternative_names import MOST_NAMES
 from profiles.policy.judges.findings import MOST_TOLD
-from profiles.policy.vocabulary import NameType
+from profiles.policy.request import ApplicantKey
+from profiles.policy.vocabulary import ExtendedKeyUsage, NameType
 from tests.profiles.policy.samples import (
     dns,
     found,
     granted,
     judge,
+    make_key,
     make_request,
     names,
     only,
     refused,
     rules_of,
+    subject,
 )
 
 
@@ -54,7 +58,7 @@ def test_each_bad_name_is_refused_at_its_index() -> None:
 def test_kind_that_no_template_speaks_of_is_refused() -> None:
     violation = only(refused(rules_of(), make_request(subject_alternative_names=names("otherName", "x"))))
     assert found([violation]) == [("subject_alternative_names/0", "type_not_supported")]
-    assert violation.allowed == "email, dns_name, uri, ip_address"
+    assert violation.allowed == "email, dns_name, uri, ip_address, upn"
 
 
 def test_more_than_a_thousand_names_are_one_violation() -> None:
@@ -163,3 +167,81 @@ def test_denied_only_and_required_only_rules_let_other_names_through() -> None:
     assert granted(denied, make_request(subject_alternative_names=dns("good.test")))
     required = rules_of(sans=[{"type": "dns_name", "required": ["a.test"]}])
     assert granted(required, make_request(subject_alternative_names=dns("a.test", "other.test")))
+
+
+SERVER = (ExtendedKeyUsage.SERVER_AUTH,)
+
+
+@pytest.mark.parametrize("key", [None, make_key()])
+def test_the_common_name_of_a_tls_server_is_added_as_dns_name(key: ApplicantKey | None) -> None:
+    asked = make_request(extended_key_usages=SERVER, subject_alternative_names=dns("a.acme.com"), applicant_key=key)
+    decision = judge(rules_of(), asked)
+    assert decision.granted().subject_alternative_names == dns("a.acme.com", "service.acme.com")
+    told = 'common_name "service.acme.com" is added as dns_name SAN: TLS clients read no other names'
+    assert told in decision.warnings
+    assert any(check.verdict == "filled" and "of the subject" in check.asked for check in decision.checks)
+
+
+@pytest.mark.parametrize(
+    ("common_name", "added"),
+    [
+        ("Service.ACME.com", "service.acme.com"),
+        ("*.acme.com", "*.acme.com"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("host", None),
+        ("Jane Doe", None),
+        ("10.0.0.1", None),
+        ("jane@acme.com", None),
+        ("a_b.acme.com", None),
+    ],
+)
+def test_only_host_names_with_a_dot_are_added(common_name: str, added: str | None) -> None:
+    plan = granted(rules_of(), make_request(subject=subject(common_name=common_name), extended_key_usages=SERVER))
+    assert plan.subject_alternative_names == (dns(added) if added else ())
+    assert plan.subject == subject(common_name=common_name)
+
+
+def test_a_common_name_that_stands_there_already_is_not_added_twice() -> None:
+    asked = make_request(extended_key_usages=SERVER, subject_alternative_names=dns("SERVICE.acme.com."))
+    assert granted(rules_of(), asked).subject_alternative_names == dns("service.acme.com")
+
+
+@pytest.mark.parametrize(
+    "sans",
+    [
+        [],
+        [{"type": "dns_name", "allowed": ["*.other.com"]}],
+        [{"type": "dns_name", "denied": ["service.acme.com"]}],
+        [{"type": "ip_address", "allowed": ["*"]}],
+    ],
+)
+def test_a_common_name_that_no_rule_lets_be_a_dns_name_stays_as_asked(sans: list[dict[str, object]]) -> None:
+    decision = judge(rules_of(sans=sans), make_request(extended_key_usages=SERVER))
+    assert decision.granted().subject_alternative_names == ()
+    assert any("is no dns_name SAN, and may not be one here" in warning for warning in decision.warnings)
+
+
+def test_a_common_name_is_not_added_where_no_tls_server_is_meant() -> None:
+    for usages in (None, (), (ExtendedKeyUsage.CLIENT_AUTH,)):
+        decision = judge(rules_of(), make_request(extended_key_usages=usages))
+        assert decision.granted().subject_alternative_names == ()
+        assert not any("TLS clients" in warning for warning in decision.warnings)
+
+
+def test_no_more_names_of_a_kind_than_its_rule_lets_there_be() -> None:
+    rules = rules_of(sans=[{"type": "dns_name", "allowed": ["*"], "max_count": 2}, {"type": "email", "allowed": ["*"]}])
+    asked = dns("a.test", "b.test", "A.test", "c.test", "d.test", "C.test") + names(NameType.EMAIL, "x@a.test")
+    request = make_request(subject_alternative_names=asked)
+    violation = only(refused(rules, request))
+    assert found([violation]) == [("subject_alternative_names", "too_many_values")]
+    assert (violation.rule, violation.allowed) == ("template sans/dns_name max_count", "at most 2")
+    assert granted(rules, amended(request, violation.changes)).subject_alternative_names == (
+        *dns("a.test", "b.test"),
+        *names(NameType.EMAIL, "x@a.test"),
+    )
+
+
+def test_a_common_name_is_not_added_beyond_what_the_rule_lets_there_be() -> None:
+    rules = rules_of(sans=[{"type": "dns_name", "allowed": ["*"], "max_count": 1}])
+    asked = make_request(extended_key_usages=SERVER, subject_alternative_names=dns("a.acme.com"))
+    assert granted(rules, asked).subject_alternative_names == dns("a.acme.com")

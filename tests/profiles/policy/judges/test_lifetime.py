@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from profiles.policy.amend import amended
 from profiles.policy.errors import sentence
 from profiles.policy.judges.lifetime import utc_second
 from profiles.policy.rules import ProfileDefaults
@@ -222,3 +223,29 @@ def test_fix_at_the_end_of_the_calendar_is_safe() -> None:
     issuer = dataclasses.replace(RSA_CA, not_after=datetime(9995, 1, 1, tzinfo=UTC))
     request = make_request(ttl=None, not_before=start, not_after=datetime(9999, 1, 1, tzinfo=UTC))
     assert "9995-01-01" in only(refused(rules, request, issuer=issuer)).fix
+
+
+def test_a_life_shorter_than_the_template_lets_be_is_refused_and_can_be_mended() -> None:
+    rules = rules_of(validity={"min": "7d", "max": "90d"})
+    request = make_request(ttl=timedelta(days=6))
+    violation = only(refused(rules, request))
+    assert found([violation]) == [("ttl", "ttl_too_short")]
+    assert (violation.rule, violation.asked, violation.allowed) == (
+        "template validity/min",
+        "a life of 6d",
+        "at least 7d",
+    )
+    plan = granted(rules, amended(request, violation.changes))
+    assert plan.not_after - plan.not_before == timedelta(days=7)
+    assert granted(rules, make_request(ttl=timedelta(days=7)))
+    dated = make_request(ttl=None, not_before=SECOND, not_after=SECOND + timedelta(days=1))
+    violation = only(refused(rules, dated))
+    assert found([violation]) == [("not_after", "ttl_too_short")]
+    assert granted(rules, amended(dated, violation.changes)).not_after == SECOND + timedelta(days=7)
+
+
+def test_where_the_ca_ends_before_the_shortest_life_no_change_is_offered() -> None:
+    rules = rules_of(validity={"min": "9y"})
+    ends = dataclasses.replace(RSA_CA, not_after=SECOND + timedelta(days=30))
+    violation = only(refused(rules, make_request(ttl=timedelta(days=6)), issuer=ends))
+    assert violation.changes == ()

@@ -2,18 +2,21 @@ import dataclasses
 
 import pytest
 
+from profiles.policy.amend import amended
 from profiles.policy.errors import sentence
 from profiles.policy.request import AttributeValue
 from profiles.policy.rules import ProfileDefaults, TemplateRules
-from profiles.policy.vocabulary import SubjectAttribute
+from profiles.policy.vocabulary import NameType, SubjectAttribute
 from tests.profiles.policy.samples import (
     ANYTHING,
     RSA_CA,
     dns,
     found,
     granted,
+    judge,
     make_key,
     make_request,
+    names,
     only,
     refused,
     rules_of,
@@ -246,3 +249,115 @@ def test_a_subject_of_many_attributes_is_one_violation_and_takes_no_time() -> No
     asked = tuple(AttributeValue(SubjectAttribute.COMMON_NAME, f"x{number}.test") for number in range(3_000))
     violation = only(refused(rules_of(), make_request(subject=asked)))
     assert found([violation]) == [("subject", "too_much_text")]
+
+
+COMPONENTS = tuple(AttributeValue(SubjectAttribute.DOMAIN_COMPONENT, each) for each in ("com", "Acme"))
+
+
+def test_domain_components_come_first_in_the_order_asked_and_serial_number_and_email_last() -> None:
+    asked = (*subject(email="Jane@ACME.com", serial_number="SN-17/b", common_name="Jane", country="ch"), *COMPONENTS)
+    assert granted(rules_of(), make_request(subject=asked)).subject == (
+        *(AttributeValue(SubjectAttribute.DOMAIN_COMPONENT, each) for each in ("com", "acme")),
+        *subject(country="CH", common_name="Jane", serial_number="SN-17/b", email="Jane@acme.com"),
+    )
+
+
+def test_each_domain_component_is_judged_and_mended_in_its_place() -> None:
+    rules = rules_of(
+        subject=[
+            {"type": "DC", "allowed": ["com", "acme"], "denied": ["evil"]},
+            {"type": "common_name", "allowed": ["*"]},
+        ]
+    )
+    asked = (*COMPONENTS, AttributeValue(SubjectAttribute.DOMAIN_COMPONENT, "net"), *subject(common_name="x"))
+    request = make_request(subject=asked)
+    violation = only(refused(rules, request))
+    assert found([violation]) == [("subject/domain_component/2", "value_not_in_list")]
+    mended = amended(request, violation.changes)
+    assert granted(rules, mended).subject[:2] == (
+        AttributeValue(SubjectAttribute.DOMAIN_COMPONENT, "com"),
+        AttributeValue(SubjectAttribute.DOMAIN_COMPONENT, "acme"),
+    )
+
+
+def test_a_required_domain_component_is_added() -> None:
+    rules = rules_of(
+        subject=[{"type": "DC", "required": ["com"], "allowed": ["*"]}, {"type": "common_name", "allowed": ["*"]}]
+    )
+    for asked, code in (
+        (subject(common_name="x"), "required_missing"),
+        ((*subject(common_name="x"), AttributeValue(SubjectAttribute.DOMAIN_COMPONENT, "acme")), "required_not_met"),
+    ):
+        request = make_request(subject=asked)
+        violation = only(refused(rules, request))
+        assert found([violation]) == [("subject/domain_component", code)]
+        assert (
+            AttributeValue(SubjectAttribute.DOMAIN_COMPONENT, "com")
+            in granted(rules, amended(request, violation.changes)).subject
+        )
+
+
+def test_domain_components_of_the_profile_are_filled_in_together_or_not_at_all() -> None:
+    defaults = ProfileDefaults.from_json(
+        {"domain_components": ["com", "Acme"], "serial_number": "7", "email": "a@b.ch"}
+    )
+    filled = granted(rules_of(), make_request(), defaults=defaults).subject
+    assert [(each.type.value, each.value) for each in filled] == [  # type: ignore[union-attr]
+        ("domain_component", "com"),
+        ("domain_component", "acme"),
+        ("common_name", "service.acme.com"),
+        ("serial_number", "7"),
+        ("email", "a@b.ch"),
+    ]
+    own = (*subject(common_name="x"), AttributeValue(SubjectAttribute.DOMAIN_COMPONENT, "org"))
+    asked = granted(rules_of(), make_request(subject=own), defaults=defaults).subject
+    assert [each.value for each in asked if each.type == "domain_component"] == ["org"]
+
+
+def test_domain_components_that_no_certificate_can_carry_are_refused_one_by_one() -> None:
+    asked = tuple(AttributeValue(SubjectAttribute.DOMAIN_COMPONENT, each) for each in ("acme.com", "a_b", "com"))
+    violations = refused(rules_of(), make_request(subject=asked))
+    assert found(violations) == [
+        ("subject/domain_component/0", "invalid_value"),
+        ("subject/domain_component/1", "invalid_value"),
+    ]
+    assert violations[1].changes[0].value == "a-b"
+
+
+def test_an_email_of_the_subject_stands_among_the_alternative_names_too() -> None:
+    asked = make_request(subject=subject(common_name="Jane", email="Jane@ACME.com"))
+    decision = judge(rules_of(), asked)
+    assert decision.granted().subject_alternative_names == names(NameType.EMAIL, "Jane@acme.com")
+    assert 'email "Jane@acme.com" is added as email SAN: it has to stand there too' in decision.warnings
+    twice = make_request(subject=asked.subject, subject_alternative_names=names(NameType.EMAIL, "Jane@acme.com"))
+    assert granted(rules_of(), twice).subject_alternative_names == twice.subject_alternative_names
+
+
+@pytest.mark.parametrize("sans", [[], [{"type": "email", "allowed": ["*@other.com"]}]])
+def test_an_email_of_the_subject_that_can_be_no_alternative_name_is_refused(sans: list[dict[str, object]]) -> None:
+    rules = rules_of(sans=sans)
+    request = make_request(subject=subject(common_name="Jane", email="jane@acme.com"))
+    violation = only(refused(rules, request))
+    assert found([violation]) == [("subject/email", "email_not_among_names")]
+    assert granted(rules, amended(request, violation.changes)).subject == subject(common_name="Jane")
+    by_profile = ProfileDefaults(subject=subject(email="jane@acme.com"))
+    assert only(refused(rules, make_request(), defaults=by_profile)).changes == ()
+
+
+def test_domain_components_are_together_no_longer_than_a_domain_name() -> None:
+    label = AttributeValue(SubjectAttribute.DOMAIN_COMPONENT, "x" * 60)
+    assert len(granted(rules_of(), make_request(subject=(label,) * 4)).subject) == 4
+    request = make_request(subject=(label,) * 5)
+    violation = only(refused(rules_of(), request))
+    assert found([violation]) == [("subject/domain_component", "too_much_text")]
+    assert len(granted(rules_of(), amended(request, violation.changes)).subject) == 3
+
+
+def test_no_more_values_of_an_attribute_than_its_rule_lets_there_be() -> None:
+    rules = rules_of(subject=[{"type": "DC", "allowed": ["*"], "max_count": 1}])
+    request = make_request(subject=COMPONENTS)
+    violation = only(refused(rules, request))
+    assert found([violation]) == [("subject/domain_component", "too_many_values")]
+    assert [each.value for each in granted(rules, amended(request, violation.changes)).subject] == ["com"]
+    by_profile = ProfileDefaults(subject=COMPONENTS)
+    assert only(refused(rules, make_request(subject=()), defaults=by_profile)).changes == ()

@@ -1,5 +1,6 @@
 import pytest
 
+from profiles.policy.amend import amended
 from profiles.policy.errors import sentence
 from profiles.policy.judges.usages import fits
 from profiles.policy.request import BasicConstraints
@@ -174,10 +175,39 @@ def test_usage_asked_twice_is_written_once() -> None:
 
 
 def test_unknown_extended_usages_are_refused_once_each() -> None:
-    request = make_request(extended_key_usages=("1.3.6.1.4.1.1", "server_auth", "2.5.29.37.0", "1.3.6.1.4.1.1"))
+    request = make_request(extended_key_usages=("1.3", "server_auth", "2.5.29.37.0", "1.3"))
     violations = refused(rules_of(extended_key_usages={"denied": ["code_signing"]}), request)
     assert found(violations) == [("extended_key_usages", "type_not_supported")] * 2
     assert violations[1].fix == 'leave "2.5.29.37.0" out'
+
+
+LOGON = "1.3.6.1.4.1.311.20.2.2"
+
+
+def test_extended_usages_by_oid_are_judged_like_those_with_a_name() -> None:
+    rules = rules_of(
+        extended_key_usages={"allowed": [LOGON, "1.3.6.1.5.5.7.3.1"], "required": ["clientAuth"], "denied": ["1.2.3.4"]}
+    )
+    asked = (LOGON, "1.3.6.1.5.5.7.3.2", ExtendedKeyUsage.SERVER_AUTH, LOGON)
+    assert granted(rules, make_request(extended_key_usages=asked)).extended_key_usages == (
+        ExtendedKeyUsage.SERVER_AUTH,
+        ExtendedKeyUsage.CLIENT_AUTH,
+        LOGON,
+    )
+    for oid, code in (("1.2.3.4", "value_denied"), ("1.2.3.5", "value_not_in_list")):
+        request = make_request(extended_key_usages=(oid, ExtendedKeyUsage.CLIENT_AUTH))
+        violation = only(refused(rules, request))
+        assert found([violation]) == [("extended_key_usages", code)]
+        assert granted(rules, amended(request, violation.changes)).extended_key_usages == (
+            ExtendedKeyUsage.CLIENT_AUTH,
+        )
+
+
+def test_extended_usages_by_oid_are_filled_in_by_profile_and_template() -> None:
+    rules = rules_of(extended_key_usages={"allowed": [LOGON], "required": ["1.2.3.4"]})
+    assert granted(rules, make_request()).extended_key_usages == ("1.2.3.4",)
+    defaults = ProfileDefaults.from_json({"extended_key_usages": [LOGON, "1.2.3.4"]})
+    assert granted(rules, make_request(), defaults=defaults).extended_key_usages == (LOGON, "1.2.3.4")
 
 
 @pytest.mark.parametrize("usage", [KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN])
