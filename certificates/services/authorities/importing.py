@@ -1,7 +1,7 @@
 """CAs that were made elsewhere, taken over with their key."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 from cryptography import x509
@@ -19,6 +19,7 @@ from certificates.services.authorities.imported import (
     unreadable_certificates,
 )
 from certificates.services.authorities.rules import (
+    AuthoritySubject,
     friendly_name_violations,
     name_taken,
     name_violations,
@@ -34,7 +35,6 @@ from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
 from pki_portal.errors import Malformed, Violation
 from profiles.policy.name_constraints import document_of
-from profiles.policy.vocabulary import SubjectAttribute
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +189,8 @@ def _store(
 def _subject_columns(facts: CertificateFacts) -> dict[str, str]:
     """What of the name the columns can hold; the whole name is kept beside them."""
     columns = {}
-    for attribute in SubjectAttribute:
-        column = CertificateAuthority._meta.get_field(attribute.value)
+    for name in (field.name for field in fields(AuthoritySubject)):
+        column = CertificateAuthority._meta.get_field(name)
         longest = column.max_length if isinstance(column, models.CharField) else 0
-        text = ", ".join(each.value for each in facts.subject if each.type == attribute)
-        columns[attribute.value] = text[:longest]
+        columns[name] = ", ".join(each.value for each in facts.subject if each.type == name)[:longest]
     return columns

@@ -50,11 +50,16 @@ def constrained_root(constraints: NameConstraints) -> x509.Certificate:
     return sign(tbs, signer(P256))
 
 
-def leaf_of(issuer: x509.Certificate, *names: tuple[NameType, str], common_name: str = "Somebody") -> x509.Certificate:
+def leaf_of(
+    issuer: x509.Certificate,
+    *names: tuple[NameType, str],
+    common_name: str = "Somebody",
+    purposes: tuple[ExtendedKeyUsage, ...] = (ExtendedKeyUsage.CLIENT_AUTH, ExtendedKeyUsage.SERVER_AUTH),
+) -> x509.Certificate:
     plan = issuance_plan(
         subject=subject(common_name=common_name),
         subject_alternative_names=tuple(GeneralName(kind, value) for kind, value in names),
-        extended_key_usages=(ExtendedKeyUsage.CLIENT_AUTH, ExtendedKeyUsage.SERVER_AUTH),
+        extended_key_usages=purposes,
     )
     return end_entity(plan, issuer, P256)
 
@@ -154,7 +159,8 @@ def test_a_host_in_the_common_name_counts_where_no_dns_name_stands(
     common_name: str, names: list[tuple[NameType, str]], is_allowed: bool
 ) -> None:
     issuer = constrained_root(constraints_of({"permitted": {"dns": ["example.com"]}}))
-    leaf = leaf_of(issuer, *names, common_name=common_name)
+    # Of a server's certificate the policy would make the common name a DNS name.
+    leaf = leaf_of(issuer, *names, common_name=common_name, purposes=(ExtendedKeyUsage.CLIENT_AUTH,))
 
     assert is_refused(issuer, leaf) is not is_allowed
     assert (openssl_objection(leaf, trusted=[issuer], at=NOW + timedelta(minutes=1)) == "") is is_allowed
