@@ -84,7 +84,8 @@ _NAME_NODES: Final = (
     "accessLocation.uniformResourceIdentifier",
     ".value.emailAddress",
 )
-_SUBJECT_NODE: Final = "certificate.tbsCertificate.subject."
+# A self-signed certificate names its subject twice.
+_NAME_OF_SOMEBODY: Final = ("certificate.tbsCertificate.subject.", "certificate.tbsCertificate.issuer.")
 
 
 @cache
@@ -161,7 +162,7 @@ def _built_in_waiver(finding: Finding, own_urls: Collection[str]) -> str:
             # The same private networks' mailboxes (alice@mailhost); the rest of the address must look as it should.
             local, _, host = finding.value.rpartition("@")
             is_mailbox = _MAILBOX.fullmatch(local) is not None and _is_host_name(host)
-            if is_mailbox and (is_alternative_name or finding.node.startswith(_SUBJECT_NODE)):
+            if is_mailbox and (is_alternative_name or finding.node.startswith(_NAME_OF_SOMEBODY)):
                 return "The template allows this mailbox on a private host name (RFC 1123, 2.1)."
         case "pkix.invalid_uri_syntax":
             # pkilint takes only web addresses on public hosts for URIs. This installation may live on localhost; and

@@ -189,7 +189,7 @@ def _store(
 def _subject_columns(facts: CertificateFacts) -> dict[str, str]:
     """What of the name the columns can hold; the whole name is kept beside them."""
     columns = {}
-    for name in (field.name for field in fields(AuthoritySubject)):
+    for name in (each.name for each in fields(AuthoritySubject)):
         column = CertificateAuthority._meta.get_field(name)
         longest = column.max_length if isinstance(column, models.CharField) else 0
         columns[name] = ", ".join(each.value for each in facts.subject if each.type == name)[:longest]

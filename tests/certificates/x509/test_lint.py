@@ -311,7 +311,7 @@ def attribute(kind: SubjectAttribute) -> st.SearchStrategy[str]:
 
 subjects = st.one_of(
     st.just(()),
-    some(SubjectAttribute, 6).flatmap(
+    some(SubjectAttribute, 4).flatmap(
         lambda kinds: st.tuples(*(st.builds(AttributeValue, st.just(kind), attribute(kind)) for kind in kinds))
     ),
 )
