@@ -108,6 +108,17 @@ def check_database_engine(**_: Any) -> Iterable[CheckMessage]:
         )
 
 
+@register(Tags.compatibility)
+def check_queue_in_redis(**_: Any) -> Iterable[CheckMessage]:
+    """What TASKS_REDIS_URL needs is installed."""
+    if settings.TASKS_REDIS_URL and not settings.HAS_RQ:
+        yield Error(
+            "TASKS_REDIS_URL is set and RQ is not installed.",
+            hint="Install it: pip install --require-hashes -r requirements/rq.txt; or unset TASKS_REDIS_URL.",
+            id="pki_portal.E009",
+        )
+
+
 @register(Tags.security)
 def check_webhook_networks(**_: Any) -> Iterable[CheckMessage]:
     """Each entry is a network."""

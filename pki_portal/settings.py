@@ -5,6 +5,7 @@ type checkers and tests can load it anywhere.
 """
 
 import secrets
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,6 +48,9 @@ env = environ.FileAwareEnv(
     PKCS11_PIN=(str, ""),
     # The web server runs a background worker beside itself. false: manage.py worker runs as a service of its own.
     WORKER=(bool, True),
+    # redis://host:6379/0: hints of background work are queued there by RQ instead of in the database. Needs
+    # requirements/rq.txt.
+    TASKS_REDIS_URL=(str, ""),
     # Where mail goes out: smtp+tls://user:password@mail.example.com:587 (smtp+ssl, smtp). Default: none does.
     EMAIL_URL=(str, ""),
     # The sender of mail. Default: pki-portal@ the host of SITE_URL.
@@ -194,7 +198,17 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", 
 # --- Background work
 
 # Where hints are queued (pki_portal.background.tasks); what is due stands in rows, whatever becomes of a queue.
-TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+TASKS_REDIS_URL: str = env("TASKS_REDIS_URL")
+HAS_RQ = find_spec("django_tasks_rq") is not None
+if TASKS_REDIS_URL and HAS_RQ:  # without it the check pki_portal.E009 says what is missing
+    TASKS = {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}
+    INSTALLED_APPS.append("django_rq")
+    # A queue that hangs must not hold a request up. JSON: RQ's default is pickle, by which whoever can write to Redis
+    # runs code here.
+    _limits = f"{'&' if '?' in TASKS_REDIS_URL else '?'}socket_connect_timeout=2&socket_timeout=5"
+    RQ_QUEUES = {"default": {"URL": TASKS_REDIS_URL + _limits, "SERIALIZER": "rq.serializers.JSONSerializer"}}
+else:
+    TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
 # --- People's login
 

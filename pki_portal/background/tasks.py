@@ -7,10 +7,12 @@ late: it does one row by :func:`do_row`, which does nothing unless the row is du
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from importlib import import_module
+from typing import Final
 
+from django.conf import settings
 from django.db import transaction
-from django_tasks import task, task_backends
-from django_tasks_db.backend import DatabaseBackend
+from django_tasks import task
 from django_tasks_db.management.commands.db_worker import Worker as QueueWorker
 from django_tasks_db.models import DBTaskResult
 
@@ -18,6 +20,8 @@ from pki_portal.background.models import DueRow
 from pki_portal.background.work import delete_in_batches, do_row, registered_works, work_on
 
 logger = logging.getLogger(__name__)
+
+DATABASE_BACKEND: Final = "django_tasks_db.DatabaseBackend"
 
 # Only for running one task that is claimed already; its own loop is not used.
 _runner = QueueWorker(
@@ -59,17 +63,41 @@ def hint(row: DueRow) -> None:
 
 
 def take_hints(*, should_stop: Callable[[], bool]) -> None:
-    """Do what the database's queue hints at. Other queues have workers of their own."""
-    backend: object = task_backends["default"]
-    if not isinstance(backend, DatabaseBackend):
-        return
-    while not should_stop() and DBTaskResult.objects.ready().exists():
-        with transaction.atomic():
-            hinted = DBTaskResult.objects.ready().get_locked()
-            if hinted is None:
-                return  # others are at it
-            hinted.claim("worker")
-        _runner.run_task(hinted)
+    """Do what the queue hints at, one row after the other, until it is empty."""
+    take = _take_from_database if settings.TASKS["default"]["BACKEND"] == DATABASE_BACKEND else _take_from_redis
+    while not should_stop() and take():
+        pass
+
+
+def _take_from_database() -> bool:
+    if not DBTaskResult.objects.ready().exists():
+        return False
+    with transaction.atomic():
+        hinted = DBTaskResult.objects.ready().get_locked()
+        if hinted is None:
+            return False  # others are at it
+        hinted.claim("worker")
+    _runner.run_task(hinted)
+    return True
+
+
+def _take_from_redis() -> bool:
+    """Take one from RQ's queue. Nobody asks what became of a hint, so no worker of RQ is needed, nor its bookkeeping.
+
+    Nothing else is run, whatever may stand in the queue.
+    """
+    queue = import_module("django_rq").get_queue("default", job_class=import_module("django_tasks_rq").Job)
+    try:
+        hinted = queue.pop_job_id()
+        job = hinted and queue.fetch_job(hinted)
+        if job:
+            if job.func_name == do_now.module_path:
+                do_now.call(*map(str, job.args))
+            job.delete()
+    except import_module("redis.exceptions").RedisError as problem:
+        logger.warning("the queue does not answer (%s); the sweep does what is due", type(problem).__name__)
+        return False
+    return bool(hinted)
 
 
 def delete_old_hints(now: datetime) -> None:

@@ -28,6 +28,7 @@ OWN: dict[str, str] = FEED["own"]
 OTHER: dict[str, str] = FEED["other"]
 PORTAL = Portal(state=Path(), environment={}, base_url=FEED["baseUrl"], made={})
 CA = "/api/v1/cert-manager/ca/internal"
+ALERTS = "/api/v1/cert-manager/alerts"
 TEMPLATES = "/api/v1/cert-manager/certificate-templates"
 PROFILES = "/api/v1/cert-manager/certificate-profiles"
 UNIVERSAL_AUTH = "/api/v1/auth/universal-auth"
@@ -170,9 +171,29 @@ def new_kept_key() -> Ids:
     return {"reference": call("POST", "/api/v1/cert-manager/certificates", asked)["certificate"]["certificateId"]}
 
 
+def new_alert() -> Ids:
+    """An alert that reaches nobody in the world."""
+    return {"alert_id": call("POST", ALERTS, new_alert_body())["alert"]["id"]}
+
+
+def new_alert_body() -> dict[str, Any]:
+    """What makes one."""
+    return {
+        "projectId": OWN["project_id"],
+        "name": new_name(),
+        "type": "certificate-expiry",
+        "alertBefore": "30d",
+        "filters": [{"field": "san", "operator": "matches", "value": "*.example.com"}],
+        "channels": [{"channelType": "email", "config": {"recipients": ["pki@example.com"]}}],
+    }
+
+
 NEW: dict[str, Callable[[], Ids]] = {
     "projects_update": new_project,
     "destroyCertificatePrivateKey": new_kept_key,
+    "updateAlert": new_alert,
+    "deleteAlert": new_alert,
+    "testAlert": new_alert,
     "deleteInternalCa": new_authority,
     "updateInternalCa": new_authority,
     "renewInternalCa": new_authority,
@@ -227,6 +248,8 @@ SOUND: dict[str, Callable[[Ids], dict[str, Any]]] = {
     "universal_auth_attach": lambda _: {"accessTokenTTL": 600, "accessTokenMaxTTL": 600},
     "universal_auth_update": lambda _: {"accessTokenTTL": 600, "accessTokenMaxTTL": 600},
     "client_secrets_create": lambda _: {"description": "one more", "ttl": 600, "numUsesLimit": 5},
+    "createAlert": lambda _: new_alert_body(),
+    "updateAlert": lambda _: {"name": new_name(), "enabled": False},
     "createInternalCa": lambda _: new_authority_body(),
     "updateInternalCa": lambda _: {"name": new_name()},
     "issueInternalCaCertificate": lambda _: {"notAfter": FAR},

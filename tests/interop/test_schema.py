@@ -90,6 +90,17 @@ def make_things(portal: Portal, made: dict[str, Any], token: str) -> dict[str, s
     call("POST", f"auth/universal-auth/identities/{identity}", {})
     secret = call("POST", f"auth/universal-auth/identities/{identity}/client-secrets", {})
     member = call("POST", f"projects/{project}/memberships", {"username": USERS[0], "role": "viewer"})
+    alert = call(
+        "POST",
+        "cert-manager/alerts",
+        {
+            "projectId": project,
+            "name": "expiring",
+            "type": "certificate-expiry",
+            "alertBefore": "30d",
+            "channels": [{"channelType": "email", "config": {"recipients": ["pki@example.com"]}}],
+        },
+    )
     ca = call("GET", f"cert-manager/ca/internal/{authority}")
     return {
         "project_id": project,
@@ -108,6 +119,7 @@ def make_things(portal: Portal, made: dict[str, Any], token: str) -> dict[str, s
         "identity_id": identity,
         "client_secret_id": secret["clientSecretData"]["id"],
         "membership_id": member["membership"]["id"],
+        "alert_id": alert["alert"]["id"],
     }
 
 

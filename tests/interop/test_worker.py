@@ -6,13 +6,15 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+import redis
 
 from tests.certificates.alerts.receivers import LOOPBACK, webhook_receiver
 from tests.pki_portal.test_metrics import counted
-from tests.portal import Portal
+from tests.portal import Portal, free_port
 
 
 @pytest.fixture(autouse=True)
@@ -80,13 +82,54 @@ def test_every_process_counts_into_the_same_metrics(portal: Portal) -> None:
         assert counted(text, "pki_issue_request_seconds_count", status="2xx") == 15
 
 
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    """A Redis server for this test; the environment of the portals made after it names it."""
+    port = free_port()
+    arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", "/"]
+    server = subprocess.Popen(["redis-server", *arguments], stdout=subprocess.DEVNULL)
+    with pytest.MonkeyPatch.context() as patch:
+        url = f"redis://127.0.0.1:{port}/0"
+        patch.setenv("TASKS_REDIS_URL", url)
+        _wait_until(lambda: _answers(url), seconds=20)
+        yield url
+    server.kill()
+    server.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with redis.Redis.from_url(url) as client:
+            return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+@pytest.mark.timeout(180)
+def test_hints_can_be_queued_in_redis_and_are_not_missed_when_it_is_gone(redis_url: str, portal: Portal) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.rpush("rq:queue:default", "no such job")
+        _send_a_test(portal, name="by-redis")
+        calls: Any = client.info("commandstats")
+        assert calls["cmdstat_rpush"]["calls"] >= 2
+        _wait_until(lambda: client.llen("rq:queue:default") == 0)
+        assert client.keys("rq:job:*") == []
+        client.shutdown(nosave=True)
+    _send_a_test(portal, name="without")
+
+
 @pytest.mark.timeout(180)
 def test_a_test_of_an_alert_arrives_within_seconds(portal: Portal) -> None:
+    _send_a_test(portal, name="hook")
+
+
+def _send_a_test(portal: Portal, *, name: str) -> None:
+    """A webhook gets it, and the log says so."""
     token = portal.token()
     with webhook_receiver() as receiver:
         alert = {
             "projectId": portal.made["projectId"],
-            "name": "hook",
+            "name": name,
             "type": "certificate-expiry",
             "alertBefore": "30d",
             "channels": [{"channelType": "webhook", "config": {"url": receiver.url}}],

@@ -92,3 +92,17 @@ def test_a_negative_number_of_proxies_is_an_error(settings: Settings) -> None:
     settings.TRUSTED_PROXIES = -1
     (problem,) = checks.check_proxy_in_front()
     assert problem.id == "pki_portal.E007"
+
+
+def test_a_queue_in_redis_needs_rq(settings: Settings) -> None:
+    settings.TASKS_REDIS_URL = "redis://localhost:6379/0"
+    assert list(checks.check_queue_in_redis()) == []
+    settings.HAS_RQ = False
+    (problem,) = checks.check_queue_in_redis()
+    assert problem.id == "pki_portal.E009"
+    assert "requirements/rq.txt" in (problem.hint or "")
+
+
+def test_networks_of_webhooks_are_networks(settings: Settings) -> None:
+    settings.WEBHOOK_ALLOWED_NETWORKS = ["10.0.0.0/8", "fd00::/8", "10.1.2.3/8", "intranet"]
+    assert [problem.id for problem in checks.check_webhook_networks()] == ["pki_portal.E008"] * 2

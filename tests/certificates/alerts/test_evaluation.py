@@ -1,12 +1,15 @@
 """What a rule finds: the right things, once each, all in one message."""
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from certificates.alerts.models import AlertDelivery, AlertDigest, AlertKind, AlertNotice, AlertRule
+from certificates.alerts.services.evaluation import evaluate
 from certificates.alerts.services.rules import document_of, update_rule
 from certificates.alerts.tasks import delete_old_alerts
 from certificates.models import Certificate, CertificateRevocationList
@@ -213,3 +216,31 @@ def test_the_log_goes_after_90_days_and_notices_when_nobody_can_need_them(profil
     assert (AlertNotice.objects.count(), AlertDigest.objects.count()) == (0, 1)
     delete_old_alerts(now + timedelta(days=91))
     assert AlertDelivery.objects.count() == AlertDigest.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_looks_at_the_same_time_tell_once() -> None:
+    """The lease of a slow worker ended: both are at it, and the lock on the rule lets one of them find it told."""
+    profile = make_issuing_profile(make_project())
+    rule = make_rule(profile.project).rule
+    for number in range(3):
+        make_ending(profile, f"n{number}.example.com", days=5)
+    start = threading.Barrier(4)
+    troubles: list[BaseException] = []
+
+    def look_now() -> None:
+        try:
+            start.wait()
+            evaluate(rule, timezone.now())
+        except BaseException as trouble:  # noqa: BLE001 - told to the test
+            troubles.append(trouble)
+        finally:
+            connection.close()
+
+    lookers = [threading.Thread(target=look_now) for _ in range(4)]
+    for looker in lookers:
+        looker.start()
+    for looker in lookers:
+        looker.join(60)
+    assert troubles == []
+    assert (AlertDigest.objects.count(), AlertDelivery.objects.count(), AlertNotice.objects.count()) == (1, 1, 3)
