@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from cryptography import x509
 from django.db import IntegrityError, transaction
@@ -27,6 +28,7 @@ from certificates.services.urls import distribution_urls_of
 from certificates.x509 import keys
 from certificates.x509.lint import Finding
 from certificates.x509.tbs import DistributionUrls, Issuer
+from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
 from pki_portal.audit.services import record, recorded_refusals
@@ -38,6 +40,7 @@ from profiles.policy.decide import decide
 from profiles.policy.plan import Decision, IssuancePlan, refused
 from profiles.policy.renewal import RenewalSchedule, schedule_renewal
 from profiles.policy.request import IssuanceRequest, IssuerFacts
+from profiles.policy.rules import ProfileDefaults, TemplateRules
 from profiles.policy.vocabulary import KeyRetention
 from profiles.services.versions import RulesInForce, rules_as_loaded, rules_in_force
 
@@ -188,23 +191,66 @@ def explain_request(
         PermissionDenied, NotFound: the requester may not issue from this profile.
         Forbidden: the profile enrolls by another method.
     """
-    now = timezone.now()
     require(requester=requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=profile.project_id)
     _require_method(profile, method)
+    return _explain(
+        rules=profile.template.rules(), profile=profile, authority_id=profile.certificate_authority_id, request=request
+    )
+
+
+def explain_rules(
+    *,
+    project: Project,
+    rules: TemplateRules,
+    request: IssuanceRequest,
+    requester: Requester,
+    profile: CertificateProfile | None = None,
+    authority: CertificateAuthority | None = None,
+) -> Decision:
+    """What :func:`issue_certificate` would decide by ``rules``, stored or not, with the rest taken from ``profile``.
+
+    Without a profile nothing is filled in from one, and ``authority`` would sign; without that too, the subject's own
+    key. Profile and authority are of ``project``.
+
+    To read templates is permission enough, for nothing comes of it: no key is touched and nothing is stored, and all
+    that the answer tells (rules, defaults, the CA's name and dates) may be read by whoever reads templates.
+
+    Raises:
+        PermissionDenied, NotFound: the requester may not read templates there.
+    """
+    require(requester=requester, action=Action.CERTIFICATE_TEMPLATES_READ, project_id=project.pk)
+    signer = profile.certificate_authority_id if profile else authority.pk if authority else None
+    return _explain(rules=rules, profile=profile, authority_id=signer, request=request)
+
+
+def _explain(
+    *, rules: TemplateRules, profile: CertificateProfile | None, authority_id: UUID | None, request: IssuanceRequest
+) -> Decision:
+    """The decision now, and the lint of what it plans. Raises NotFound where the CA was deleted meanwhile."""
+    now = timezone.now()
+    waivers = Waivers(profile.slug, profile.waivers(), now) if profile else Waivers("", (), now)
     decision = None
     try:
-        issuer = _issuer_of(profile)
-        decision = _decide(profile=profile, request=request, issuer=issuer, now=now)
+        issuer = _issuer_by_id(authority_id)
+        decision = decide(
+            rules=rules,
+            defaults=profile.profile_defaults() if profile else ProfileDefaults(),
+            request=request,
+            issuer=issuer.facts if issuer else None,
+            now=now,
+        )
         if decision.plan is not None:
             lint_plan(
                 plan=decision.plan,
                 issuer=Issuer(issuer.certificate) if issuer is not None else None,
                 urls=issuer.urls if issuer is not None else DistributionUrls(),
                 change=_CHANGEABLE,
-                waivers=Waivers(profile.slug, profile.waivers(), now),
+                waivers=waivers,
             )
     except Invalid as refusal:
         return refused(refusal.violations, decision)
+    except CertificateAuthority.DoesNotExist:
+        raise NotFound("The CA that would sign was deleted meanwhile.") from None
     return decision
 
 
@@ -238,16 +284,20 @@ def _replay(certificate: Certificate) -> IssuedCertificate:
 
 
 def _issuer_of(profile: CertificateProfile) -> _Issuer | None:
-    """The CA of a profile, None for a self-signed one; reads the CA anew, so that a disabled one acts at once."""
-    if profile.certificate_authority_id is None:
+    """The CA of a profile, None for a self-signed one."""
+    try:
+        return _issuer_by_id(profile.certificate_authority_id)
+    except CertificateAuthority.DoesNotExist:
+        raise _profile_gone(profile) from None
+
+
+def _issuer_by_id(authority_id: UUID | None) -> _Issuer | None:
+    """Reads the CA anew, so that a disabled one acts at once. Raises CertificateAuthority.DoesNotExist, Invalid."""
+    if authority_id is None:
         return None
-    authority = (
-        CertificateAuthority.objects.select_related("active_certificate__key__revocation_list")
-        .filter(pk=profile.certificate_authority_id)
-        .first()
+    authority = CertificateAuthority.objects.select_related("active_certificate__key__revocation_list").get(
+        pk=authority_id
     )
-    if authority is None:
-        raise _profile_gone(profile)
     row, facts = authority.active_certificate, issuer_facts_of(authority)
     if row is None or facts is None:
         raise Invalid(

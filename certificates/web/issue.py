@@ -1,4 +1,6 @@
-"""The Issue button: form, and the new certificate's page straight from the POST, the one time its key is shown."""
+"""The Issue button: form, its check, and the new certificate's page straight from the POST, the one time its key is
+shown.
+"""
 
 import hashlib
 import secrets
@@ -8,8 +10,9 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from certificates.services.idempotency import IdempotencyKey, KeyReused
-from certificates.services.issuance import IssuedCertificate, issue_certificate
+from certificates.services.issuance import IssuedCertificate, explain_request, issue_certificate
 from certificates.services.retrieval import certificate_pem
+from certificates.web.explain import Explanation, explain, mended
 from certificates.web.files import key_file_name
 from certificates.web.issue_form import IssueForm
 from pki_portal.access.permissions import Action, require
@@ -17,6 +20,7 @@ from pki_portal.access.web.pages import Page, project_page, show
 from pki_portal.errors import PermissionDenied, PortalError
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import CertificateProfile
+from profiles.policy.plan import Decision
 from profiles.querysets import profiles_visible_to
 from profiles.services import find_profile
 
@@ -32,6 +36,8 @@ FORM_TEMPLATES = {
 def issue(request: HttpRequest, page: Page) -> HttpResponse:
     """GET shows the form (whole, in the dialog, or its fields for another profile), POST issues.
 
+    A POST with ``check`` tells what issuing would come to, one with ``apply`` makes the changes of a fix and then does
+    the same: neither signs, stores or uses up the form's token.
     The form is for those who may issue; of a POST the service judges that, and records a refusal.
     The form's token is the idempotency key: of two equal POSTs one makes the certificate. A repeated POST (a reload)
     leads to the certificate's own page, which knows no key. A changed form with a used token comes back with a new one.
@@ -53,13 +59,15 @@ def issue(request: HttpRequest, page: Page) -> HttpResponse:
     profile = find_profile(requester=page.requester, profile_id=chosen.pk)
     if request.method != "POST":
         return _show_form(request, page, profiles, IssueForm(profile=profile, token=_new_token(), typed=request.GET))
-    form = IssueForm(request.POST, profile=profile, token=request.POST.get("token", ""))
+    if "check" in request.POST or "apply" in request.POST:
+        return _check(request, page, profiles, profile)
+    form = _sent_form(request.POST, profile)
     if not form.is_valid():
         return _show_form(request, page, profiles, form, status=422)
     try:
         issued = issue_certificate(
             profile=profile,
-            request=form.asked(page.requester),
+            request=form.asked_of(page.requester),
             requester=page.requester,
             idempotency=IdempotencyKey(key=f"form:{form.cleaned_data['token']}", body_digest=_digest(request.POST)),
         )
@@ -79,11 +87,38 @@ def _chosen(wanted: str | None, profiles: list[CertificateProfile]) -> Certifica
     return next((profile for profile in profiles if str(profile.pk) == wanted), profiles[0] if profiles else None)
 
 
+def _sent_form(sent: QueryDict, profile: CertificateProfile) -> IssueForm:
+    return IssueForm(sent, profile=profile, token=sent.get("token", ""))
+
+
+def _check(
+    request: HttpRequest, page: Page, profiles: list[CertificateProfile], profile: CertificateProfile
+) -> HttpResponse:
+    def judge(form: IssueForm) -> Decision:
+        asked = form.asked_to_explain(page.requester)
+        return explain_request(profile=profile, request=asked, requester=page.requester)
+
+    if "apply" in request.POST:
+        form = mended(lambda sent: _sent_form(sent, profile), request.POST, judge)
+    else:
+        form = _sent_form(request.POST, profile)
+    explanation = explain(form, lambda: judge(form)) if form.refusal is None else None
+    status = 422 if explanation is None else 200
+    return _show_form(request, page, profiles, form, explanation=explanation, status=status)
+
+
 def _show_form(
-    request: HttpRequest, page: Page, profiles: list[CertificateProfile], form: IssueForm | None, *, status: int = 200
+    request: HttpRequest,
+    page: Page,
+    profiles: list[CertificateProfile],
+    form: IssueForm | None,
+    *,
+    explanation: Explanation | None = None,
+    status: int = 200,
 ) -> HttpResponse:
     template = FORM_TEMPLATES.get(request.headers.get("HX-Target", ""), "certificates/issue.html")
-    return show(request, page, template, {"profiles": profiles, "form": form}, status=status)
+    context = {"profiles": profiles, "form": form, "explanation": explanation, "takes_focus": True}
+    return show(request, page, template, context, status=status)
 
 
 def _show_issued(request: HttpRequest, page: Page, issued: IssuedCertificate) -> HttpResponse:

@@ -16,6 +16,7 @@ from profiles.services.templates import (
     create_template,
     delete_template,
     find_template,
+    read_rules,
     update_template,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "find_profile",
     "find_profile_by_slug",
     "find_template",
+    "read_rules",
     "update_profile",
     "update_template",
 ]

@@ -234,6 +234,14 @@ def _require_unused(template: CertificateTemplate) -> None:
         )
 
 
+def read_rules(document: TemplateDocument) -> TemplateRules:
+    """The rules of a template that is not stored, name and description left out of account.
+
+    Raises Malformed or Forbidden, as :func:`create_template` would for the same rules.
+    """
+    return TemplateRules.from_json({rule: getattr(document, rule) for rule in RULES})
+
+
 def _checked(asked: Mapping[str, object], *, only: Mapping[str, object] | None = None) -> dict[str, object]:
     """The columns as they are stored, those in ``only`` alone where it is given; the rules are judged as a whole."""
     violations: list[Violation] = []

@@ -38,6 +38,11 @@
   document.addEventListener("htmx:afterSettle", () => {
     const form = document.getElementById("issue-form");
     if (form?.querySelector("[role=alert]:not([hidden])")) form.querySelector("[aria-invalid=true]")?.focus();
+    // What was asked for by a button is where the reader goes on; what comes by itself is told, and moves nobody.
+    const answer = document.querySelector("[data-focus]");
+    answer?.removeAttribute("data-focus");
+    answer?.focus();
+    answer?.scrollIntoView({ block: "nearest" });
   });
   document.addEventListener("click", (event) => {
     if (dialog?.open && event.target.closest("[data-close-dialog]")) {

@@ -1,7 +1,7 @@
 """Tags and filters of the portal's pages; each gives its template every name that it reads."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +13,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 
-from pki_portal.errors import Violation
+from pki_portal.errors import Change, Violation
 
 register = template.Library()
 
 SHORT_SERIAL_ENDS = 6
+LONGEST_IN_BUTTON = 40
 DEFAULT_TONE = "grey"
 TONES: Mapping[str, str] = {
     "active": "good",
@@ -177,6 +178,47 @@ def field(bound: BoundField, optional: bool = False) -> dict[str, Any]:
 def violations(found: list[Violation] | tuple[Violation, ...], owner: str) -> dict[str, Any]:
     """Violations as a list that a control can name in aria-describedby; nothing when there are none."""
     return {"violations": found, "id": owner}
+
+
+@register.inclusion_tag("components/fix.html")
+def fix_button(changes: Sequence[Change]) -> dict[str, Any]:
+    """A button that sends the changes of a violation with its form, as ``apply``; nothing where there are none."""
+    if not changes:
+        return {"label": ""}
+    steps = [{"op": change.op, "field": change.field, "value": change.value} for change in changes]
+    return {"label": fix_label(changes), "value": json.dumps(steps)}
+
+
+def fix_label(changes: Sequence[Change]) -> str:
+    """What the changes do, in a few words (``Use 90d``); the last step is what they come to."""
+    change = changes[-1]
+    if change.op == "remove":
+        return "Leave it out"
+    verb, value = "Use" if change.op == "set" else "Add", change.value
+    if isinstance(value, Mapping) and "is_ca" in value:
+        return _constraints_label(value)
+    if isinstance(value, Mapping):
+        value = value["value"]
+    if isinstance(value, list | tuple):
+        return _usages_label([words(str(each)) for each in value])
+    text = str(value)
+    text = words(text) if change.field == "key_algorithm" else text
+    return f"{verb} {text if len(text) <= LONGEST_IN_BUTTON else text[: LONGEST_IN_BUTTON - 1] + '…'}"
+
+
+def _constraints_label(constraints: Mapping[str, Any]) -> str:
+    if not constraints["is_ca"]:
+        return "Make it no CA"
+    length = constraints.get("path_length")
+    return "Make it a CA" if length is None else f"Make it a CA, path length {length}"
+
+
+def _usages_label(usages: Sequence[str]) -> str:
+    if not usages:
+        return "Leave them out"
+    first, *others = usages
+    told = ", ".join([first, *(other[:1].lower() + other[1:] for other in others[:2])])
+    return f"Use {told[:1].lower() + told[1:]}" + (f" and {len(others) - 2} more" if len(others) > 2 else "")
 
 
 @register.inclusion_tag("components/violations.html")
