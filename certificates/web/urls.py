@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from certificates.web import authorities, certificates, decisions, issue, overview, requests
+from certificates.web import authorities, certificates, decisions, issue, overview, requests, try_it
 
 urlpatterns = [
     path("projects/<slug:slug>/", overview.overview, name="overview"),
@@ -34,6 +34,9 @@ urlpatterns = [
         certificates.destroy_key,
         name="destroy-key",
     ),
+    path("projects/<slug:slug>/templates/try/", try_it.try_rules, name="try-rules"),
+    path("projects/<slug:slug>/templates/<uuid:template_id>/try/", try_it.try_template, name="try-template"),
+    path("projects/<slug:slug>/profiles/<uuid:profile_id>/try/", try_it.try_profile, name="try-profile"),
     path("projects/<slug:slug>/requests/", requests.requests, name="requests"),
     path("projects/<slug:slug>/requests/<uuid:request_id>/", requests.request_detail, name="request"),
     path("projects/<slug:slug>/authorities/", authorities.authorities, name="authorities"),
