@@ -35,14 +35,15 @@
       document.title = event.detail.target.querySelector("[data-title]")?.dataset.title || document.title;
     }
   });
-  document.addEventListener("htmx:afterSettle", () => {
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.elt.id === "decision") announce(event.detail.elt.querySelector("[data-verdict]")?.textContent || "");
     const form = document.getElementById("issue-form");
     if (form?.querySelector("[role=alert]:not([hidden])")) form.querySelector("[aria-invalid=true]")?.focus();
     // What was asked for by a button is where the reader goes on; what comes by itself is told, and moves nobody.
     const answer = document.querySelector("[data-focus]");
     answer?.removeAttribute("data-focus");
-    answer?.focus();
-    answer?.scrollIntoView({ block: "nearest" });
+    answer?.focus({ preventScroll: true });
+    answer?.scrollIntoView({ block: "center" });
   });
   document.addEventListener("click", (event) => {
     if (dialog?.open && event.target.closest("[data-close-dialog]")) {
