@@ -34,6 +34,7 @@ def project_pages(
         "waive": f"profiles/{profile}/waive/",
         "templates": "templates/",
         "template": f"templates/{template}/",
+        "try-template": f"templates/{template}/try/",
         "template-history": f"templates/{template}/history/",
         "template-version": f"templates/{template}/history/1/",
         "create-template": "templates/create/?preset=tls-server",

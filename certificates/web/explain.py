@@ -54,7 +54,7 @@ def mended(make: Callable[[QueryDict], Form], sent: QueryDict, judge: Callable[[
     form = make(sent)
     form.is_valid()
     try:
-        changes = read_changes(sent["apply"])
+        changes = read_changes(sent.get("apply") or "")
         return make(form.after(changes, refused=_refused_paths(form, judge)))
     except ImpossibleChange:
         form.refusal = Refusal(

@@ -138,10 +138,12 @@ def test_a_fix_mends_its_field_and_the_dns_name_that_repeats_it(
     offered = fixes(page, "id_common_name-violations")
     assert "Use www.acme.com" in offered
 
-    page = alice.post(ADDRESS, sent(profile, common_name="www.other.com", apply=offered["Use www.acme.com"])).content
-    form = form_of(page.decode())
+    page = alice.post(
+        ADDRESS, sent(profile, common_name="www.other.com", apply=offered["Use www.acme.com"])
+    ).content.decode()
+    form = form_of(page)
     assert (form["common_name"], form["common_name_as_dns"]) == ("www.acme.com", ["on"])
-    assert b"Would be issued" in page
+    assert "Would be issued" in page
     assert Certificate.objects.count() == 0
 
     assert b"BEGIN PRIVATE KEY" in alice.post(ADDRESS, form).content
@@ -196,7 +198,7 @@ def test_every_button_makes_its_reason_go_away_and_all_of_them_end_in_a_certific
 
 
 def test_a_csr_is_checked_and_its_length_of_life_mended(alice: Client, profile: CertificateProfile) -> None:
-    csr = make_csr(common_name="www.acme.com", dns_names=["www.acme.com"])
+    csr = make_csr(common_name="www.acme.com", dns_names=("www.acme.com",))
     page = check(alice, profile, method="csr", csr=csr, ttl="900d")
     assert "Would be refused" in page
     value = fixes(page)["Use 398d"]

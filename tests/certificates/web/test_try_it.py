@@ -125,10 +125,9 @@ def test_without_any_ca_a_template_is_tried_as_self_signed() -> None:
     assert "Would be issued" in page
 
 
-@pytest.mark.parametrize("status", [AuthorityStatus.DISABLED])
-def test_a_ca_that_signs_nothing_is_not_offered(bob: Client, profile: CertificateProfile, status: str) -> None:
+def test_a_ca_that_is_disabled_is_not_offered(bob: Client, profile: CertificateProfile) -> None:
     assert profile.certificate_authority is not None
-    update_authority(requester=SYSTEM, authority=profile.certificate_authority, status=status)
+    update_authority(requester=SYSTEM, authority=profile.certificate_authority, status=AuthorityStatus.DISABLED)
     assert "CA server-root" not in bob.get(of_template(profile)).content.decode()
 
 
