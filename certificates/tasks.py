@@ -5,8 +5,8 @@ from datetime import datetime, time, timedelta
 
 from certificates.gauges import measure_expiring
 from certificates.models import CertificateRevocationList, IdempotencyRecord
+from certificates.services.crl import RENEWED_AFTER, current_crl
 from certificates.services.idempotency import KEPT_FOR
-from certificates.services.revocation import RENEWED_AFTER, current_crl
 from pki_portal.background.schedule import Every, Job, Nightly, register_job
 from pki_portal.background.work import delete_in_batches
 from pki_portal.errors import PortalError, Unavailable

@@ -60,7 +60,7 @@ from certificates.services.authorities import (
     sign_intermediate,
     update_authority,
 )
-from certificates.services.revocation import current_crl
+from certificates.services.crl import current_crl
 from certificates.x509.inspect import pem_of
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action

@@ -21,7 +21,7 @@ from certificates.api.schema import CA_CERT_ID, CA_ID, CRL_ID
 from certificates.services.authorities import (
     published_authority_certificate,
 )
-from certificates.services.revocation import current_crl
+from certificates.services.crl import current_crl
 from pki_portal.rest import parse_uuid
 from pki_portal.rest.schema import answers
 

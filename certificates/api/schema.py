@@ -4,7 +4,10 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 
 REFERENCE = OpenApiParameter(
-    "reference", OpenApiTypes.STR, OpenApiParameter.PATH, description="Id or serial number of the certificate."
+    "reference",
+    OpenApiTypes.STR,
+    OpenApiParameter.PATH,
+    description="Id, serial number or SHA-256 fingerprint of the certificate.",
 )
 PROJECT_ID = OpenApiParameter("project_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of the project.")
 PROFILE_ID = OpenApiParameter("profile_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of the profile.")

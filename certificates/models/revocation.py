@@ -1,22 +1,29 @@
-"""What is published about revocation."""
+"""What was revoked, and what is published about it."""
 
 import uuid
 
 from django.db import models
 
 from certificates.models.authority import AuthorityKey
+from certificates.models.certificate import Certificate, RevocationReason
 
 
 class CertificateRevocationList(models.Model):
-    """The current CRL of one CA key (RFC 5280, 5); ``id`` is in the URL that certificates carry: it never changes."""
+    """The current CRL of one CA key (RFC 5280, 5); ``id`` is in the URL that certificates carry: it never changes.
+
+    ``revision`` counts the revocations and releases under the key, each in the transaction of the act;
+    ``published_revision`` is what it was when the published list was counted. Where they differ, the list is stale.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     key = models.OneToOneField(AuthorityKey, on_delete=models.CASCADE, related_name="revocation_list")
+    revision = models.PositiveBigIntegerField(default=0)
     # None only between the CA's making and its first certificate, when there is no issuer name to sign with.
     number = models.PositiveBigIntegerField(null=True, blank=True)
     der = models.BinaryField(null=True, blank=True)
     this_update = models.DateTimeField(null=True, blank=True)
     next_update = models.DateTimeField(null=True, blank=True)
+    published_revision = models.PositiveBigIntegerField(default=0)
 
     class Meta:
         constraints = (
@@ -33,3 +40,60 @@ class CertificateRevocationList(models.Model):
 
     def __str__(self) -> str:
         return f"CRL {self.id}"
+
+
+class RevocationEntry(models.Model):
+    """One certificate that was revoked or put on hold, as its CRL lists it; stored in the transaction of the act.
+
+    A released hold stays as a row with ``released_at``: it is on no list any more, but a delta CRL may have to say so.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    revocation_list = models.ForeignKey(CertificateRevocationList, on_delete=models.PROTECT, related_name="entries")
+    certificate = models.OneToOneField(Certificate, on_delete=models.PROTECT, related_name="revocation")
+    # 40 lower-case hex digits; repeated from the certificate, as is not_after: lists are made from this table alone.
+    serial_number = models.CharField(max_length=40)
+    not_after = models.DateTimeField()
+    revoked_at = models.DateTimeField()
+    reason = models.PositiveSmallIntegerField(choices=RevocationReason.choices)
+    invalidity_date = models.DateTimeField(null=True, blank=True)
+    released_at = models.DateTimeField(null=True, blank=True)
+    # The list's revision at the last change of this row.
+    revision = models.PositiveBigIntegerField()
+    # The entry as it stands in the CRL (RFC 5280, 5.1.2.6): encoded once, here, however many lists it goes into.
+    der = models.BinaryField()
+    actor_kind = models.CharField(max_length=16)
+    actor_id = models.CharField(max_length=64)
+    actor_name = models.CharField(max_length=255)
+
+    class Meta:
+        verbose_name_plural = "revocation entries"
+        ordering = ("revoked_at", "serial_number")
+        constraints = (
+            # RFC 5280, 5.1.2.6: one entry for each serial number.
+            models.UniqueConstraint(fields=("revocation_list", "serial_number"), name="revocation_entry_once"),
+            models.CheckConstraint(
+                condition=models.Q(released_at__isnull=True) | models.Q(reason=RevocationReason.CERTIFICATE_HOLD),
+                name="revocation_released_only_from_hold",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("revocation_list", "revoked_at", "serial_number"), name="revocation_in_list_order"),
+            models.Index(fields=("revocation_list", "revision"), name="revocation_by_revision"),
+        )
+
+    def __str__(self) -> str:
+        return f"revocation of {self.serial_number}"
+
+
+class BlockedKey(models.Model):
+    """A public key that was revoked for keyCompromise: it is certified never again."""
+
+    # SHA-256 of the DER of SubjectPublicKeyInfo, lower-case hex.
+    digest = models.CharField(max_length=64, primary_key=True)
+    blocked_at = models.DateTimeField()
+    # The serial number of the certificate whose revocation blocked it.
+    serial_number = models.CharField(max_length=40)
+
+    def __str__(self) -> str:
+        return self.digest

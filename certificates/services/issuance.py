@@ -16,6 +16,7 @@ from certificates.models.authority import AuthorityStatus
 from certificates.models.certificate import KeySource
 from certificates.models.request import RequestStatus
 from certificates.services.authorities.rules import issuer_facts_of, issuer_without_certificate
+from certificates.services.blocked_keys import with_blocked_key_told
 from certificates.services.columns import store_certificate
 from certificates.services.idempotency import IdempotencyKey, claimed
 from certificates.services.kept_keys import SealedKey, is_key_kept, seal_key, store_sealed_key
@@ -264,7 +265,7 @@ def _decide(
     return decide(
         rules=profile.template.rules(),
         defaults=profile.profile_defaults(),
-        request=request,
+        request=with_blocked_key_told(request),
         issuer=issuer.facts if issuer else None,
         now=now,
     )

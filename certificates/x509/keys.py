@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -111,6 +112,20 @@ def generate(algorithm: KeyAlgorithm) -> PrivateKey:
         return ec.generate_private_key(_CURVES[algorithm]())
     bits = next(size for size, named in _RSA_ALGORITHMS.items() if named is algorithm)
     return rsa.generate_private_key(public_exponent=PUBLIC_EXPONENT, key_size=bits)
+
+
+@cache
+def throw_away_key(family: KeyFamily) -> PrivateKey:
+    """One per process and family: it signs what is thrown away, so it need be neither secret nor new."""
+    algorithms = {
+        KeyFamily.RSA: KeyAlgorithm.RSA_2048,
+        KeyFamily.EC: KeyAlgorithm.EC_PRIME256V1,
+        KeyFamily.ED25519: KeyAlgorithm.ED25519,
+        KeyFamily.ML_DSA_44: KeyAlgorithm.ML_DSA_44,
+        KeyFamily.ML_DSA_65: KeyAlgorithm.ML_DSA_65,
+        KeyFamily.ML_DSA_87: KeyAlgorithm.ML_DSA_87,
+    }
+    return generate(algorithms[family])
 
 
 def private_key_pem(key: PrivateKey) -> str:

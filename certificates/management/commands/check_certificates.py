@@ -26,6 +26,7 @@ from certificates.models import (
     IdempotencyRecord,
 )
 from certificates.models.authority import AuthorityStatus
+from certificates.models.certificate import IdempotentAct
 from certificates.models.request import RequestStatus
 from certificates.services.authorities import certification_path_of
 from certificates.services.columns import columns_of
@@ -298,7 +299,8 @@ def orphan_findings() -> Iterator[str]:
     for certificate_id in astray.values_list("pk", flat=True).iterator(chunk_size=CHUNK):
         yield f"certificate {certificate_id}: its request, profile or authority is of another project"
     yield from version_findings()
-    other_owner = IdempotencyRecord.objects.filter(certificate__isnull=False).exclude(
+    issued = IdempotencyRecord.objects.filter(act=IdempotentAct.ISSUE, certificate__isnull=False)
+    other_owner = issued.exclude(
         certificate__request__requester_kind=F("requester_kind"),
         certificate__request__requester_id=F("requester_id"),
     )

@@ -27,9 +27,9 @@ from certificates.services.authorities import (
     sign_intermediate,
     update_authority,
 )
+from certificates.services.crl import current_crl
 from certificates.services.issuance import IssuedCertificate, issue_certificate
 from certificates.services.retrieval import certification_path_pem, chain_pem
-from certificates.services.revocation import current_crl
 from certificates.x509.inspect import facts_of, is_self_signed
 from certificates.x509.keys import public_key_info
 from certificates.x509.lint import lint
