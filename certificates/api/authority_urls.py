@@ -42,6 +42,8 @@ urlpatterns = [
     ),
     path(_CRL, published_views.PublishedCrlOldView.as_view(), name="published-crl-old"),
     path(f"{_CRL}/der", published_views.PublishedCrlView.as_view(), name="published-crl"),
+    path(f"{_CRL}/pem", published_views.PublishedCrlPemView.as_view(), name="published-crl-pem"),
+    path(f"{_CRL}/delta", published_views.PublishedDeltaCrlView.as_view(), name="published-delta-crl"),
     path(
         "api/v1/projects/<str:project_id>/cas", views.ProjectAuthoritiesView.as_view(), name="api-project-authorities"
     ),

@@ -60,7 +60,7 @@ from certificates.services.authorities import (
     sign_intermediate,
     update_authority,
 )
-from certificates.services.crl import current_crl
+from certificates.services.crl import current_crl, document_of
 from certificates.x509.inspect import pem_of
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action
@@ -434,7 +434,7 @@ class AuthorityCrlsView(AuthorityView):
         """The CA's CRLs, one for each key."""
         now = timezone.now()
         lists = [current_crl(crl_id=each.pk, now=now) for each in revocation_lists_of(self.authority(ca_id))]
-        return Response([{"id": str(each.pk), "crl": crl_pem(bytes(each.der or b""))} for each in lists])
+        return Response([{"id": str(each.pk), "crl": crl_pem(document_of(each).der)} for each in lists])
 
 
 class AuthoritiesView(AuthorityView):

@@ -1,7 +1,13 @@
 from certificates.models.authority import AuthorityCertificate, AuthorityKey, CertificateAuthority
 from certificates.models.certificate import Certificate, IdempotencyRecord
 from certificates.models.request import CertificateRequest
-from certificates.models.revocation import BlockedKey, CertificateRevocationList, RevocationEntry
+from certificates.models.revocation import (
+    BlockedKey,
+    CertificateRevocationList,
+    DeltaRevocationList,
+    RevocationEntry,
+    RevocationListShard,
+)
 from certificates.models.secret import CertificateSecret
 
 __all__ = [
@@ -13,6 +19,8 @@ __all__ = [
     "CertificateRequest",
     "CertificateRevocationList",
     "CertificateSecret",
+    "DeltaRevocationList",
     "IdempotencyRecord",
     "RevocationEntry",
+    "RevocationListShard",
 ]

@@ -8,22 +8,41 @@ from certificates.models.authority import AuthorityKey
 from certificates.models.certificate import Certificate, RevocationReason
 
 
-class CertificateRevocationList(models.Model):
-    """The current CRL of one CA key (RFC 5280, 5); ``id`` is in the URL that certificates carry: it never changes.
+class PublishedList(models.Model):
+    """What every CRL here has; ``id`` is in the URL that certificates carry: it never changes.
 
-    ``revision`` counts the revocations and releases under the key, each in the transaction of the act;
+    ``revision`` counts the revocations and releases that the list has to tell, each in the transaction of the act;
     ``published_revision`` is what it was when the published list was counted. Where they differ, the list is stale.
+    ``scheduled_at`` is thisUpdate of the last list that was published because its time had come, not because of a
+    revocation.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    key = models.OneToOneField(AuthorityKey, on_delete=models.CASCADE, related_name="revocation_list")
     revision = models.PositiveBigIntegerField(default=0)
-    # None only between the CA's making and its first certificate, when there is no issuer name to sign with.
+    # None only until the first is published: there may be no issuer name to sign with.
     number = models.PositiveBigIntegerField(null=True, blank=True)
     der = models.BinaryField(null=True, blank=True)
     this_update = models.DateTimeField(null=True, blank=True)
     next_update = models.DateTimeField(null=True, blank=True)
     published_revision = models.PositiveBigIntegerField(default=0)
+    entry_count = models.PositiveIntegerField(default=0)
+    scheduled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class CertificateRevocationList(PublishedList):
+    """The complete CRL of one CA key (RFC 5280, 5): all that was revoked under the key, wherever else it is listed.
+
+    ``base_number`` and ``base_revision`` are those of the last scheduled list: delta CRLs say what changed since.
+    ``shard_generation`` counts how often shards were opened; certificates name those of the last time.
+    """
+
+    key = models.OneToOneField(AuthorityKey, on_delete=models.CASCADE, related_name="revocation_list")
+    base_number = models.PositiveBigIntegerField(null=True, blank=True)
+    base_revision = models.PositiveBigIntegerField(default=0)
+    shard_generation = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = (
@@ -42,6 +61,39 @@ class CertificateRevocationList(models.Model):
         return f"CRL {self.id}"
 
 
+class RevocationListShard(PublishedList):
+    """A CRL of only those certificates that name it (RFC 5280, 5.2.5), so that none grows without bound."""
+
+    revocation_list = models.ForeignKey(CertificateRevocationList, on_delete=models.CASCADE, related_name="shards")
+    generation = models.PositiveIntegerField()
+
+    class Meta:
+        indexes = (models.Index(fields=("revocation_list", "generation"), name="crl_shard_generation"),)
+
+    def __str__(self) -> str:
+        return f"CRL shard {self.id}"
+
+
+class DeltaRevocationList(models.Model):
+    """What changed since the last scheduled CRL of a key (RFC 5280, 5.2.4).
+
+    ``revision`` is that of the complete list when the changes were counted.
+    """
+
+    revocation_list = models.OneToOneField(
+        CertificateRevocationList, on_delete=models.CASCADE, primary_key=True, related_name="delta"
+    )
+    number = models.PositiveBigIntegerField()
+    base_number = models.PositiveBigIntegerField()
+    der = models.BinaryField()
+    this_update = models.DateTimeField()
+    next_update = models.DateTimeField()
+    revision = models.PositiveBigIntegerField()
+
+    def __str__(self) -> str:
+        return f"delta of CRL {self.revocation_list_id}"
+
+
 class RevocationEntry(models.Model):
     """One certificate that was revoked or put on hold, as its CRL lists it; stored in the transaction of the act.
 
@@ -50,6 +102,10 @@ class RevocationEntry(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     revocation_list = models.ForeignKey(CertificateRevocationList, on_delete=models.PROTECT, related_name="entries")
+    # The shard that the certificate names, if it names one; the complete list has the entry as well.
+    shard = models.ForeignKey(
+        RevocationListShard, on_delete=models.PROTECT, null=True, blank=True, related_name="entries"
+    )
     certificate = models.OneToOneField(Certificate, on_delete=models.PROTECT, related_name="revocation")
     # 40 lower-case hex digits; repeated from the certificate, as is not_after: lists are made from this table alone.
     serial_number = models.CharField(max_length=40)
@@ -80,6 +136,11 @@ class RevocationEntry(models.Model):
         indexes = (
             models.Index(fields=("revocation_list", "revoked_at", "serial_number"), name="revocation_in_list_order"),
             models.Index(fields=("revocation_list", "revision"), name="revocation_by_revision"),
+            models.Index(
+                fields=("shard", "revoked_at", "serial_number"),
+                condition=models.Q(shard__isnull=False),
+                name="revocation_in_shard_order",
+            ),
         )
 
     def __str__(self) -> str:

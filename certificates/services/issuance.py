@@ -18,13 +18,13 @@ from certificates.models.request import RequestStatus
 from certificates.services.authorities.rules import issuer_facts_of, issuer_without_certificate
 from certificates.services.blocked_keys import with_blocked_key_told
 from certificates.services.columns import store_certificate
+from certificates.services.distribution import distribution_urls_of
 from certificates.services.idempotency import IdempotencyKey, claimed
 from certificates.services.kept_keys import SealedKey, is_key_kept, seal_key, store_sealed_key
 from certificates.services.lint import Waivers
 from certificates.services.requests import SIGN_EVENT, Asked, common_name_of, failed_request_kept, store_request
 from certificates.services.retrieval import certification_path_pem
 from certificates.services.signing import lint_plan, sign_and_verify, signer_of
-from certificates.services.urls import distribution_urls_of
 from certificates.x509 import keys
 from certificates.x509.lint import Finding
 from certificates.x509.tbs import DistributionUrls, Issuer

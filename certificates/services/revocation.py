@@ -12,12 +12,13 @@ from django.db import DatabaseError, models, transaction
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from certificates.models import BlockedKey, Certificate, CertificateRevocationList, RevocationEntry
+from certificates.models import BlockedKey, Certificate, CertificateRevocationList, RevocationEntry, RevocationListShard
 from certificates.models.certificate import CertificateStatus, IdempotentAct, RevocationReason
 from certificates.querysets import CertificateFilters, StatusFilter, certificates_visible_to, narrowed, with_status
-from certificates.services.crl import publish_if_stale
+from certificates.services.crl import List, publish_if_stale, shards_by_url
 from certificates.services.idempotency import IdempotencyKey, claimed
 from certificates.x509 import crl as x509_crl
+from certificates.x509.inspect import crl_urls_of
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action, projects_allowing, require
 from pki_portal.access.requester import Requester
@@ -118,8 +119,8 @@ def revoke_certificate(
                     )
                     if claim is not None:
                         claim.complete(locked)
-    entry = RevocationEntry.objects.select_related("certificate", "revocation_list").get(certificate=certificate)
-    _publish([entry.revocation_list], now=now, done=f"Certificate {entry.serial_number} is revoked")
+    entry = _entry_of(certificate)
+    _publish(_lists_with(entry), now=now, done=f"Certificate {entry.serial_number} is revoked")
     return Revoked(
         certificate=entry.certificate,
         revoked_at=entry.revoked_at,
@@ -146,10 +147,11 @@ def release_hold(*, requester: Requester, certificate: Certificate) -> Certifica
             RevocationEntry.objects.filter(certificate=locked).update(
                 released_at=now, revision=_next_revision(revocation_list)
             )
+            RevocationListShard.objects.filter(entries__certificate=locked).update(revision=models.F("revision") + 1)
             locked.status, locked.revoked_at, locked.revocation_reason = CertificateStatus.ACTIVE, None, None
             locked.save(update_fields=["status", "revoked_at", "revocation_reason", "updated_at"])
             _record(RELEASE_EVENT, requester, locked, {})
-    _publish([revocation_list], now=now, done=f"Certificate {locked.serial_number} is released")
+    _publish(_lists_with(_entry_of(locked)), now=now, done=f"Certificate {locked.serial_number} is released")
     return locked
 
 
@@ -220,11 +222,17 @@ def _revoke(
     reason: RevocationReason,
     invalidity_date: datetime | None,
     now: datetime,
-) -> None:
-    """Columns, entries, blocked keys and events of certificates of one list, in the caller's transaction."""
+) -> list[List]:
+    """Columns, entries, blocked keys and events of certificates of one list, in the caller's transaction.
+
+    The lists that are stale from then on, the complete one last.
+    """
     now = now.replace(microsecond=0)
     revision = _next_revision(revocation_list)
-    known = {entry.certificate_id: entry for entry in RevocationEntry.objects.filter(certificate__in=certificates)}
+    shards: dict[UUID, RevocationListShard] = {}
+    by_url = shards_by_url(revocation_list)
+    before = RevocationEntry.objects.filter(certificate__in=certificates).select_related("shard").defer("shard__der")
+    known = {entry.certificate_id: entry for entry in before}
     made: list[RevocationEntry] = []
     changed: list[RevocationEntry] = []
     for certificate in certificates:
@@ -233,7 +241,10 @@ def _revoke(
             revocation_list=revocation_list,
             serial_number=certificate.serial_number,
             not_after=certificate.not_after,
+            shard=_shard_of(certificate, by_url),
         )
+        if entry.shard is not None:
+            shards[entry.shard.pk] = entry.shard
         # What was on hold and is now revoked for good has not been valid in between.
         if certificate.revoked_at is None:
             certificate.revoked_at = now
@@ -243,6 +254,7 @@ def _revoke(
         entry.actor_name = storable(requester.name)[:255]
         entry.revision, entry.der = revision, _encoded(entry)
         (changed if certificate.pk in known else made).append(entry)
+    RevocationListShard.objects.filter(pk__in=shards).update(revision=models.F("revision") + 1)
     for start in range(0, len(certificates), CHUNK):
         some = Certificate.objects.filter(pk__in=[each.pk for each in certificates[start : start + CHUNK]])
         some.update(
@@ -265,6 +277,12 @@ def _revoke(
         BlockedKey.objects.bulk_create(blocked, ignore_conflicts=True, batch_size=CHUNK)
     for certificate in certificates:
         _record(REVOKE_EVENT, requester, certificate, {"reason": RevocationReason(reason).name})
+    return [*shards.values(), revocation_list]
+
+
+def _shard_of(certificate: Certificate, by_url: Mapping[str, RevocationListShard]) -> RevocationListShard | None:
+    urls = crl_urls_of(bytes(certificate.der)) if by_url else ()
+    return next((by_url[url] for url in urls if url in by_url), None)
 
 
 def _encoded(entry: RevocationEntry) -> bytes:
@@ -285,7 +303,17 @@ def _next_revision(revocation_list: CertificateRevocationList) -> int:
     return revocation_list.revision
 
 
-def _publish(lists: Iterable[CertificateRevocationList], *, now: datetime, done: str) -> None:
+def _entry_of(certificate: Certificate) -> RevocationEntry:
+    entries = RevocationEntry.objects.select_related("certificate", "revocation_list__key", "shard")
+    return entries.defer("revocation_list__der", "shard__der").get(certificate=certificate)
+
+
+def _lists_with(entry: RevocationEntry) -> list[List]:
+    """The lists that tell of it."""
+    return [entry.shard, entry.revocation_list] if entry.shard is not None else [entry.revocation_list]
+
+
+def _publish(lists: Iterable[List], *, now: datetime, done: str) -> None:
     """Publish after the commit; what was done stays done, whatever happens here."""
     for revocation_list in lists:
         try:

@@ -154,6 +154,40 @@ def _check(crl: x509.CertificateRevocationList, *, issuer: x509.Certificate, num
         raise CrlRejected(f"the list has {len(crl)} entries instead of {count}")
 
 
+def freshest_crl(url: str) -> x509.Extension[x509.ExtensionType]:
+    """RFC 5280, 5.2.6: not critical; where the delta of this complete list is."""
+    return _extension(x509.FreshestCRL([_point(url)]), critical=False)
+
+
+def delta_indicator(base_number: int) -> x509.Extension[x509.ExtensionType]:
+    """RFC 5280, 5.2.4: critical; the complete list that a delta adds to."""
+    return _extension(x509.DeltaCRLIndicator(base_number), critical=True)
+
+
+def issuing_distribution_point(url: str) -> x509.Extension[x509.ExtensionType]:
+    """RFC 5280, 5.2.5: critical; the list is only of certificates that name this address."""
+    value = x509.IssuingDistributionPoint(
+        full_name=[x509.UniformResourceIdentifier(url)],
+        relative_name=None,
+        only_contains_user_certs=False,
+        only_contains_ca_certs=False,
+        only_some_reasons=None,
+        indirect_crl=False,
+        only_contains_attribute_certs=False,
+    )
+    return _extension(value, critical=True)
+
+
+def _point(url: str) -> x509.DistributionPoint:
+    return x509.DistributionPoint(
+        full_name=[x509.UniformResourceIdentifier(url)], relative_name=None, reasons=None, crl_issuer=None
+    )
+
+
+def _extension(value: x509.ExtensionType, *, critical: bool) -> x509.Extension[x509.ExtensionType]:
+    return x509.Extension(value.oid, critical, value)
+
+
 def crl_der(crl: x509.CertificateRevocationList) -> bytes:
     """Its DER."""
     return crl.public_bytes(Encoding.DER)

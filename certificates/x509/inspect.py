@@ -135,6 +135,11 @@ def is_self_signed(certificate: x509.Certificate) -> bool:
     return facts.authority_key_identifier in {"", facts.subject_key_identifier}
 
 
+def crl_urls_of(der: bytes) -> tuple[str, ...]:
+    """Where a certificate says that its CRL is."""
+    return _crl_urls(x509.load_der_x509_certificate(der).extensions)
+
+
 Value = TypeVar("Value", bound=x509.ExtensionType)
 
 
