@@ -227,7 +227,9 @@ class InternalAuthorityView(AuthorityView):
         responses=answers(AuthorityAnswer, with_body=True),
     )
     def patch(self, request: Request, ca_id: str) -> Response:
-        """Rename, disable or enable a CA, name mirrors of its CRL, or switch the chain of a root with a new key."""
+        """Rename, disable or enable a CA or its OCSP, name mirrors of its CRL, or switch the chain of a root with a new
+        key.
+        """
         authority = self.authority(ca_id)
         body = ChangeAuthoritySerializer(data=request.data)
         values = read(body)
@@ -241,6 +243,7 @@ class InternalAuthorityView(AuthorityView):
             status=AuthorityStatus(status) if status is not None else None,
             crl_distribution_point_urls=configuration.get("crlDistributionPointUrls"),
             chain_phase=ChainPhase(phase) if phase is not None else None,
+            is_ocsp_enabled=configuration.get("isOcspEnabled"),
         )
         return Response(warned(authority_answer(changed), body))
 

@@ -18,6 +18,9 @@ CA_ID = OpenApiParameter("ca_id", OpenApiTypes.UUID, OpenApiParameter.PATH, desc
 CA_CERT_ID = OpenApiParameter(
     "certificate_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of one version of its certificate."
 )
+OCSP_REQUEST = OpenApiParameter(
+    "encoded", OpenApiTypes.STR, OpenApiParameter.PATH, description="The OCSP request in base64 (RFC 6960, A.1)."
+)
 CRL_ID = OpenApiParameter("crl_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of the CRL.")
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",

@@ -5,6 +5,8 @@ from certificates.models.revocation import (
     BlockedKey,
     CertificateRevocationList,
     DeltaRevocationList,
+    OcspResponder,
+    OcspResponse,
     RevocationEntry,
     RevocationListShard,
 )
@@ -21,6 +23,8 @@ __all__ = [
     "CertificateSecret",
     "DeltaRevocationList",
     "IdempotencyRecord",
+    "OcspResponder",
+    "OcspResponse",
     "RevocationEntry",
     "RevocationListShard",
 ]

@@ -158,3 +158,41 @@ class BlockedKey(models.Model):
 
     def __str__(self) -> str:
         return self.digest
+
+
+class OcspResponder(models.Model):
+    """A certificate with which OCSP answers are signed for one CA key; its sealed key until it has ended."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    key = models.ForeignKey(AuthorityKey, on_delete=models.CASCADE, related_name="ocsp_responders")
+    serial_number = models.CharField(max_length=40)
+    der = models.BinaryField()
+    sealed_private_key = models.BinaryField(null=True)
+    not_before = models.DateTimeField()
+    not_after = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "OCSP responder"
+        indexes = (models.Index(fields=("key", "-not_after"), name="ocsp_responder_newest"),)
+        constraints = (models.UniqueConstraint(fields=("key", "serial_number"), name="ocsp_responder_serial_unique"),)
+
+    def __str__(self) -> str:
+        return f"OCSP responder {self.serial_number}"
+
+
+class OcspResponse(models.Model):
+    """An answer about one certificate, signed before it is asked for again; deleted in the transaction that revokes."""
+
+    certificate = models.ForeignKey(Certificate, on_delete=models.CASCADE, related_name="ocsp_responses")
+    # Of the CA's id and the request's CertID as sent, which the answer repeats.
+    id_digest = models.CharField(max_length=64, unique=True)
+    der = models.BinaryField()
+    this_update = models.DateTimeField()
+    next_update = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "OCSP response"
+        indexes = (models.Index(fields=("next_update",), name="ocsp_response_oldest"),)
+
+    def __str__(self) -> str:
+        return f"OCSP response {self.pk}"

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from certificates.models import AuthorityCertificate, CertificateRevocationList
 from certificates.services.authorities.paths import offered_versions
-from certificates.services.urls import authority_certificate_url, crl_url
+from certificates.services.urls import authority_certificate_url, crl_url, ocsp_url
 from certificates.x509.issuer import DistributionUrls
 
 
@@ -20,6 +20,7 @@ def distribution_urls_of(issuer: AuthorityCertificate) -> DistributionUrls:
         crl=tuple(dict.fromkeys(urls)),
         # The first of the chain that is handed out: who trusts another root than our newest still finds the way.
         ca_issuers=(authority_certificate_url(issuer.authority_id, offered_versions(issuer)[0].id),),
+        ocsp=(ocsp_url(issuer.authority_id),) if issuer.authority.is_ocsp_enabled else (),
     )
 
 

@@ -243,7 +243,9 @@ def _issuer_of(profile: CertificateProfile) -> _Issuer | None:
     if profile.certificate_authority_id is None:
         return None
     authority = (
-        CertificateAuthority.objects.select_related("active_certificate__key__revocation_list")
+        CertificateAuthority.objects.select_related(
+            "active_certificate__key__revocation_list", "active_certificate__authority"
+        )
         .filter(pk=profile.certificate_authority_id)
         .first()
     )

@@ -12,7 +12,14 @@ from django.db import DatabaseError, models, transaction
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from certificates.models import BlockedKey, Certificate, CertificateRevocationList, RevocationEntry, RevocationListShard
+from certificates.models import (
+    BlockedKey,
+    Certificate,
+    CertificateRevocationList,
+    OcspResponse,
+    RevocationEntry,
+    RevocationListShard,
+)
 from certificates.models.certificate import CertificateStatus, IdempotentAct, RevocationReason
 from certificates.querysets import CertificateFilters, StatusFilter, certificates_visible_to, narrowed, with_status
 from certificates.services.crl import List, publish_if_stale, shards_by_url
@@ -148,6 +155,7 @@ def release_hold(*, requester: Requester, certificate: Certificate) -> Certifica
                 released_at=now, revision=_next_revision(revocation_list)
             )
             RevocationListShard.objects.filter(entries__certificate=locked).update(revision=models.F("revision") + 1)
+            OcspResponse.objects.filter(certificate=locked).delete()
             locked.status, locked.revoked_at, locked.revocation_reason = CertificateStatus.ACTIVE, None, None
             locked.save(update_fields=["status", "revoked_at", "revocation_reason", "updated_at"])
             _record(RELEASE_EVENT, requester, locked, {})
@@ -263,6 +271,7 @@ def _revoke(
             revocation_reason=reason,
             updated_at=now,
         )
+        OcspResponse.objects.filter(certificate__in=[each.pk for each in certificates[start : start + CHUNK]]).delete()
     RevocationEntry.objects.bulk_create(made, batch_size=CHUNK)
     RevocationEntry.objects.bulk_update(
         changed,

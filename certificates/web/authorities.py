@@ -31,7 +31,7 @@ from certificates.services.authorities import (
 )
 from certificates.services.authorities.health import Finding
 from certificates.services.crl import List, lists_of, publish_now
-from certificates.services.urls import authority_certificate_url, crl_url
+from certificates.services.urls import authority_certificate_url, crl_url, ocsp_url
 from certificates.web.authority_form import AuthorityForm, ImportForm, InstallForm, MirrorsForm, RenewForm
 from certificates.x509.inspect import pem_of
 from certificates.x509.names import distinguished_name
@@ -159,6 +159,7 @@ def authority(request: HttpRequest, page: Page, authority_id: UUID) -> HttpRespo
         "phases": [(phase, _PHASES[phase]) for phase in ChainPhase] if found.chain_phase else [],
         "versions": [_version(row) for row in authority_certificates_of(found).order_by("-version")],
         "crls": [CrlLine(crl, crl_url(crl.pk)) for crl in lists_of(found)],
+        "ocsp_url": ocsp_url(found.pk),
         "forms": forms,
         "csr": authority_csr(requester=page.requester, authority=found) if is_waiting and may_edit else "",
         "profiles": found.certificate_profiles.order_by("slug"),
@@ -224,6 +225,10 @@ def _act(request: HttpRequest, page: Page, found: CertificateAuthority) -> HttpR
             phase = ChainPhase(request.POST["phase"])
             update_authority(requester=page.requester, authority=found, chain_phase=phase)
             messages.success(request, f"CA {found.name} is in the phase {phase.label.lower()}.")
+        elif act in {"enable-ocsp", "disable-ocsp"}:
+            is_on = act == "enable-ocsp"
+            update_authority(requester=page.requester, authority=found, is_ocsp_enabled=is_on)
+            messages.success(request, f"OCSP of {found.name} is {'on' if is_on else 'off'}.")
         elif act == "publish":
             count = publish_now(requester=page.requester, authority=found)
             messages.success(request, "The CRL was published." if count == 1 else f"{count} CRLs were published.")

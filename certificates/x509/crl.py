@@ -7,14 +7,13 @@ from enum import IntEnum
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import CRLEntryExtensionOID
 
 from certificates.x509 import der
 from certificates.x509.extensions import authority_key_identifier
 from certificates.x509.issuer import HasPrivateKey
-from certificates.x509.keys import default_signature_algorithm, signing_hash, throw_away_key
+from certificates.x509.keys import default_signature_algorithm, signature_of, signing_hash, throw_away_key
 
 
 class RevocationReason(IntEnum):
@@ -95,7 +94,10 @@ def build_crl(
     """
     listed = list(entries)
     tbs = _with_entries(_empty_tbs(issuer, number, this_update, next_update, extensions), b"".join(listed))
-    signature = _signature(signer, tbs, issuer)
+    try:
+        signature = signature_of(signer.private_key, tbs, default_signature_algorithm(issuer.public_key()))
+    except ValueError as problem:
+        raise CrlRejected("the signer does not hold the issuer's key") from problem
     algorithm = der.Value.whole(tbs).members()[1].encoded
     crl = x509.load_der_x509_crl(der.sequence(tbs, algorithm, der.bit_string(signature)))
     _check(crl, issuer=issuer, number=number, count=len(listed))
@@ -130,17 +132,6 @@ def _with_entries(tbs: bytes, entries: bytes) -> bytes:
     if len(before) != _ENTRIES_AFTER + 1:
         raise CrlRejected("the empty list has not the members that were expected")
     return der.sequence(*before, der.sequence(entries), extensions)
-
-
-def _signature(signer: HasPrivateKey, tbs: bytes, issuer: x509.Certificate) -> bytes:
-    key, algorithm = signer.private_key, signing_hash(default_signature_algorithm(issuer.public_key()))
-    if algorithm is None:
-        return key.sign(tbs)  # type: ignore[call-arg]
-    if isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(tbs, padding.PKCS1v15(), algorithm)
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        return key.sign(tbs, ec.ECDSA(algorithm))
-    raise CrlRejected("the signer does not hold the issuer's key")
 
 
 def _check(crl: x509.CertificateRevocationList, *, issuer: x509.Certificate, number: int, count: int) -> None:

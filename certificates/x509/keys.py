@@ -8,8 +8,12 @@ from typing import Final, TypeAlias
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, rsa
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import (
+    CertificateIssuerPrivateKeyTypes,
+    CertificatePublicKeyTypes,
+    PublicKeyTypes,
+)
 from cryptography.x509 import SubjectKeyIdentifier
 
 from profiles.policy.judges import algorithms
@@ -248,3 +252,19 @@ def default_signature_algorithm(public_key: PublicKeyTypes) -> SignatureAlgorith
         name = named.value if named else describe(public_key)
         return algorithms.default_signature_algorithm(key_family(name), name)
     raise ValueError(f"a CA cannot sign with {describe(public_key)}")
+
+
+def signature_of(key: CertificateIssuerPrivateKeyTypes, data: bytes, algorithm: SignatureAlgorithm) -> bytes:
+    """The signature of whole bytes, by the key of a CA or a responder, wherever it is.
+
+    Raises:
+        ValueError: the key makes no such signature.
+    """
+    hashed = signing_hash(algorithm)
+    if hashed is None:
+        return key.sign(data)  # type: ignore[call-arg]
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(data, padding.PKCS1v15(), hashed)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key.sign(data, ec.ECDSA(hashed))
+    raise ValueError("the key makes no such signature")

@@ -63,7 +63,7 @@ def operations() -> list[Operation]:
         for method, told in methods.items():
             if method in {"post", "patch", "put"}:
                 content = told.get("requestBody", {}).get("content", {})
-                body = resolve(content[JSON]["schema"]) if content else {}
+                body = resolve(content[JSON]["schema"]) if JSON in content else {}
                 found.append(Operation(method.upper(), path, body, len(content) > 1, "security" not in told))
     return found
 

@@ -39,7 +39,7 @@ from certificates.services.authorities import (
     sign_intermediate,
     update_authority,
 )
-from certificates.services.urls import authority_certificate_url, crl_url
+from certificates.services.urls import authority_certificate_url, crl_url, ocsp_url
 from certificates.x509.lint import Finding, Severity, lint
 from certificates.x509.verify import VerificationFailed
 from pki_portal.access.models import Project, Role
@@ -163,7 +163,8 @@ def test_intermediate_points_to_its_parent() -> None:
     crl = CertificateRevocationList.objects.get(key__authority=root)
     assert [name.value for name in points[0].full_name or []] == [crl_url(crl.pk)]
     assert [(each.access_method, each.access_location.value) for each in access] == [
-        (AuthorityInformationAccessOID.CA_ISSUERS, authority_certificate_url(root.pk, root.active_certificate.pk))
+        (AuthorityInformationAccessOID.CA_ISSUERS, authority_certificate_url(root.pk, root.active_certificate.pk)),
+        (AuthorityInformationAccessOID.OCSP, ocsp_url(root.pk)),
     ]
     identifier = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
     above = certificate_of(root).extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
