@@ -16,7 +16,7 @@ COVER := --cov --cov-append --cov-report=
 LINT_ENV := SECRET_KEY=only-for-the-checks-of-the-deployment-settings-0123456789 SITE_URL=https://pki.example.com DEBUG=false DATABASE_URL=sqlite:///:memory:
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test lint screenshots chromium softhsm redis
+.PHONY: help install run dev test lint screenshots chromium programs
 
 help:
 	@echo "make run          install what is needed, prepare the database, serve (HOST, PORT and the rest: README.md)"
@@ -36,7 +36,7 @@ run: $(BASE)
 	@exec $(PY) -m gunicorn --config gunicorn.conf.py pki_portal.wsgi:application
 
 # In order of speed; the first that fails ends it.
-test: $(DEV) chromium softhsm redis lint
+test: $(DEV) chromium programs lint
 	rm -f .coverage
 	@# What asks for the database runs on both; the rest, which pytest-django keeps away from it, on SQLite only, and so
 	@# does what tests/ marks any_database, with its reason. The API is fuzzed on PostgreSQL only: it refuses more.
@@ -85,12 +85,11 @@ chromium: $(DEV)
 	elif $(PY) -m playwright install --with-deps chromium || $(PY) -m playwright install chromium; then :; \
 	else echo "The browser tests need Chromium and none could be had: install the package chromium (Debian: apt-get install chromium), then run make test again."; exit 1; fi
 
-softhsm:
-	@if command -v softhsm2-util >/dev/null; then :; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends softhsm2 >/dev/null; then :; \
-	else echo "The tests of keys in tokens need SoftHSM and it could not be had: install the package softhsm2 (Debian: apt-get install softhsm2), then run make test again."; exit 1; fi
+# Programs of others that judge what the portal makes or keep its keys, each with Debian's package.
+PROGRAMS := softhsm2-util=softhsm2 nginx=nginx-light certtool=gnutls-bin openssl=openssl redis-server=redis-server
 
-redis:
-	@if command -v redis-server >/dev/null; then :; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server >/dev/null; then :; \
-	else echo "The tests of hints in Redis need its server and it could not be had: install the package redis-server (Debian: apt-get install redis-server), then run make test again."; exit 1; fi
+programs:
+	@missing=""; for each in $(PROGRAMS); do PATH="$$PATH:/usr/sbin" command -v "$${each%=*}" >/dev/null || missing="$$missing $${each#*=}"; done; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; then :; \
+	else echo "The tests of tokens and with relying parties need$$missing and could not install them (Debian: apt-get install$$missing); then run make test again."; exit 1; fi

@@ -204,9 +204,20 @@ def requests_for_list(queryset: QuerySet[CertificateRequest]) -> QuerySet[Certif
 
 def normal_serial_number(text: str) -> str:
     """Serial number digits as stored, from whatever spelling (``0A:1B``, upper case); empty if it is not one."""
+    digits = _digits(text)
+    return digits if 0 < len(digits) <= 40 else ""
+
+
+def normal_fingerprint(text: str) -> str:
+    """SHA-256 fingerprint as stored, from whatever spelling; empty if it is not one."""
+    digits = _digits(text)
+    return digits if len(digits) == 64 else ""
+
+
+def _digits(text: str) -> str:
+    """Hex digits without what people put between them; empty if there is anything else."""
     digits = text.replace(":", "").replace(" ", "").lower()
-    is_serial = 0 < len(digits) <= 40 and not set(digits) - set("0123456789abcdef")
-    return digits if is_serial else ""
+    return "" if set(digits) - set("0123456789abcdef") else digits
 
 
 def id_in(text: str) -> uuid.UUID | None:

@@ -4,38 +4,29 @@ import logging
 from datetime import datetime, time, timedelta
 
 from certificates.gauges import measure_expiring
-from certificates.models import CertificateRevocationList, IdempotencyRecord
+from certificates.models import IdempotencyRecord
+from certificates.services.crl import publish_due
 from certificates.services.idempotency import KEPT_FOR
-from certificates.services.revocation import RENEWED_AFTER, current_crl
 from pki_portal.background.schedule import Every, Job, Nightly, register_job
 from pki_portal.background.work import delete_in_batches
-from pki_portal.errors import PortalError, Unavailable
+from pki_portal.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
 
 def renew_crls(now: datetime) -> None:
-    """Sign every CRL anew that has passed three quarters of its life, whether or not anybody asks for it.
+    """Sign every CRL anew that misses a revocation or has passed three quarters of its life, whether or not anybody
+    asks for it.
 
     One that cannot be signed keeps no other waiting. Raises Unavailable at the end, naming how many those were.
     """
-    published = CertificateRevocationList.objects.filter(der__isnull=False).order_by("next_update")
-    failed = []
-    for crl_id, this_update, next_update in published.values_list("pk", "this_update", "next_update"):
-        if (
-            this_update is None
-            or next_update is None
-            or now < this_update + (next_update - this_update) * RENEWED_AFTER
-        ):
-            continue
-        try:
-            if current_crl(crl_id=crl_id, now=now).next_update == next_update:
-                failed.append(crl_id)
-        except PortalError as problem:
-            logger.warning("CRL %s could not be signed anew: %s", crl_id, problem.message)
-            failed.append(crl_id)
+    failed = 0
+    for revocation_list, problem in publish_due(now=now):
+        if problem is not None:
+            logger.warning("%s could not be signed anew: %s", revocation_list, problem)
+            failed += 1
     if failed:
-        raise Unavailable(f"{len(failed)} CRLs could not be signed anew; the log says why.")
+        raise Unavailable(f"{failed} CRLs could not be signed anew; the log says why.")
 
 
 def delete_idempotency_records(now: datetime) -> None:

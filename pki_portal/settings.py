@@ -319,6 +319,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "AuthorityStatusEnum": ["active", "disabled", "pending-certificate"],
         "AuthorityKindEnum": ["root", "intermediate"],
         "CertificateStatusEnum": "certificates.models.certificate.CertificateStatus",
+        "CertificateStatusFilterEnum": ["active", "expired", "revoked"],
         "RequestStatusEnum": "certificates.models.request.RequestStatus",
         "AlertKindEnum": ["certificate-expiry", "ca-expiry", "crl-expiry"],
         "AlertDeliveryStatusEnum": ["pending", "delivered", "failed"],

@@ -22,6 +22,7 @@ from certificates.x509.inspect import pem_of
 from certificates.x509.names import distinguished_name
 from pki_portal.rest import (
     EnumField,
+    StrictBooleanField,
     StrictCharField,
     StrictIntegerField,
     StrictListField,
@@ -211,6 +212,9 @@ class ChangedConfigurationSerializer(WireSerializer):
 
     crlDistributionPointUrls = UrlsField(required=False)
     chainPhase = EnumField(Phase, required=False, help_text="Of a root that has got a new key.")
+    isOcspEnabled = StrictBooleanField(
+        required=False, help_text="Whether OCSP is answered for its certificates, and the next ones name the responder."
+    )
 
 
 class ChangeAuthoritySerializer(WireSerializer):
@@ -344,6 +348,7 @@ class AuthorityConfigurationAnswer(serializers.Serializer[Any]):
     parentCaId = serializers.UUIDField(source="parent_id", allow_null=True)
     serialNumber = serializers.SerializerMethodField()
     activeCaCertId = serializers.UUIDField(source="active_certificate_id", allow_null=True)
+    isOcspEnabled = serializers.BooleanField(source="is_ocsp_enabled")
 
     def get_maxPathLength(self, authority: CertificateAuthority) -> int:  # noqa: N802
         """-1 is no limit."""

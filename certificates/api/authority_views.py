@@ -60,7 +60,7 @@ from certificates.services.authorities import (
     sign_intermediate,
     update_authority,
 )
-from certificates.services.revocation import current_crl
+from certificates.services.crl import current_crl, document_of
 from certificates.x509.inspect import pem_of
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action
@@ -227,7 +227,9 @@ class InternalAuthorityView(AuthorityView):
         responses=answers(AuthorityAnswer, with_body=True),
     )
     def patch(self, request: Request, ca_id: str) -> Response:
-        """Rename, disable or enable a CA, name mirrors of its CRL, or switch the chain of a root with a new key."""
+        """Rename, disable or enable a CA or its OCSP, name mirrors of its CRL, or switch the chain of a root with a new
+        key.
+        """
         authority = self.authority(ca_id)
         body = ChangeAuthoritySerializer(data=request.data)
         values = read(body)
@@ -241,6 +243,7 @@ class InternalAuthorityView(AuthorityView):
             status=AuthorityStatus(status) if status is not None else None,
             crl_distribution_point_urls=configuration.get("crlDistributionPointUrls"),
             chain_phase=ChainPhase(phase) if phase is not None else None,
+            is_ocsp_enabled=configuration.get("isOcspEnabled"),
         )
         return Response(warned(authority_answer(changed), body))
 
@@ -434,7 +437,7 @@ class AuthorityCrlsView(AuthorityView):
         """The CA's CRLs, one for each key."""
         now = timezone.now()
         lists = [current_crl(crl_id=each.pk, now=now) for each in revocation_lists_of(self.authority(ca_id))]
-        return Response([{"id": str(each.pk), "crl": crl_pem(bytes(each.der or b""))} for each in lists])
+        return Response([{"id": str(each.pk), "crl": crl_pem(document_of(each).der)} for each in lists])
 
 
 class AuthoritiesView(AuthorityView):

@@ -17,11 +17,12 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from certificates.api.authority_serializers import crl_pem
 from certificates.api.schema import CA_CERT_ID, CA_ID, CRL_ID
 from certificates.services.authorities import (
     published_authority_certificate,
 )
-from certificates.services.revocation import current_crl
+from certificates.services.crl import current_crl, current_delta, document_of
 from pki_portal.rest import parse_uuid
 from pki_portal.rest.schema import answers
 
@@ -29,7 +30,7 @@ PUBLISHED_TAG = "Published"
 # The document at one address never changes.
 CERTIFICATE_CACHE_CONTROL = "public, max-age=86400, immutable"
 # A revocation is to be seen soon; whoever has this very list is told so in a few bytes.
-CRL_CACHE_CONTROL = "public, max-age=300"
+CRL_CACHE_SECONDS = 300
 
 
 class AnyAccept(BaseContentNegotiation):
@@ -56,17 +57,28 @@ class PublishedView(APIView):
 
     def published(self, document: bytes, *, media_type: str, modified_at: datetime, cache_control: str) -> HttpResponse:
         """The document, or 304 where the client has this very one."""
-        etag = quote_etag(hashlib.sha256(document).hexdigest())
-        modified = int(modified_at.timestamp())
-        headers = {
-            "ETag": etag,
-            "Last-Modified": http_date(modified),
-            "Cache-Control": cache_control,
-            "X-Content-Type-Options": "nosniff",
-        }
-        response = HttpResponse(document, content_type=media_type, headers=headers)
-        answer = get_conditional_response(self.request._request, etag=etag, last_modified=modified, response=response)
+        headers = published_headers(hashlib.sha256(document).hexdigest(), modified_at, cache_control)
+        return self.unless_known(HttpResponse(document, content_type=media_type, headers=headers), modified_at)
+
+    def unless_known(self, response: HttpResponse, modified_at: datetime) -> HttpResponse:
+        """The response, or 304 (412) where the request's conditions say so."""
+        answer = get_conditional_response(
+            self.request._request,
+            etag=response.headers["ETag"],
+            last_modified=int(modified_at.timestamp()),
+            response=response,
+        )
         return answer if isinstance(answer, HttpResponse) else response
+
+
+def published_headers(tag: str, modified_at: datetime, cache_control: str) -> dict[str, str]:
+    """What every published document says of itself; ``tag`` is another one whenever the document is."""
+    return {
+        "ETag": quote_etag(tag),
+        "Last-Modified": http_date(int(modified_at.timestamp())),
+        "Cache-Control": cache_control,
+        "X-Content-Type-Options": "nosniff",
+    }
 
 
 def _published(media_type: str) -> dict[Any, Any]:
@@ -107,6 +119,8 @@ class PublishedAuthorityCertificateView(PublishedView):
 class PublishedCrlView(PublishedView):
     """``/crl/{id}/der``: where cRLDistributionPoints of issued certificates point."""
 
+    media_type = "application/pkix-crl"
+
     @extend_schema(
         operation_id="downloadCrl",
         tags=[PUBLISHED_TAG],
@@ -117,13 +131,68 @@ class PublishedCrlView(PublishedView):
     def get(self, request: Request, crl_id: str) -> HttpResponse:
         """A CRL in DER, for anybody."""
         now = timezone.now()
-        crl = current_crl(crl_id=parse_uuid(crl_id, field="crl_id"), now=now)
-        return self.published(
-            bytes(crl.der or b""),
-            media_type="application/pkix-crl",
-            modified_at=crl.this_update or now,
-            cache_control=CRL_CACHE_CONTROL,
+        current = current_crl(crl_id=parse_uuid(crl_id, field="crl_id"), now=now)
+        if current.this_update is not None and current.next_update is not None:
+            # Its number says whether the client has it: a large list is not read to be left out.
+            headers = crl_headers(current.number or 0, current.this_update, current.next_update, now)
+            known = HttpResponse(headers=headers)
+            answer = self.unless_known(known, current.this_update)
+            if answer is not known:
+                return answer
+        document = document_of(current)
+        headers = crl_headers(document.number, document.this_update, document.next_update, now)
+        return HttpResponse(self.encoded(document.der), content_type=self.media_type, headers=headers)
+
+    def encoded(self, der: bytes) -> bytes:
+        """As it is sent."""
+        return der
+
+
+class PublishedCrlPemView(PublishedCrlView):
+    """``/crl/{id}/pem``: the same for people and for programs that read no DER."""
+
+    media_type = "application/x-pem-file"
+
+    @extend_schema(
+        operation_id="downloadCrlPem",
+        tags=[PUBLISHED_TAG],
+        auth=[],
+        parameters=[CRL_ID],
+        responses=_published("application/x-pem-file"),
+    )
+    def get(self, request: Request, crl_id: str) -> HttpResponse:
+        """A CRL in PEM, for anybody."""
+        return super().get(request, crl_id)
+
+    def encoded(self, der: bytes) -> bytes:
+        """With a final newline: it is a file."""
+        return crl_pem(der).encode("ascii") + b"\n"
+
+
+class PublishedDeltaCrlView(PublishedView):
+    """``/crl/{id}/delta``: where freshestCRL of a complete list points."""
+
+    @extend_schema(
+        operation_id="downloadDeltaCrl",
+        tags=[PUBLISHED_TAG],
+        auth=[],
+        parameters=[CRL_ID],
+        responses=_published("application/pkix-crl"),
+    )
+    def get(self, request: Request, crl_id: str) -> HttpResponse:
+        """What was revoked and released since the last scheduled CRL, in DER, for anybody."""
+        now = timezone.now()
+        delta = current_delta(crl_id=parse_uuid(crl_id, field="crl_id"), now=now)
+        headers = crl_headers(delta.number, delta.this_update, delta.next_update, now)
+        return self.unless_known(
+            HttpResponse(delta.der, content_type="application/pkix-crl", headers=headers), delta.this_update
         )
+
+
+def crl_headers(number: int, this_update: datetime, next_update: datetime, now: datetime) -> dict[str, str]:
+    """No cache keeps a list past its nextUpdate."""
+    left = max(0, int((next_update - now).total_seconds()))
+    return published_headers(str(number), this_update, f"public, max-age={min(CRL_CACHE_SECONDS, left)}")
 
 
 class PublishedCrlOldView(PublishedCrlView):

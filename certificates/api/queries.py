@@ -1,5 +1,6 @@
 """What the lists of certificates and requests are asked."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -85,17 +86,21 @@ class CertificatesQuery(WireSerializer):
     @property
     def filters(self) -> CertificateFilters:
         """As the query's value."""
-        asked = self.validated_data
-        return CertificateFilters(
-            search=asked.get("search", ""),
-            common_name=asked.get("commonName", ""),
-            friendly_name=asked.get("friendlyName", ""),
-            status=asked.get("status"),
-            profile_ids=tuple(asked.get("profileIds", ())),
-            created_from=asked.get("fromDate"),
-            created_to=asked.get("toDate"),
-            deployable_only=asked.get("forPkiSync", False),
-        )
+        return filters_in(self.validated_data)
+
+
+def filters_in(asked: Mapping[str, Any]) -> CertificateFilters:
+    """The filters in a checked ``CertificatesQuery``."""
+    return CertificateFilters(
+        search=asked.get("search", ""),
+        common_name=asked.get("commonName", ""),
+        friendly_name=asked.get("friendlyName", ""),
+        status=asked.get("status"),
+        profile_ids=tuple(asked.get("profileIds", ())),
+        created_from=asked.get("fromDate"),
+        created_to=asked.get("toDate"),
+        deployable_only=asked.get("forPkiSync", False),
+    )
 
 
 class SearchCertificatesSerializer(CertificatesQuery):

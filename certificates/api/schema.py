@@ -4,7 +4,10 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 
 REFERENCE = OpenApiParameter(
-    "reference", OpenApiTypes.STR, OpenApiParameter.PATH, description="Id or serial number of the certificate."
+    "reference",
+    OpenApiTypes.STR,
+    OpenApiParameter.PATH,
+    description="Id, serial number or SHA-256 fingerprint of the certificate.",
 )
 PROJECT_ID = OpenApiParameter("project_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of the project.")
 PROFILE_ID = OpenApiParameter("profile_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of the profile.")
@@ -14,6 +17,9 @@ REQUEST_ID = OpenApiParameter(
 CA_ID = OpenApiParameter("ca_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of the CA.")
 CA_CERT_ID = OpenApiParameter(
     "certificate_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of one version of its certificate."
+)
+OCSP_REQUEST = OpenApiParameter(
+    "encoded", OpenApiTypes.STR, OpenApiParameter.PATH, description="The OCSP request in base64 (RFC 6960, A.1)."
 )
 CRL_ID = OpenApiParameter("crl_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of the CRL.")
 IDEMPOTENCY_KEY = OpenApiParameter(

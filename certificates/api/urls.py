@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from certificates.api import views
+from certificates.api import revocation_views, views
 
 _CERTIFICATES = "api/v1/cert-manager/certificates"
 _PROFILES = "api/v1/cert-manager/certificate-profiles"
@@ -42,6 +42,12 @@ urlpatterns = [
     path(
         f"{_CERTIFICATES}/<str:reference>/bundle", views.CertificateBundleView.as_view(), name="api-certificate-bundle"
     ),
+    path(f"{_CERTIFICATES}/<str:reference>/revoke", revocation_views.RevokeView.as_view(), name="api-revoke"),
+    path(
+        f"{_CERTIFICATES}/<str:reference>/release-hold",
+        revocation_views.ReleaseHoldView.as_view(),
+        name="api-release-hold",
+    ),
     path(
         f"{_PROFILES}/<str:profile_id>/certificates",
         views.ProfileCertificatesView.as_view(),
@@ -61,6 +67,11 @@ urlpatterns = [
         "api/v1/projects/<str:project_id>/certificates/search",
         views.CertificateSearchView.as_view(),
         name="api-search-certificates",
+    ),
+    path(
+        "api/v1/projects/<str:project_id>/certificates/revoke",
+        revocation_views.RevokeSelectedView.as_view(),
+        name="api-revoke-selected",
     ),
     path("", include("certificates.api.authority_urls")),
 ]

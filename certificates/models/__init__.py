@@ -1,16 +1,30 @@
 from certificates.models.authority import AuthorityCertificate, AuthorityKey, CertificateAuthority
 from certificates.models.certificate import Certificate, IdempotencyRecord
 from certificates.models.request import CertificateRequest
-from certificates.models.revocation import CertificateRevocationList
+from certificates.models.revocation import (
+    BlockedKey,
+    CertificateRevocationList,
+    DeltaRevocationList,
+    OcspResponder,
+    OcspResponse,
+    RevocationEntry,
+    RevocationListShard,
+)
 from certificates.models.secret import CertificateSecret
 
 __all__ = [
     "AuthorityCertificate",
     "AuthorityKey",
+    "BlockedKey",
     "Certificate",
     "CertificateAuthority",
     "CertificateRequest",
     "CertificateRevocationList",
     "CertificateSecret",
+    "DeltaRevocationList",
     "IdempotencyRecord",
+    "OcspResponder",
+    "OcspResponse",
+    "RevocationEntry",
+    "RevocationListShard",
 ]

@@ -65,6 +65,8 @@ class CertificateAuthority(models.Model):
     crl_distribution_point_urls = models.JSONField(default=list, blank=True)
     not_before = models.DateTimeField(null=True, blank=True)
     not_after = models.DateTimeField(null=True, blank=True)
+    # Whether its certificates name our OCSP responder, and whether that answers for them.
+    is_ocsp_enabled = models.BooleanField(default=True)
     active_certificate = models.ForeignKey(
         "certificates.AuthorityCertificate", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )

@@ -78,6 +78,8 @@ class Certificate(models.Model):
     not_after = models.DateTimeField()
     fingerprint_sha256 = models.CharField(max_length=64, unique=True)
     fingerprint_sha1 = models.CharField(max_length=40)
+    # SHA-256 of the DER of SubjectPublicKeyInfo: finds the other certificates of one key.
+    public_key_sha256 = models.CharField(max_length=64)
     der = models.BinaryField()
     key_source = models.CharField(max_length=16, choices=KeySource.choices)
     metadata = models.JSONField(default=list, blank=True)
@@ -99,6 +101,7 @@ class Certificate(models.Model):
             models.Index(fields=("project", "-created_at", "id"), name="certificate_project_newest"),
             models.Index(fields=("project", "not_after"), name="certificate_project_expiry"),
             models.Index(fields=("serial_number",), name="certificate_serial"),
+            models.Index(fields=("public_key_sha256",), name="certificate_public_key"),
             models.Index(
                 fields=("renew_at",), condition=models.Q(renew_at__isnull=False), name="certificate_renewal_due"
             ),
@@ -143,14 +146,22 @@ class Certificate(models.Model):
         return distinguished_name(x509.load_der_x509_certificate(bytes(self.der)).subject)
 
 
+class IdempotentAct(models.TextChoices):
+    """What an Idempotency-Key can stand for."""
+
+    ISSUE = "issue", "Issue"
+    REVOKE = "revoke", "Revoke"
+
+
 class IdempotencyRecord(models.Model):
     """One use of an Idempotency-Key by one requester; kept 24 h, holds digests and a link, never an answer.
 
-    ``certificate`` is set in the transaction that stores the certificate, by whoever still holds ``claim``: of two
-    processes that work on one key, at most one commits.
+    ``certificate``, the one issued or revoked, is set in the transaction of the act, by whoever still holds ``claim``:
+    of two processes that work on one key, at most one commits.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    act = models.CharField(max_length=16, choices=IdempotentAct.choices, default=IdempotentAct.ISSUE)
     requester_kind = models.CharField(max_length=16)
     requester_id = models.CharField(max_length=64)
     key_digest = models.CharField(max_length=64)

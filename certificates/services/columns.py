@@ -1,5 +1,6 @@
 """A certificate's row: its columns, each read from its encoding, to be stored and, later, checked."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -40,6 +41,7 @@ def columns_of(certificate: x509.Certificate) -> dict[str, Any]:
         "not_after": facts.not_after,
         "fingerprint_sha256": facts.fingerprint_sha256,
         "fingerprint_sha1": facts.fingerprint_sha1,
+        "public_key_sha256": hashlib.sha256(facts.subject_public_key_info).hexdigest(),
         "der": certificate.public_bytes(Encoding.DER),
     }
 

@@ -1,4 +1,4 @@
-"""One certificate for one Idempotency-Key, whatever retries, races and crashes."""
+"""One act on one certificate for one Idempotency-Key, whatever retries, races and crashes."""
 
 import hashlib
 import uuid
@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 
 from certificates.models import Certificate, IdempotencyRecord
+from certificates.models.certificate import IdempotentAct
 from pki_portal.access.requester import Requester
 from pki_portal.errors import Conflict
 
@@ -38,7 +39,7 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to issue for one key, held until ``complete`` or ``release``."""
+    """The right to do the act of one key, held until ``complete`` or ``release``."""
 
     record_id: uuid.UUID
     claim: uuid.UUID
@@ -60,10 +61,16 @@ class Claim:
 
 @contextmanager
 def claimed(
-    *, requester: Requester, idempotency: IdempotencyKey | None, now: datetime
+    *,
+    requester: Requester,
+    idempotency: IdempotencyKey | None,
+    now: datetime,
+    act: IdempotentAct = IdempotentAct.ISSUE,
 ) -> Iterator[Claim | Certificate | None]:
     """``claim_key`` for the length of the block, given back if anything leaves it; None where no key was sent."""
-    held = claim_key(requester=requester, idempotency=idempotency, now=now) if idempotency is not None else None
+    held = (
+        claim_key(requester=requester, idempotency=idempotency, now=now, act=act) if idempotency is not None else None
+    )
     try:
         yield held
     except BaseException:
@@ -72,7 +79,13 @@ def claimed(
         raise
 
 
-def claim_key(*, requester: Requester, idempotency: IdempotencyKey, now: datetime) -> Claim | Certificate:
+def claim_key(
+    *,
+    requester: Requester,
+    idempotency: IdempotencyKey,
+    now: datetime,
+    act: IdempotentAct = IdempotentAct.ISSUE,
+) -> Claim | Certificate:
     """The claim on a fresh key, or the certificate that the key already stands for. Commits at once.
 
     Raises:
@@ -86,7 +99,7 @@ def claim_key(*, requester: Requester, idempotency: IdempotencyKey, now: datetim
     try:
         with transaction.atomic():
             record = IdempotencyRecord.objects.create(
-                **owner, body_digest=idempotency.body_digest, claim=claim, claimed_at=now
+                **owner, act=act, body_digest=idempotency.body_digest, claim=claim, claimed_at=now
             )
     except IntegrityError:
         return _known_key(owner=owner, idempotency=idempotency, claim=claim, now=now)

@@ -17,14 +17,15 @@ from certificates.models.authority import AuthorityStatus
 from certificates.models.certificate import KeySource
 from certificates.models.request import RequestStatus
 from certificates.services.authorities.rules import issuer_facts_of, issuer_without_certificate
+from certificates.services.blocked_keys import with_blocked_key_told
 from certificates.services.columns import store_certificate
+from certificates.services.distribution import distribution_urls_of
 from certificates.services.idempotency import IdempotencyKey, claimed
 from certificates.services.kept_keys import SealedKey, is_key_kept, seal_key, store_sealed_key
 from certificates.services.lint import Waivers
 from certificates.services.requests import SIGN_EVENT, Asked, common_name_of, failed_request_kept, store_request
 from certificates.services.retrieval import certification_path_pem
 from certificates.services.signing import lint_plan, sign_and_verify, signer_of
-from certificates.services.urls import distribution_urls_of
 from certificates.x509 import keys
 from certificates.x509.lint import Finding
 from certificates.x509.tbs import DistributionUrls, Issuer
@@ -295,9 +296,9 @@ def _issuer_by_id(authority_id: UUID | None) -> _Issuer | None:
     """Reads the CA anew, so that a disabled one acts at once. Raises CertificateAuthority.DoesNotExist, Invalid."""
     if authority_id is None:
         return None
-    authority = CertificateAuthority.objects.select_related("active_certificate__key__revocation_list").get(
-        pk=authority_id
-    )
+    authority = CertificateAuthority.objects.select_related(
+        "active_certificate__key__revocation_list", "active_certificate__authority"
+    ).get(pk=authority_id)
     row, facts = authority.active_certificate, issuer_facts_of(authority)
     if row is None or facts is None:
         raise Invalid(
@@ -314,7 +315,7 @@ def _decide(
     return decide(
         rules=profile.template.rules(),
         defaults=profile.profile_defaults(),
-        request=request,
+        request=with_blocked_key_told(request),
         issuer=issuer.facts if issuer else None,
         now=now,
     )

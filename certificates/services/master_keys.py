@@ -22,7 +22,7 @@ from certificates.keystore.sealing import (
     new_master_key_text,
     with_new_master_key,
 )
-from certificates.models import AuthorityKey, CertificateSecret
+from certificates.models import AuthorityKey, CertificateSecret, OcspResponder
 from pki_portal.errors import Invalid, Unavailable
 from pki_portal.state import change_secret, read_or_create_secret
 
@@ -31,6 +31,7 @@ from pki_portal.state import change_secret, read_or_create_secret
 SEALED_COLUMNS: Final[list[tuple[type[models.Model], str]]] = [
     (AuthorityKey, "sealed_private_key"),
     (CertificateSecret, "sealed_private_key"),
+    (OcspResponder, "sealed_private_key"),
 ]
 # Rows in one transaction: long enough that the disk is not flushed for each, short enough that nobody waits for it.
 BATCH_ROWS: Final = 100

@@ -8,7 +8,14 @@ from uuid import UUID
 from cryptography import x509
 
 from certificates.models import Certificate, CertificateRequest
-from certificates.querysets import StatusFilter, id_in, normal_serial_number, with_links, with_status
+from certificates.querysets import (
+    StatusFilter,
+    id_in,
+    normal_fingerprint,
+    normal_serial_number,
+    with_links,
+    with_status,
+)
 from certificates.services.authorities import chain_below
 from certificates.x509.inspect import is_self_signed, pem_of
 from pki_portal.access.permissions import Action, has_permission, projects_visible_to, require
@@ -21,7 +28,8 @@ AMBIGUOUS_LIMIT = 10
 
 
 def find_certificate(*, requester: Requester, reference: str, action: Action = Action.CERTIFICATES_READ) -> Certificate:
-    """The certificate with this id or serial number (in any spelling) among what the requester may see.
+    """The certificate with this id, serial number or SHA-256 fingerprint (in any spelling) among what the requester
+    may see.
 
     Loaded with its CA, profile, request, issuing certificate and, as ``successor_id``, what it was renewed by.
 
@@ -32,7 +40,7 @@ def find_certificate(*, requester: Requester, reference: str, action: Action = A
     """
     hits = _hits(requester=requester, reference=reference.strip())
     if not hits:
-        raise NotFound("There is no certificate with this id or serial number.")
+        raise NotFound("There is no certificate with this id, serial number or fingerprint.")
     allowed = [hit for hit in hits if has_permission(requester=requester, action=action, project_id=hit.project_id)]
     if not allowed:
         require(requester=requester, action=action, project_id=hits[0].project_id)
@@ -48,6 +56,8 @@ def _hits(*, requester: Requester, reference: str) -> list[Certificate]:
         return list(certificates.filter(pk=identifier))
     if serial_number := normal_serial_number(reference):
         return list(certificates.filter(serial_number=serial_number.zfill(40))[:AMBIGUOUS_LIMIT])
+    if fingerprint := normal_fingerprint(reference):
+        return list(certificates.filter(fingerprint_sha256=fingerprint))
     return []
 
 

@@ -1,127 +1,525 @@
-"""Certificate revocation lists (RFC 5280, 5): one for each CA key, published before the last one runs out."""
+"""Revoking certificates, one or many; putting them on hold and releasing them."""
 
-import logging
-from datetime import datetime, timedelta
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
 from uuid import UUID
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from django.db import DatabaseError, models, transaction
+from django.db.models.functions import Coalesce
+from django.utils import timezone
 
-from certificates.models import AuthorityCertificate, AuthorityKey, Certificate, CertificateRevocationList
-from certificates.models.certificate import CertificateStatus
-from certificates.services.signing import signer_of_key
-from certificates.x509.crl import RevocationReason, RevokedEntry, build_crl
-from pki_portal.errors import Conflict, NotFound, Unavailable
+from certificates.models import (
+    BlockedKey,
+    Certificate,
+    CertificateRevocationList,
+    OcspResponse,
+    RevocationEntry,
+    RevocationListShard,
+)
+from certificates.models.certificate import CertificateStatus, IdempotentAct, RevocationReason
+from certificates.querysets import CertificateFilters, StatusFilter, certificates_visible_to, narrowed, with_status
+from certificates.services.crl import List, publish_if_stale, shards_by_url
+from certificates.services.idempotency import IdempotencyKey, claimed
+from certificates.x509 import crl as x509_crl
+from certificates.x509.inspect import crl_urls_of
+from pki_portal.access.models import Project
+from pki_portal.access.permissions import Action, projects_allowing, require
+from pki_portal.access.requester import Requester
+from pki_portal.audit.services import record, recorded_refusals
+from pki_portal.errors import Conflict, Invalid, NotFound, PortalError, Unavailable, Violation
+from pki_portal.storable import storable
 
-logger = logging.getLogger(__name__)
+REVOKE_EVENT = "revoke-cert"
+RELEASE_EVENT = "release-cert-hold"
+BULK_EVENT = "revoke-certs"
+# One transaction, one audit event for each: what a request can do before its server gives up on it.
+BULK_LIMIT = 5_000
+PREVIEWED = 10
+SIBLINGS_NAMED = 100
+CHUNK = 500
+_CHANGED_WITH_A_REASON = (
+    *("revoked_at", "reason", "invalidity_date", "released_at", "revision", "der"),
+    *("actor_kind", "actor_id", "actor_name"),
+)
 
-CRL_LIFE = timedelta(days=7)
-# A CRL is signed anew after this part of its life, so that nobody who caches it is ever left with an expired one.
-RENEWED_AFTER = 0.75
-PUBLISH_ATTEMPTS = 20
+# RFC 5280, 5.3.1 gives the names; what to choose when is ours to say.
+REASON_SENTENCES: Mapping[RevocationReason, str] = {
+    RevocationReason.UNSPECIFIED: "No reason is given.",
+    RevocationReason.KEY_COMPROMISE: (
+        "Somebody else has, or may have, the private key. The key is blocked: no certificate is issued for it again."
+    ),
+    RevocationReason.CA_COMPROMISE: "The certificate is a CA's, and somebody else has or may have that CA's key.",
+    RevocationReason.AFFILIATION_CHANGED: "A name in it is no longer right; the key is not in danger.",
+    RevocationReason.SUPERSEDED: "Another certificate has taken its place; the key is not in danger.",
+    RevocationReason.CESSATION_OF_OPERATION: "What it was for no longer runs; the key is not in danger.",
+    RevocationReason.CERTIFICATE_HOLD: "It is suspended until it is released or revoked for good.",
+    RevocationReason.PRIVILEGE_WITHDRAWN: "A right that it grants was taken away; the key is not in danger.",
+    RevocationReason.A_A_COMPROMISE: "What the attribute authority vouched for can no longer be trusted.",
+}
 
 
-def create_revocation_list(key: AuthorityKey) -> CertificateRevocationList:
-    """The row of a new key's CRL, in the caller's transaction; the list itself follows with the first certificate."""
-    return CertificateRevocationList.objects.create(key=key)
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A revoked certificate.
+
+    Attributes:
+        siblings: other live certificates with the same key, of what the requester may read; for keyCompromise only.
+        is_replay: an Idempotency-Key stood for this revocation already.
+    """
+
+    certificate: Certificate
+    revoked_at: datetime
+    siblings: tuple[Certificate, ...] = ()
+    is_replay: bool = False
 
 
-def publish_crl(*, revocation_list: CertificateRevocationList, now: datetime) -> CertificateRevocationList:
-    """Sign the next CRL from what is revoked now, and store it under the next number.
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a bulk revocation would revoke; the act takes ``count`` and ``digest`` to prove that it means this."""
 
-    Safe beside others that do the same: a list is stored only over the one it was counted from, else it is made anew,
-    so numbers never repeat and nothing that was revoked before the call is missing.
+    count: int
+    digest: str
+    first: tuple[Certificate, ...]
+
+
+def revoke_certificate(
+    *,
+    requester: Requester,
+    certificate: Certificate,
+    reason: RevocationReason,
+    invalidity_date: datetime | None = None,
+    idempotency: IdempotencyKey | None = None,
+) -> Revoked:
+    """Revoke a certificate, or put it on hold (CERTIFICATE_HOLD); one on hold can be revoked for good.
+
+    When this returns, the revocation, its CRL entry and the audit event are committed and the CRL that says so is
+    published. ``invalidity_date`` is since when the key is known or suspected to be in other hands (RFC 5280, 5.3.2).
 
     Raises:
-        Unavailable: the CA's key cannot be used.
-        Conflict: others published again and again meanwhile.
+        PermissionDenied, NotFound: the requester may not revoke it.
+        Invalid: it has no CA, or was revoked already (the first revocation is named), or the date is in the future.
+        Conflict: the Idempotency-Key stands for something else, or its first request is still under way.
+        Unavailable: it IS revoked, but the CRL could not be signed; the message says so. It is signed by whoever asks
+            for it next.
     """
-    for _ in range(PUBLISH_ATTEMPTS):
-        if _published(revocation_list, now):
-            return revocation_list
-        revocation_list.refresh_from_db()
-    raise Conflict("The CRL is being published by others; try again.", retry_after=1)
+    now = timezone.now()
+    with _recorded(REVOKE_EVENT, requester, certificate, {"reason": RevocationReason(reason).name}):
+        require(requester=requester, action=Action.CERTIFICATES_REVOKE, project_id=certificate.project_id)
+        with claimed(requester=requester, idempotency=idempotency, now=now, act=IdempotentAct.REVOKE) as claim:
+            is_replay = isinstance(claim, Certificate)
+            if not isinstance(claim, Certificate):
+                with transaction.atomic():
+                    revocation_list = _lock_list(certificate)
+                    locked = _lock(certificate)
+                    _refuse_any(_violations(locked, reason=reason, invalidity_date=invalidity_date, now=now))
+                    _revoke(
+                        revocation_list,
+                        [locked],
+                        requester=requester,
+                        reason=reason,
+                        invalidity_date=invalidity_date,
+                        now=now,
+                    )
+                    if claim is not None:
+                        claim.complete(locked)
+    entry = _entry_of(certificate)
+    _publish(_lists_with(entry), now=now, done=f"Certificate {entry.serial_number} is revoked")
+    return Revoked(
+        certificate=entry.certificate,
+        revoked_at=entry.revoked_at,
+        siblings=_siblings(requester, [entry.certificate], now) if reason == RevocationReason.KEY_COMPROMISE else (),
+        is_replay=is_replay,
+    )
 
 
-def current_crl(*, crl_id: UUID, now: datetime) -> CertificateRevocationList:
-    """The CRL as it stands, signed anew first if it has passed three quarters of its life.
+def release_hold(*, requester: Requester, certificate: Certificate) -> Certificate:
+    """Take a certificate off hold: it is valid again, as if it never had been revoked (RFC 5280, 5.3.1).
 
     Raises:
-        NotFound: there is no such CRL, or its CA has no certificate yet.
-        Unavailable: it has run out and the CA's key cannot be used.
+        PermissionDenied, NotFound: the requester may not revoke it, and so not release it.
+        Invalid: it is not on hold.
+        Unavailable: it IS released, but the CRL could not be signed; the message says so.
     """
-    revocation_list = (
-        CertificateRevocationList.objects.select_related("key__authority").filter(pk=crl_id, der__isnull=False).first()
+    now = timezone.now()
+    with _recorded(RELEASE_EVENT, requester, certificate, {}):
+        require(requester=requester, action=Action.CERTIFICATES_REVOKE, project_id=certificate.project_id)
+        with transaction.atomic():
+            revocation_list = _lock_list(certificate)
+            locked = _lock(certificate)
+            _refuse_any(_release_violations(locked))
+            RevocationEntry.objects.filter(certificate=locked).update(
+                released_at=now, revision=_next_revision(revocation_list)
+            )
+            RevocationListShard.objects.filter(entries__certificate=locked).update(revision=models.F("revision") + 1)
+            OcspResponse.objects.filter(certificate=locked).delete()
+            locked.status, locked.revoked_at, locked.revocation_reason = CertificateStatus.ACTIVE, None, None
+            locked.save(update_fields=["status", "revoked_at", "revocation_reason", "updated_at"])
+            _record(RELEASE_EVENT, requester, locked, {})
+    _publish(_lists_with(_entry_of(locked)), now=now, done=f"Certificate {locked.serial_number} is released")
+    return locked
+
+
+def preview_revocation(*, requester: Requester, project: Project, filters: CertificateFilters) -> Selection:
+    """What ``revoke_selected`` would revoke now: the live certificates of CAs of ours that the filters find.
+
+    Raises:
+        PermissionDenied, NotFound: the requester may not revoke there.
+        Invalid: more than 5,000.
+    """
+    require(requester=requester, action=Action.CERTIFICATES_REVOKE, project_id=project.pk)
+    found = _selected(requester, project, filters, timezone.now())
+    identifiers = _identifiers(found)
+    first = found.filter(pk__in=identifiers[:PREVIEWED]).defer("der", "lint_findings").order_by("pk")
+    return Selection(count=len(identifiers), digest=_digest(identifiers), first=tuple(first))
+
+
+def revoke_selected(
+    *,
+    requester: Requester,
+    project: Project,
+    filters: CertificateFilters,
+    reason: RevocationReason,
+    count: int,
+    digest: str,
+) -> Selection:
+    """Revoke exactly what was previewed, all in one transaction or none.
+
+    Raises:
+        PermissionDenied, NotFound: the requester may not revoke there.
+        Invalid: more than 5,000.
+        Conflict: the filters find something else than was previewed.
+        Unavailable: they ARE revoked, but a CRL could not be signed; the message says so.
+    """
+    now = timezone.now()
+    with recorded_refusals(
+        event=BULK_EVENT,
+        actor=requester.actor,
+        project_id=project.pk,
+        subject_type="project",
+        subject_id=str(project.pk),
+        data={"reason": RevocationReason(reason).name},
+    ):
+        require(requester=requester, action=Action.CERTIFICATES_REVOKE, project_id=project.pk)
+        with transaction.atomic():
+            found = _selected(requester, project, filters, now)
+            keys = found.order_by().values("authority_certificate__key").distinct()
+            lists = {each.key_id: each for each in _lists().filter(key__in=keys).select_for_update().order_by("pk")}
+            identifiers = _identifiers(found)
+            if (len(identifiers), _digest(identifiers)) != (count, digest):
+                raise _not_as_previewed(count, len(identifiers))
+            rows = _locked_rows(identifiers)
+            for key_id, of_key in groupby(rows, key=_key_of):
+                _revoke(lists[key_id], list(of_key), requester=requester, reason=reason, invalidity_date=None, now=now)
+    _publish(lists.values(), now=now, done=f"{count} certificates are revoked")
+    first = sorted(rows, key=lambda row: row.pk)[:PREVIEWED]
+    return Selection(count=count, digest=digest, first=tuple(first))
+
+
+# --- The act ----------------------------------------------------------------------------------------------------------
+
+
+def _revoke(
+    revocation_list: CertificateRevocationList,
+    certificates: Sequence[Certificate],
+    *,
+    requester: Requester,
+    reason: RevocationReason,
+    invalidity_date: datetime | None,
+    now: datetime,
+) -> list[List]:
+    """Columns, entries, blocked keys and events of certificates of one list, in the caller's transaction.
+
+    The lists that are stale from then on, the complete one last.
+    """
+    now = now.replace(microsecond=0)
+    revision = _next_revision(revocation_list)
+    shards: dict[UUID, RevocationListShard] = {}
+    by_url = shards_by_url(revocation_list)
+    before = RevocationEntry.objects.filter(certificate__in=certificates).select_related("shard").defer("shard__der")
+    known = {entry.certificate_id: entry for entry in before}
+    made: list[RevocationEntry] = []
+    changed: list[RevocationEntry] = []
+    for certificate in certificates:
+        entry = known.get(certificate.pk) or RevocationEntry(
+            certificate=certificate,
+            revocation_list=revocation_list,
+            serial_number=certificate.serial_number,
+            not_after=certificate.not_after,
+            shard=_shard_of(certificate, by_url),
+        )
+        if entry.shard is not None:
+            shards[entry.shard.pk] = entry.shard
+        # What was on hold and is now revoked for good has not been valid in between.
+        if certificate.revoked_at is None:
+            certificate.revoked_at = now
+        entry.revoked_at = certificate.revoked_at
+        entry.reason, entry.invalidity_date, entry.released_at = reason, invalidity_date, None
+        entry.actor_kind, entry.actor_id = requester.kind, requester.id
+        entry.actor_name = storable(requester.name)[:255]
+        entry.revision, entry.der = revision, _encoded(entry)
+        (changed if certificate.pk in known else made).append(entry)
+    RevocationListShard.objects.filter(pk__in=shards).update(revision=models.F("revision") + 1)
+    for start in range(0, len(certificates), CHUNK):
+        some = Certificate.objects.filter(pk__in=[each.pk for each in certificates[start : start + CHUNK]])
+        some.update(
+            status=CertificateStatus.REVOKED,
+            revoked_at=Coalesce("revoked_at", models.Value(now)),
+            revocation_reason=reason,
+            updated_at=now,
+        )
+        OcspResponse.objects.filter(certificate__in=[each.pk for each in certificates[start : start + CHUNK]]).delete()
+    RevocationEntry.objects.bulk_create(made, batch_size=CHUNK)
+    RevocationEntry.objects.bulk_update(
+        changed,
+        _CHANGED_WITH_A_REASON,
+        batch_size=CHUNK,
     )
-    if revocation_list is None:
-        raise NotFound("There is no CRL with this id.")
-    if not _is_due(revocation_list, now):
-        return revocation_list
-    try:
-        if not _published(revocation_list, now):
-            revocation_list.refresh_from_db()  # somebody else was faster
-    except Unavailable as problem:
-        if revocation_list.next_update is None or now >= revocation_list.next_update:
-            raise
-        logger.warning("CRL %s could not be signed anew and is served as it is: %s", crl_id, problem.message)
-    return revocation_list
+    if reason == RevocationReason.KEY_COMPROMISE:
+        blocked = (
+            BlockedKey(digest=each.public_key_sha256, blocked_at=now, serial_number=each.serial_number)
+            for each in certificates
+        )
+        BlockedKey.objects.bulk_create(blocked, ignore_conflicts=True, batch_size=CHUNK)
+    for certificate in certificates:
+        _record(REVOKE_EVENT, requester, certificate, {"reason": RevocationReason(reason).name})
+    return [*shards.values(), revocation_list]
 
 
-def _is_due(revocation_list: CertificateRevocationList, now: datetime) -> bool:
-    if revocation_list.this_update is None or revocation_list.next_update is None:
-        return True
-    life = revocation_list.next_update - revocation_list.this_update
-    return now >= revocation_list.this_update + life * RENEWED_AFTER
+def _shard_of(certificate: Certificate, by_url: Mapping[str, RevocationListShard]) -> RevocationListShard | None:
+    urls = crl_urls_of(bytes(certificate.der)) if by_url else ()
+    return next((by_url[url] for url in urls if url in by_url), None)
 
 
-def _published(revocation_list: CertificateRevocationList, now: datetime) -> bool:
-    """Sign and store the next list; False, and nothing is stored, where another one was stored meanwhile."""
-    key = revocation_list.key
-    issuer = _issuer_of(key)
-    seen = revocation_list.number
-    this_update = now.replace(microsecond=0)
-    if revocation_list.this_update is not None:
-        # The clock of another machine may be ahead; a list must not look older than the one it replaces.
-        this_update = max(this_update, revocation_list.this_update)
-    number = 1 if seen is None else seen + 1
-    next_update = this_update + CRL_LIFE
-    crl = build_crl(
-        issuer=x509.load_der_x509_certificate(bytes(issuer.der)),
-        signer=signer_of_key(key),
-        number=number,
-        this_update=this_update,
-        next_update=next_update,
-        entries=_entries(key),
+def _encoded(entry: RevocationEntry) -> bytes:
+    return x509_crl.encode_entry(
+        x509_crl.RevokedEntry(
+            serial_number=int(entry.serial_number, 16),
+            revoked_at=entry.revoked_at,
+            reason=x509_crl.RevocationReason(entry.reason),
+            invalidity_date=entry.invalidity_date,
+        )
     )
-    changes = {
-        "number": number,
-        "this_update": this_update,
-        "next_update": next_update,
-        "der": crl.public_bytes(Encoding.DER),
-    }
-    unchanged = CertificateRevocationList.objects.filter(pk=revocation_list.pk)
-    unchanged = unchanged.filter(number__isnull=True) if seen is None else unchanged.filter(number=seen)
-    if not unchanged.update(**changes):
-        return False
-    for field, value in changes.items():
-        setattr(revocation_list, field, value)
-    return True
 
 
-def _issuer_of(key: AuthorityKey) -> AuthorityCertificate:
-    """The newest certificate of the key; all its versions have the same subject, so the CRL is that of each."""
-    issuer = key.certificates.order_by("-version").first()
-    if issuer is None:
-        raise NotFound("The CA has no certificate yet, so it has no CRL.")
-    return issuer
+def _next_revision(revocation_list: CertificateRevocationList) -> int:
+    """Count one more change of a locked list, in the caller's transaction: its published form is stale from then on."""
+    revocation_list.revision += 1
+    revocation_list.save(update_fields=["revision"])
+    return revocation_list.revision
 
 
-def _entries(key: AuthorityKey) -> list[RevokedEntry]:
-    revoked = Certificate.objects.filter(authority_certificate__key=key, status=CertificateStatus.REVOKED)
-    rows = revoked.values_list("serial_number", "revoked_at", "revocation_reason")
-    return [
-        RevokedEntry(serial_number=int(serial_number, 16), revoked_at=revoked_at, reason=RevocationReason(reason))
-        for serial_number, revoked_at, reason in rows.order_by("revoked_at", "serial_number")
-        # Never None: the database holds both for what is revoked.
-        if revoked_at is not None and reason is not None
-    ]
+def _entry_of(certificate: Certificate) -> RevocationEntry:
+    entries = RevocationEntry.objects.select_related("certificate", "revocation_list__key", "shard")
+    return entries.defer("revocation_list__der", "shard__der").get(certificate=certificate)
+
+
+def _lists_with(entry: RevocationEntry) -> list[List]:
+    """The lists that tell of it."""
+    return [entry.shard, entry.revocation_list] if entry.shard is not None else [entry.revocation_list]
+
+
+def _publish(lists: Iterable[List], *, now: datetime, done: str) -> None:
+    """Publish after the commit; what was done stays done, whatever happens here."""
+    for revocation_list in lists:
+        try:
+            publish_if_stale(revocation_list=revocation_list, now=now)
+        except (PortalError, DatabaseError, OSError) as problem:
+            cause = problem.message if isinstance(problem, PortalError) else f"{type(problem).__name__}: {problem}"
+            raise Unavailable(
+                f"{done}, but the CRL could not be published: {cause} The last CRL is served meanwhile; it is published"
+                " by whoever asks for it next, or by manage.py publish_crls."
+            ) from problem
+
+
+def _siblings(requester: Requester, certificates: Sequence[Certificate], now: datetime) -> tuple[Certificate, ...]:
+    """Other live certificates of the same keys that the requester may read; at most 100."""
+    others = Certificate.objects.filter(
+        public_key_sha256__in={each.public_key_sha256 for each in certificates},
+        project__in=projects_allowing(requester=requester, action=Action.CERTIFICATES_READ),
+    ).exclude(pk__in=[each.pk for each in certificates])
+    live = with_status(others, StatusFilter.ACTIVE, now).defer("der", "lint_findings")
+    return tuple(live.order_by("-created_at", "id")[:SIBLINGS_NAMED])
+
+
+# --- Locks: the list first, then the certificates in the order of their ids, so that nobody waits in a circle ---------
+
+
+def _lists() -> models.QuerySet[CertificateRevocationList]:
+    return CertificateRevocationList.objects.defer("der")
+
+
+def _lock_list(certificate: Certificate) -> CertificateRevocationList:
+    """The list that the certificate will be on, locked. Raises Invalid where no CA of ours signed it."""
+    if certificate.authority_certificate_id is None:
+        raise _without_authority(certificate)
+    return _lists().select_for_update().get(key__certificates=certificate.authority_certificate_id)
+
+
+def _lock(certificate: Certificate) -> Certificate:
+    locked = Certificate.objects.select_for_update().filter(pk=certificate.pk).first()
+    if locked is None:
+        raise NotFound("There is no certificate with this id or serial number.")
+    return locked
+
+
+def _locked_rows(identifiers: Sequence[UUID]) -> list[Certificate]:
+    """The certificates of one key after the other; each key's in the order of their ids."""
+    rows: list[Certificate] = []
+    for start in range(0, len(identifiers), CHUNK):
+        some = Certificate.objects.filter(pk__in=identifiers[start : start + CHUNK]).order_by("pk")
+        rows += some.select_for_update(of=("self",)).select_related("authority_certificate").defer("lint_findings")
+    return sorted(rows, key=lambda row: (str(_key_of(row)), row.pk))
+
+
+def _key_of(certificate: Certificate) -> UUID:
+    if certificate.authority_certificate is None:
+        raise _without_authority(certificate)
+    return certificate.authority_certificate.key_id
+
+
+# --- Selections -------------------------------------------------------------------------------------------------------
+
+
+def _selected(
+    requester: Requester, project: Project, filters: CertificateFilters, now: datetime
+) -> models.QuerySet[Certificate]:
+    found = narrowed(certificates_visible_to(requester, project), filters, now=now)
+    return with_status(found.filter(authority__isnull=False), StatusFilter.ACTIVE, now)
+
+
+def _identifiers(found: models.QuerySet[Certificate]) -> list[UUID]:
+    identifiers = list(found.order_by("pk").values_list("pk", flat=True)[: BULK_LIMIT + 1])
+    if len(identifiers) > BULK_LIMIT:
+        raise Invalid(
+            f"More than {BULK_LIMIT} certificates fit; revoke them in parts.",
+            violations=[
+                Violation(
+                    field="filter",
+                    code="too_many_certificates",
+                    rule="bulk revocation",
+                    asked=f"more than {BULK_LIMIT}",
+                    allowed=f"at most {BULK_LIMIT} at once",
+                    fix="Narrow the filter: by profile, by date or by name.",
+                )
+            ],
+        )
+    return identifiers
+
+
+def _digest(identifiers: Sequence[UUID]) -> str:
+    return hashlib.sha256(b"".join(identifier.bytes for identifier in identifiers)).hexdigest()[:32]
+
+
+def _not_as_previewed(seen: int, found: int) -> Conflict:
+    return Conflict(
+        f"The filter finds other certificates than were previewed ({found} now, {seen} then); none was revoked.",
+        violations=[
+            Violation(
+                field="expected_count",
+                code="not_as_previewed",
+                rule="what was previewed is what is revoked",
+                asked=str(seen),
+                allowed=str(found),
+                fix="Look at the preview again, and send the count and the selection that it gives.",
+            )
+        ],
+    )
+
+
+# --- Refusals ---------------------------------------------------------------------------------------------------------
+
+
+def _violations(
+    certificate: Certificate, *, reason: RevocationReason, invalidity_date: datetime | None, now: datetime
+) -> Iterator[Violation]:
+    is_held = certificate.revocation_reason == RevocationReason.CERTIFICATE_HOLD
+    if certificate.status == CertificateStatus.REVOKED and not (
+        is_held and reason != RevocationReason.CERTIFICATE_HOLD
+    ):
+        first = RevocationEntry.objects.filter(certificate=certificate).first()
+        by = f" by {first.actor_name}" if first is not None else ""
+        why = RevocationReason(certificate.revocation_reason or 0)
+        yield Violation(
+            field="certificate_id",
+            code="already_on_hold" if is_held else "already_revoked",
+            rule="a certificate is revoked once",
+            asked=f"revoke {certificate.serial_number}",
+            allowed=f"{'on hold' if is_held else 'revoked'} since {certificate.revoked_at:%Y-%m-%d %H:%M:%S} UTC"
+            f"{by}, reason {why.name}",
+            fix="Release it, or revoke it for another reason." if is_held else "Nothing is left to do.",
+        )
+    if invalidity_date is not None and invalidity_date > now:
+        yield Violation(
+            field="invalidity_date",
+            code="invalidity_date_in_future",
+            rule="RFC 5280, 5.3.2",
+            asked=invalidity_date.isoformat(),
+            allowed=f"not after now, {now:%Y-%m-%dT%H:%M:%SZ}",
+            fix="Send the date since when the key is suspected, or none.",
+        )
+
+
+def _release_violations(certificate: Certificate) -> Iterator[Violation]:
+    if certificate.revocation_reason != RevocationReason.CERTIFICATE_HOLD:
+        is_revoked = certificate.status == CertificateStatus.REVOKED
+        yield Violation(
+            field="certificate_id",
+            code="not_on_hold",
+            rule="only a hold can be released",
+            asked=f"release {certificate.serial_number}",
+            allowed="revoked for good" if is_revoked else "valid: there is no hold on it",
+            fix="Issue a new certificate." if is_revoked else "Nothing is left to do.",
+        )
+
+
+def _refuse_any(violations: Iterable[Violation]) -> None:
+    found = tuple(violations)
+    if found:
+        raise Invalid("; ".join(f"{each.asked}: {each.allowed}" for each in found), violations=found)
+
+
+def _without_authority(certificate: Certificate) -> Invalid:
+    return Invalid(
+        "The certificate signs itself: no CA publishes that it was revoked.",
+        violations=[
+            Violation(
+                field="certificate_id",
+                code="without_authority",
+                rule="a CA revokes what it issued",
+                asked=f"revoke {certificate.serial_number}",
+                allowed="certificates of a CA",
+                fix="Take it out of the trust stores that hold it.",
+            )
+        ],
+    )
+
+
+# --- Records ----------------------------------------------------------------------------------------------------------
+
+
+def _recorded(
+    event: str, requester: Requester, certificate: Certificate, data: Mapping[str, str]
+) -> AbstractContextManager[None]:
+    return recorded_refusals(
+        event=event,
+        actor=requester.actor,
+        project_id=certificate.project_id,
+        subject_type="certificate",
+        subject_id=str(certificate.pk),
+        data={"serialNumber": certificate.serial_number, **data},
+    )
+
+
+def _record(event: str, requester: Requester, certificate: Certificate, data: Mapping[str, str]) -> None:
+    record(
+        event=event,
+        actor=requester.actor,
+        project_id=certificate.project_id,
+        subject_type="certificate",
+        subject_id=str(certificate.pk),
+        data={"serialNumber": certificate.serial_number, "commonName": certificate.common_name, **data},
+    )

@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 
-from certificates.models import AuthorityCertificate, CertificateAuthority
+from certificates.models import AuthorityCertificate, CertificateAuthority, RevocationListShard
 from certificates.models.authority import AuthorityKind, AuthorityStatus, ChainPhase, KeyStore
 from certificates.services import authorities as services
 from certificates.services.authorities import (
@@ -27,11 +27,11 @@ from certificates.services.authorities import (
     health_of,
     keys_of,
     name_of,
-    revocation_lists_of,
     update_authority,
 )
 from certificates.services.authorities.health import Finding
-from certificates.services.urls import authority_certificate_url, crl_url
+from certificates.services.crl import List, lists_of, publish_now
+from certificates.services.urls import authority_certificate_url, crl_url, ocsp_url
 from certificates.web.authority_form import AuthorityForm, ImportForm, InstallForm, MirrorsForm, RenewForm
 from certificates.x509.inspect import pem_of
 from certificates.x509.names import distinguished_name
@@ -65,6 +65,24 @@ class Version:
     chain_pem: str
     url: str
     is_crossed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CrlLine:
+    """One CRL of a CA, as its page shows it."""
+
+    row: List
+    url: str
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the next one who asks for it gets a newer list."""
+        return self.row.revision != self.row.published_revision
+
+    @property
+    def is_shard(self) -> bool:
+        """Whether it lists only the certificates that name it."""
+        return isinstance(self.row, RevocationListShard)
 
 
 @project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_READ)
@@ -140,7 +158,8 @@ def authority(request: HttpRequest, page: Page, authority_id: UUID) -> HttpRespo
         "keys": keys,
         "phases": [(phase, _PHASES[phase]) for phase in ChainPhase] if found.chain_phase else [],
         "versions": [_version(row) for row in authority_certificates_of(found).order_by("-version")],
-        "crls": [(crl, crl_url(crl.pk)) for crl in revocation_lists_of(found)],
+        "crls": [CrlLine(crl, crl_url(crl.pk)) for crl in lists_of(found)],
+        "ocsp_url": ocsp_url(found.pk),
         "forms": forms,
         "csr": authority_csr(requester=page.requester, authority=found) if is_waiting and may_edit else "",
         "profiles": found.certificate_profiles.order_by("slug"),
@@ -206,6 +225,13 @@ def _act(request: HttpRequest, page: Page, found: CertificateAuthority) -> HttpR
             phase = ChainPhase(request.POST["phase"])
             update_authority(requester=page.requester, authority=found, chain_phase=phase)
             messages.success(request, f"CA {found.name} is in the phase {phase.label.lower()}.")
+        elif act in {"enable-ocsp", "disable-ocsp"}:
+            is_on = act == "enable-ocsp"
+            update_authority(requester=page.requester, authority=found, is_ocsp_enabled=is_on)
+            messages.success(request, f"OCSP of {found.name} is {'on' if is_on else 'off'}.")
+        elif act == "publish":
+            count = publish_now(requester=page.requester, authority=found)
+            messages.success(request, "The CRL was published." if count == 1 else f"{count} CRLs were published.")
         elif act == "delete":
             delete_authority(requester=page.requester, authority=found)
             messages.success(request, f"CA {found.name} was deleted.")

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST
@@ -34,21 +34,15 @@ CERTIFICATES_A_PAGE = 25
 def certificates(request: HttpRequest, page: Page) -> HttpResponse:
     """Newest first; ``search``, ``status`` and ``profile`` narrow the table, alone for htmx."""
     now = timezone.now()
-    status, profile = request.GET.get("status", ""), request.GET.get("profile", "")
-    profile_id = id_in(profile)
-    filters = CertificateFilters(
-        search=request.GET.get("search", "").replace("\x00", ""),
-        status=StatusFilter(status) if status in set(StatusFilter) else None,
-        profile_ids=(profile_id,) if profile_id else (),
-    )
+    filters = filters_of(request.GET)
     found = for_list(narrowed(certificates_visible_to(page.requester, page.project), filters, now=now))
     page_obj = Paginator(found, CERTIFICATES_A_PAGE).get_page(request.GET.get("page"))
     context = {
         "page_obj": page_obj,
         "lines": [line_of(certificate, now) for certificate in page_obj],
         "search": filters.search,
-        "status": status,
-        "profile": profile,
+        "status": request.GET.get("status", ""),
+        "profile": request.GET.get("profile", ""),
         "is_narrowed": filters != CertificateFilters(),
     }
     if request.headers.get("HX-Target") == "certificates":
@@ -107,6 +101,16 @@ def certificate_download(request: HttpRequest, page: Page, certificate_id: UUID,
     else:
         raise Http404
     return HttpResponse(text + "\n", content_type="application/x-pem-file")
+
+
+def filters_of(query: QueryDict) -> CertificateFilters:
+    """What the list is narrowed to; nonsense narrows nothing."""
+    status, profile_id = query.get("status", ""), id_in(query.get("profile", ""))
+    return CertificateFilters(
+        search=query.get("search", "").replace("\x00", ""),
+        status=StatusFilter(status) if status in set(StatusFilter) else None,
+        profile_ids=(profile_id,) if profile_id else (),
+    )
 
 
 def find_certificate_of(page: Page, certificate_id: UUID) -> Certificate:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q, QuerySet
 
 from certificates.models import Certificate
-from certificates.models.certificate import CertificateStatus
+from certificates.models.certificate import CertificateStatus, RevocationReason
 
 EXPIRING_WITHIN = timedelta(days=30)
 
@@ -32,9 +32,10 @@ class CertificateLine:
 
 
 def line_of(certificate: Certificate, now: datetime) -> CertificateLine:
-    """``revoked``, ``expired``, ``expiring`` (within 30 days) or ``active``."""
+    """``revoked``, ``on-hold``, ``expired``, ``expiring`` (within 30 days) or ``active``."""
     if certificate.status == CertificateStatus.REVOKED:
-        return CertificateLine(certificate, "revoked")
+        is_held = certificate.revocation_reason == RevocationReason.CERTIFICATE_HOLD
+        return CertificateLine(certificate, "on-hold" if is_held else "revoked")
     left = certificate.not_after - now
     if left <= timedelta():
         return CertificateLine(certificate, "expired")

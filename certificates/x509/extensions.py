@@ -33,6 +33,9 @@ def end_entity_extensions(
         extensions.append(_key_usage(plan.key_usages))
     if plan.extended_key_usages:
         extensions.append(_extended_key_usage(plan.extended_key_usages))
+    if plan.is_ocsp_responder:
+        # RFC 6960, 4.2.2.2.1: should not be critical; nobody asks whether the responder itself was revoked.
+        extensions.append(_extension(x509.OCSPNoCheck(), critical=False))
     if plan.subject_alternative_names:
         extensions.append(_subject_alternative_name(plan.subject_alternative_names, critical=not plan.subject))
     return extensions
@@ -64,8 +67,8 @@ def _issuer_extensions(issuer: x509.Certificate, urls: DistributionUrls) -> Exte
     extensions = [authority_key_identifier(issuer)]
     if urls.crl:
         extensions.append(_crl_distribution_points(urls.crl))
-    if urls.ca_issuers:
-        extensions.append(_authority_information_access(urls.ca_issuers))
+    if urls.ocsp or urls.ca_issuers:
+        extensions.append(_authority_information_access(urls))
     return extensions
 
 
@@ -149,13 +152,12 @@ def _crl_distribution_points(urls: Sequence[str]) -> x509.Extension[x509.Extensi
     return _extension(value, critical=False)
 
 
-def _authority_information_access(urls: Sequence[str]) -> x509.Extension[x509.ExtensionType]:
-    """RFC 5280, 4.2.2.1: never critical."""
+def _authority_information_access(urls: DistributionUrls) -> x509.Extension[x509.ExtensionType]:
+    """RFC 5280, 4.2.2.1: never critical; where the issuer's certificate is, and where to ask about this one."""
+    methods = [(AuthorityInformationAccessOID.CA_ISSUERS, url) for url in urls.ca_issuers]
+    methods += [(AuthorityInformationAccessOID.OCSP, url) for url in urls.ocsp]
     value = x509.AuthorityInformationAccess(
-        [
-            x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(url))
-            for url in urls
-        ]
+        [x509.AccessDescription(method, x509.UniformResourceIdentifier(url)) for method, url in methods]
     )
     return _extension(value, critical=False)
 

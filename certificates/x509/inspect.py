@@ -66,6 +66,7 @@ class CertificateFacts:
     name_constraints: NameConstraints
     crl_urls: tuple[str, ...]
     ca_issuer_urls: tuple[str, ...]
+    ocsp_urls: tuple[str, ...]
     fingerprint_sha256: str
     fingerprint_sha1: str
 
@@ -111,7 +112,8 @@ def facts_of(certificate: x509.Certificate) -> CertificateFacts:
         path_length=constraints.path_length if constraints else None,
         name_constraints=read_name_constraints(limits) if limits else NameConstraints(),
         crl_urls=_crl_urls(extensions),
-        ca_issuer_urls=_ca_issuer_urls(extensions),
+        ca_issuer_urls=_access_urls(extensions, AuthorityInformationAccessOID.CA_ISSUERS),
+        ocsp_urls=_access_urls(extensions, AuthorityInformationAccessOID.OCSP),
         fingerprint_sha256=hashlib.sha256(der).hexdigest(),
         # A name that people compare, not a protection.
         fingerprint_sha1=hashlib.sha1(der, usedforsecurity=False).hexdigest(),
@@ -142,6 +144,11 @@ def is_self_signed(certificate: x509.Certificate) -> bool:
     return facts.authority_key_identifier in {"", facts.subject_key_identifier}
 
 
+def crl_urls_of(der: bytes) -> tuple[str, ...]:
+    """Where a certificate says that its CRL is."""
+    return _crl_urls(x509.load_der_x509_certificate(der).extensions)
+
+
 Value = TypeVar("Value", bound=x509.ExtensionType)
 
 
@@ -162,11 +169,11 @@ def _crl_urls(extensions: x509.Extensions) -> tuple[str, ...]:
     )
 
 
-def _ca_issuer_urls(extensions: x509.Extensions) -> tuple[str, ...]:
+def _access_urls(extensions: x509.Extensions, method: x509.ObjectIdentifier) -> tuple[str, ...]:
     access = _find(extensions, x509.AuthorityInformationAccess)
     return tuple(
         description.access_location.value
         for description in access or ()
-        if description.access_method == AuthorityInformationAccessOID.CA_ISSUERS
+        if description.access_method == method
         and isinstance(description.access_location, x509.UniformResourceIdentifier)
     )

@@ -23,11 +23,12 @@ class Issuer:
 
 @dataclass(frozen=True, slots=True)
 class DistributionUrls:
-    """Where relying parties fetch what belongs to an issuer: its CRL and its certificate."""
+    """Where relying parties fetch what belongs to an issuer: its CRL, its certificate, and its OCSP answers."""
 
     crl: tuple[str, ...] = ()
     ca_issuers: tuple[str, ...] = ()
+    ocsp: tuple[str, ...] = ()
 
     @property
     def all(self) -> tuple[str, ...]:
-        return self.crl + self.ca_issuers
+        return self.crl + self.ca_issuers + self.ocsp

@@ -2,13 +2,18 @@
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, rsa
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import (
+    CertificateIssuerPrivateKeyTypes,
+    CertificatePublicKeyTypes,
+    PublicKeyTypes,
+)
 from cryptography.x509 import SubjectKeyIdentifier
 
 from profiles.policy.judges import algorithms
@@ -111,6 +116,20 @@ def generate(algorithm: KeyAlgorithm) -> PrivateKey:
         return ec.generate_private_key(_CURVES[algorithm]())
     bits = next(size for size, named in _RSA_ALGORITHMS.items() if named is algorithm)
     return rsa.generate_private_key(public_exponent=PUBLIC_EXPONENT, key_size=bits)
+
+
+@cache
+def throw_away_key(family: KeyFamily) -> PrivateKey:
+    """One per process and family: it signs what is thrown away, so it need be neither secret nor new."""
+    algorithms = {
+        KeyFamily.RSA: KeyAlgorithm.RSA_2048,
+        KeyFamily.EC: KeyAlgorithm.EC_PRIME256V1,
+        KeyFamily.ED25519: KeyAlgorithm.ED25519,
+        KeyFamily.ML_DSA_44: KeyAlgorithm.ML_DSA_44,
+        KeyFamily.ML_DSA_65: KeyAlgorithm.ML_DSA_65,
+        KeyFamily.ML_DSA_87: KeyAlgorithm.ML_DSA_87,
+    }
+    return generate(algorithms[family])
 
 
 def private_key_pem(key: PrivateKey) -> str:
@@ -233,3 +252,19 @@ def default_signature_algorithm(public_key: PublicKeyTypes) -> SignatureAlgorith
         name = named.value if named else describe(public_key)
         return algorithms.default_signature_algorithm(key_family(name), name)
     raise ValueError(f"a CA cannot sign with {describe(public_key)}")
+
+
+def signature_of(key: CertificateIssuerPrivateKeyTypes, data: bytes, algorithm: SignatureAlgorithm) -> bytes:
+    """The signature of whole bytes, by the key of a CA or a responder, wherever it is.
+
+    Raises:
+        ValueError: the key makes no such signature.
+    """
+    hashed = signing_hash(algorithm)
+    if hashed is None:
+        return key.sign(data)  # type: ignore[call-arg]
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(data, padding.PKCS1v15(), hashed)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key.sign(data, ec.ECDSA(hashed))
+    raise ValueError("the key makes no such signature")

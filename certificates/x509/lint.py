@@ -131,7 +131,7 @@ def marked(
     """The same findings; those that are waived say why.
 
     Args:
-        own_urls: what this installation itself writes as CRL and CA certificate addresses.
+        own_urls: what this installation itself writes as addresses of CRLs, CA certificates and OCSP.
         waivers: those of the certificate's profile that count now; the built-in ones always do.
     """
     reasons = {waiver.code: waiver.reason for waiver in waivers}
@@ -207,6 +207,7 @@ def shape_of(plan: IssuancePlan, *, issuer: x509.Certificate | None, urls: Colle
         plan.key_usages,
         plan.extended_key_usages,
         plan.basic_constraints,
+        plan.is_ocsp_responder,
         plan.key_algorithm,
         plan.signature_algorithm,
         # RFC 5280, 4.1.2.5: UTCTime to 2049, GeneralizedTime from then on.

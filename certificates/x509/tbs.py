@@ -6,7 +6,6 @@ Only services import this module: whoever builds must have decided.
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Final
 
 from cryptography import x509
@@ -14,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 
 from certificates.x509.extensions import Extensions, authority_extensions, end_entity_extensions
 from certificates.x509.issuer import DistributionUrls, HasPrivateKey, Issuer
-from certificates.x509.keys import PrivateKey, PublicKey, generate, signing_hash
+from certificates.x509.keys import PublicKey, signing_hash, throw_away_key
 from certificates.x509.names import encode_subject
 from profiles.policy.plan import AuthorityPlan, IssuancePlan
-from profiles.policy.vocabulary import KeyAlgorithm, KeyFamily, SignatureAlgorithm
+from profiles.policy.vocabulary import KeyFamily, SignatureAlgorithm
 
 __all__ = [
     "AuthorityPlan",
@@ -149,27 +148,13 @@ def sign(tbs: ToBeSigned, signer: HasPrivateKey) -> x509.Certificate:
 
 def draft(tbs: ToBeSigned) -> x509.Certificate:
     """The same TBSCertificate, byte for byte, signed by a throw-away key: to be linted before the real key is used."""
-    return _sign(tbs, _throw_away_key(tbs.signature_algorithm.family))
+    return _sign(tbs, throw_away_key(tbs.signature_algorithm.family))
 
 
 def throw_away_public_key(family: KeyFamily) -> PublicKey:
     """A key that stands in for one that is not made yet; nothing is ever signed with what it belongs to but drafts."""
-    return _throw_away_key(family).public_key()
+    return throw_away_key(family).public_key()
 
 
 def _sign(tbs: ToBeSigned, key: CertificateIssuerPrivateKeyTypes) -> x509.Certificate:
     return tbs.builder.sign(key, signing_hash(tbs.signature_algorithm))  # type: ignore[arg-type]
-
-
-@cache
-def _throw_away_key(family: KeyFamily) -> PrivateKey:
-    """One per process and family: it signs what is thrown away, so it need be neither secret nor new."""
-    algorithms = {
-        KeyFamily.RSA: KeyAlgorithm.RSA_2048,
-        KeyFamily.EC: KeyAlgorithm.EC_PRIME256V1,
-        KeyFamily.ED25519: KeyAlgorithm.ED25519,
-        KeyFamily.ML_DSA_44: KeyAlgorithm.ML_DSA_44,
-        KeyFamily.ML_DSA_65: KeyAlgorithm.ML_DSA_65,
-        KeyFamily.ML_DSA_87: KeyAlgorithm.ML_DSA_87,
-    }
-    return generate(algorithms[family])

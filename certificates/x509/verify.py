@@ -45,6 +45,7 @@ class _Expected:
     signature_algorithm: SignatureAlgorithm
     authority_key_identifier: bytes | None
     name_constraints: NameConstraints = NO_CONSTRAINTS
+    is_ocsp_responder: bool = False
 
 
 def verify_issued(
@@ -70,6 +71,7 @@ def verify_issued(
         not_before=plan.not_before,
         not_after=plan.not_after,
         signature_algorithm=plan.signature_algorithm,
+        is_ocsp_responder=plan.is_ocsp_responder,
         # A leaf that signs itself names its own key (RFC 5280, 4.2.1.1).
         authority_key_identifier=_key_identifier_of(issuer) or key_identifier(public_key),
     )
@@ -146,7 +148,10 @@ def _differences(
         "subjectKeyIdentifier": (facts.subject_key_identifier, key_identifier(public_key).hex()),
         "authorityKeyIdentifier": (facts.authority_key_identifier, (expected.authority_key_identifier or b"").hex()),
         "cRLDistributionPoints": (facts.crl_urls, written_urls.crl),
-        "authorityInfoAccess": (facts.ca_issuer_urls, written_urls.ca_issuers),
+        "authorityInfoAccess": (
+            (facts.ocsp_urls, facts.ca_issuer_urls),
+            (written_urls.ocsp, written_urls.ca_issuers),
+        ),
     }
     yield from (field for field, (found, wanted) in compared.items() if found != wanted)
     try:
@@ -166,7 +171,8 @@ def _expected_criticality(expected: _Expected, urls: DistributionUrls) -> dict[x
         ExtensionOID.SUBJECT_KEY_IDENTIFIER: (True, False),
         ExtensionOID.AUTHORITY_KEY_IDENTIFIER: (expected.authority_key_identifier is not None, False),
         ExtensionOID.CRL_DISTRIBUTION_POINTS: (bool(urls.crl), False),
-        ExtensionOID.AUTHORITY_INFORMATION_ACCESS: (bool(urls.ca_issuers), False),
+        ExtensionOID.AUTHORITY_INFORMATION_ACCESS: (bool(urls.ca_issuers or urls.ocsp), False),
+        ExtensionOID.OCSP_NO_CHECK: (expected.is_ocsp_responder, False),
         ExtensionOID.KEY_USAGE: (bool(expected.key_usages), True),
         ExtensionOID.EXTENDED_KEY_USAGE: (
             bool(expected.extended_key_usages),

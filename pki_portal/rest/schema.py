@@ -51,7 +51,7 @@ _REFUSALS: dict[int, str] = {
 }
 _REFUSALS_OF_BODIES: dict[int, str] = {413: "The body is too large.", 415: "The body is not JSON."}
 _MORE_REFUSALS: dict[int, str] = {
-    409: "The Idempotency-Key stands for another body, or its first request is still under way.",
+    409: "Another act stands in the way, or the Idempotency-Key stands for another body.",
     410: "It was there and is gone for good.",
 }
 

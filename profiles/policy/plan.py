@@ -32,6 +32,7 @@ class IssuancePlan:
         subject_public_key_info: DER of the applicant's key; None where the portal makes the key.
         is_self_signed: the subject's own key signs, no CA.
         basic_constraints: what the extension will say; ``is_ca`` is false for an end entity.
+        is_ocsp_responder: it answers for its issuer, and nobody asks whether it was revoked itself.
     """
 
     subject: tuple[AttributeValue, ...]
@@ -46,6 +47,7 @@ class IssuancePlan:
     subject_public_key_info: bytes | None
     is_self_signed: bool
     judged: object = field(repr=False, compare=False)
+    is_ocsp_responder: bool = False
 
     def __post_init__(self) -> None:
         if self.judged is not JUDGED:

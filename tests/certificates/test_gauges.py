@@ -9,7 +9,7 @@ from django.utils import timezone
 from certificates.gauges import measure_expiring
 from certificates.models import Certificate, CertificateRevocationList
 from certificates.models.certificate import CertificateStatus, RevocationReason
-from certificates.services.revocation import CRL_LIFE
+from certificates.services.crl import CRL_LIFE
 from pki_portal.background.models import ScheduledJob
 from pki_portal.metrics import exposition
 from tests.factories import make_project

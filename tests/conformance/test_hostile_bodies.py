@@ -21,6 +21,7 @@ from pki_portal.access.models import LoginFailure, Membership, Role
 from pki_portal.audit.models import AuditEvent
 from tests.certificates.alerts.scenery import make_rule
 from tests.factories import SYSTEM, make_authority, make_identity, make_token, make_user
+from tests.pages import make_issued
 from tests.wire import Pki, make_pki
 
 pytestmark = pytest.mark.django_db
@@ -62,7 +63,7 @@ def operations() -> list[Operation]:
         for method, told in methods.items():
             if method in {"post", "patch", "put"}:
                 content = told.get("requestBody", {}).get("content", {})
-                body = resolve(content[JSON]["schema"]) if content else {}
+                body = resolve(content[JSON]["schema"]) if JSON in content else {}
                 found.append(Operation(method.upper(), path, body, len(content) > 1, "security" not in told))
     return found
 
@@ -207,6 +208,7 @@ def scene() -> Scene:
     bob = make_user("bob", project=pki.project, role=Role.MEMBER)
     ids = {
         "project_id": str(pki.project.pk),
+        "reference": str(make_issued(pki.profile).pk),
         "ca_id": str(make_authority(pki.project).pk),
         "template_id": str(pki.profile.template_id),
         "profile_id": str(pki.profile.pk),

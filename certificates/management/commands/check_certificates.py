@@ -1,13 +1,15 @@
 """`manage.py check_certificates`: does the database still say what was signed?
 
-Reads everything, changes nothing. Rows are streamed, so that memory does not grow with their number. Its time does:
-about 4 ms of one core for each certificate, most of it the linter's (100,000 take 7 minutes), for every night.
+Reads everything, and changes nothing but what any relying party's question does: a CRL that is due is published. Rows
+are streamed, so that memory does not grow with their number. Its time does: about 4 ms of one core for each
+certificate, most of it the linter's (100,000 take 7 minutes), for every night.
 """
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -15,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Count, F, Max, Q
 from django.utils import timezone
 
+from certificates.management.revocation_findings import Addresses, revocation_findings
 from certificates.models import (
     AuthorityCertificate,
     AuthorityKey,
@@ -26,6 +29,7 @@ from certificates.models import (
     IdempotencyRecord,
 )
 from certificates.models.authority import AuthorityStatus
+from certificates.models.certificate import CertificateStatus, IdempotentAct
 from certificates.models.request import RequestStatus
 from certificates.services.authorities import certification_path_of
 from certificates.services.columns import columns_of
@@ -75,14 +79,16 @@ class Command(BaseCommand):
     def _findings(self) -> Iterator[str]:
         yield from authority_findings()
         yield from key_findings()
-        yield from authority_certificate_findings()
-        yield from revocation_list_findings()
-        for number, finding in enumerate(certificate_findings(), start=1):
+        addresses = Addresses()
+        yield from authority_certificate_findings(addresses)
+        yield from revocation_findings()
+        for number, finding in enumerate(certificate_findings(addresses), start=1):
             if finding:
                 yield finding
             if number % PROGRESS_EVERY == 0:
                 self.stderr.write(f"{number} certificates checked")
         yield from secret_findings()
+        yield from addresses.findings()
         yield from orphan_findings()
 
 
@@ -115,8 +121,11 @@ def key_findings() -> Iterator[str]:
             yield f"authority key {key.id}: has no revocation list"
 
 
-def authority_certificate_findings() -> Iterator[str]:
-    """Each version of a CA's certificate: columns as encoded, its own key, and a path that verifies."""
+def authority_certificate_findings(addresses: Addresses) -> Iterator[str]:
+    """Each version of a CA's certificate: columns as encoded, its own key, and a path that verifies.
+
+    Fills ``addresses`` with what those name that our own CAs signed.
+    """
     for row in AuthorityCertificate.objects.select_related("key", "authority").iterator(chunk_size=CHUNK):
         name = f"authority certificate {row.id}"
         try:
@@ -140,42 +149,27 @@ def authority_certificate_findings() -> Iterator[str]:
             yield f"{name}: holds another key than authority key {row.key_id}"
         if row.key.authority_id != row.authority_id:
             yield f"{name}: authority key {row.key_id} belongs to authority {row.key.authority_id}"
-        yield from (f"{name}: {reason}" for reason in path_reasons(load_path(row), certificate))
-
-
-def revocation_list_findings() -> Iterator[str]:
-    """A published CRL is signed by its key and says what its columns say."""
-    published = CertificateRevocationList.objects.filter(der__isnull=False).select_related("key")
-    for row in published.iterator(chunk_size=CHUNK):
-        name = f"revocation list {row.id}"
-        issuer = row.key.certificates.order_by("-version").first()
-        try:
-            crl = x509.load_der_x509_crl(bytes(row.der or b""))
-            number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-            certificate = x509.load_der_x509_certificate(bytes(issuer.der)) if issuer else None
-            is_signed = certificate is not None and crl.is_signature_valid(certificate.public_key())  # type: ignore[arg-type]
-        except (*UNREADABLE, x509.ExtensionNotFound) as problem:
-            yield f"{name}: cannot be read: {problem}"
-            continue
-        if certificate is None or not is_signed or crl.issuer != certificate.subject:
-            yield f"{name}: is not signed by authority key {row.key_id}"
-        said = {"number": number, "this_update": crl.last_update_utc, "next_update": crl.next_update_utc}
-        for column, value in said.items():
-            if getattr(row, column) != value:
-                yield f"{name}: {column} is {getattr(row, column)}, the list says {value}"
+        path = load_path(row)
+        yield from (f"{name}: {reason}" for reason in path_reasons(path, certificate))
+        if row.issuer_certificate_id is not None and len(path) > 1:
+            addresses.add(name, certificate, path[1])
 
 
 # --- Certificates -----------------------------------------------------------------------------------------------------
 
 
-def certificate_findings() -> Iterator[str]:
-    """One item for each certificate checked: an empty text where all is well, else its findings."""
-    paths: dict[Any, Path] = {}
+def certificate_findings(addresses: Addresses) -> Iterator[str]:
+    """One item for each certificate checked: an empty text where all is well, else its findings.
+
+    Fills ``addresses`` with what the certificates name.
+    """
+    paths: dict[UUID, Path] = {}
     now = timezone.now()
     rows = Certificate.objects.select_related("authority_certificate", "profile").order_by("pk")
     for row in rows.iterator(chunk_size=CHUNK):
         yield "\n".join(
-            f"certificate {row.id}: {reason}" for reason in (*_reasons(row, paths), *lint_reasons(row, now=now))
+            f"certificate {row.id}: {reason}"
+            for reason in (*_reasons(row, paths, addresses), *lint_reasons(row, now=now))
         )
 
 
@@ -193,7 +187,7 @@ def lint_reasons(row: Certificate, *, now: datetime) -> Iterator[str]:
     waivers = row.profile.waivers() if row.profile else ()
     found = marked(
         lint(bytes(row.der)),
-        own_urls=(*facts.crl_urls, *facts.ca_issuer_urls),
+        own_urls=(*facts.crl_urls, *facts.ca_issuer_urls, *facts.ocsp_urls),
         waivers=[waiver for waiver in waivers if waiver.counts_at(now)],
     )
     for finding in found:
@@ -212,7 +206,7 @@ def secret_findings() -> Iterator[str]:
             yield f"certificate {secret.certificate_id}: its kept private key cannot be used: {problem}"
 
 
-def _reasons(row: Certificate, paths: dict[Any, Path]) -> Iterator[str]:
+def _reasons(row: Certificate, paths: dict[UUID, Path], addresses: Addresses) -> Iterator[str]:
     try:
         certificate = x509.load_der_x509_certificate(bytes(row.der))
         said = columns_of(certificate)
@@ -235,6 +229,8 @@ def _reasons(row: Certificate, paths: dict[Any, Path]) -> Iterator[str]:
     if not path:
         yield f"the path of authority certificate {issuer.id} cannot be read"
         return
+    is_revoked = row.status == CertificateStatus.REVOKED
+    addresses.add(f"certificate {row.id}", certificate, path[0], is_revoked=is_revoked)
     if certificate.not_valid_after_utc > path[0].not_valid_after_utc:
         yield "outlives its issuer"
     if said["is_ca"]:
@@ -298,7 +294,8 @@ def orphan_findings() -> Iterator[str]:
     for certificate_id in astray.values_list("pk", flat=True).iterator(chunk_size=CHUNK):
         yield f"certificate {certificate_id}: its request, profile or authority is of another project"
     yield from version_findings()
-    other_owner = IdempotencyRecord.objects.filter(certificate__isnull=False).exclude(
+    issued = IdempotencyRecord.objects.filter(act=IdempotentAct.ISSUE, certificate__isnull=False)
+    other_owner = issued.exclude(
         certificate__request__requester_kind=F("requester_kind"),
         certificate__request__requester_id=F("requester_id"),
     )

@@ -32,10 +32,13 @@ def update_authority(
     status: AuthorityStatus | None = None,
     crl_distribution_point_urls: Sequence[str] | None = None,
     chain_phase: ChainPhase | None = None,
+    is_ocsp_enabled: bool | None = None,
 ) -> CertificateAuthority:
-    """Rename, disable or enable a CA, name mirrors of its CRL, or switch a root's chain; None leaves as it is.
+    """Rename, disable or enable a CA or its OCSP, name mirrors of its CRL, or switch a root's chain; None leaves as it
+    is.
 
-    A disabled CA signs no certificates, but its CRL goes on. Mirrors are in what is signed from then on.
+    A disabled CA signs no certificates, but its CRL and OCSP go on. Mirrors and the OCSP responder are in what is
+    signed from then on; once OCSP is disabled, whoever asks is told ``unauthorized``.
 
     Raises:
         PermissionDenied, NotFound: the requester may not edit the CA.
@@ -55,7 +58,12 @@ def update_authority(
                     *(switch_violations(locked, phase, now) if phase is not None else ()),
                 )
             )
-            wanted: dict[str, Any] = {"name": name, "status": status, "crl_distribution_point_urls": urls}
+            wanted: dict[str, Any] = {
+                "name": name,
+                "status": status,
+                "crl_distribution_point_urls": urls,
+                "is_ocsp_enabled": is_ocsp_enabled,
+            }
             changed = {
                 field: value for field, value in wanted.items() if value is not None and value != getattr(locked, field)
             }

@@ -39,6 +39,7 @@ from certificates.services.authorities.versions import (
     store_version,
     version_facts,
 )
+from certificates.services.blocked_keys import with_blocked_key_told
 from certificates.services.columns import store_certificate
 from certificates.services.requests import Asked, failed_request_kept, store_request
 from certificates.services.signing import signer_of, signer_of_key
@@ -219,13 +220,15 @@ def sign_intermediate(
         )
         read = read_csr(csr)
         # What the CSR asks beside subject and key counts for nothing: it is replaced by what the requester asks.
-        request = IssuanceRequest(
-            subject=read.subject,
-            applicant_key=read.applicant_key,
-            csr=read.csr,
-            not_before=validity.not_before,
-            not_after=validity.not_after,
-            basic_constraints=BasicConstraints(is_ca=True, path_length=max_path_length),
+        request = with_blocked_key_told(
+            IssuanceRequest(
+                subject=read.subject,
+                applicant_key=read.applicant_key,
+                csr=read.csr,
+                not_before=validity.not_before,
+                not_after=validity.not_after,
+                basic_constraints=BasicConstraints(is_ca=True, path_length=max_path_length),
+            )
         )
         asked = Asked(
             profile=None,

@@ -25,7 +25,7 @@ from certificates.services.authorities.rules import (
     name_violations,
 )
 from certificates.services.authorities.versions import install, our_version, store_version, version_facts
-from certificates.services.revocation import create_revocation_list
+from certificates.services.crl import create_revocation_list
 from certificates.services.signing import store_authority_key
 from certificates.x509.inspect import CertificateFacts, is_self_issued
 from certificates.x509.keys import algorithm_of, public_key_info, weaknesses

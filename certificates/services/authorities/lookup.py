@@ -84,6 +84,5 @@ def published_authority_certificate(*, authority_id: UUID, certificate_id: UUID)
 
 def revocation_lists_of(authority: CertificateAuthority) -> models.QuerySet[CertificateRevocationList]:
     """The published CRLs of a CA, one for each key."""
-    return CertificateRevocationList.objects.filter(key__authority=authority, der__isnull=False).order_by(
-        "key__created_at"
-    )
+    published = CertificateRevocationList.objects.filter(key__authority=authority, der__isnull=False)
+    return published.defer("der").order_by("key__created_at")

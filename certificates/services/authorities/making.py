@@ -33,7 +33,7 @@ from certificates.services.authorities.rules import (
     validity_of,
 )
 from certificates.services.authorities.versions import certify
-from certificates.services.revocation import create_revocation_list
+from certificates.services.crl import create_revocation_list
 from certificates.services.signing import (
     destroyed_on_failure,
     key_store_violations,

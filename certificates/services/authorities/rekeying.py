@@ -28,7 +28,7 @@ from certificates.services.authorities.versions import (
     store_version,
     version_facts,
 )
-from certificates.services.revocation import create_revocation_list
+from certificates.services.crl import create_revocation_list
 from certificates.services.signing import (
     destroyed_on_failure,
     key_store_violations,

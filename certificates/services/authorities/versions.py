@@ -25,9 +25,9 @@ from certificates.services.authorities.rules import (
     validity_of,
 )
 from certificates.services.columns import columns_of
-from certificates.services.revocation import publish_crl
+from certificates.services.crl import publish_crl
+from certificates.services.distribution import distribution_urls_of
 from certificates.services.signing import sign_and_verify, signer_of, signer_of_key
-from certificates.services.urls import distribution_urls_of
 from certificates.x509.inspect import facts_of, serial_number_hex
 from certificates.x509.issuer import DistributionUrls, Issuer
 from certificates.x509.keys import (

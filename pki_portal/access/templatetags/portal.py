@@ -31,6 +31,7 @@ TONES: Mapping[str, str] = {
     "expired": "grey",
     "disabled": "grey",
     "revoked": "bad",
+    "on-hold": "warn",
     "failed": "bad",
     "refused": "bad",
     "pass": "good",

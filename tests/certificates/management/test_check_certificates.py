@@ -11,6 +11,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from pytest_django import Settings
 
 from certificates.keystore.database import forget_keys
 from certificates.management.commands import check_certificates
@@ -23,8 +25,15 @@ from certificates.models import (
     CertificateRequest,
     CertificateRevocationList,
     CertificateSecret,
+    DeltaRevocationList,
+    OcspResponder,
+    OcspResponse,
+    RevocationEntry,
 )
+from certificates.models.certificate import RevocationReason
+from certificates.services.crl import current_delta
 from certificates.services.kept_keys import destroy_private_key
+from certificates.services.revocation import release_hold, revoke_certificate
 from certificates.x509.lint import Finding, Severity
 from profiles.models import CertificateProfile, CertificateTemplate, ProfileVersion, TemplateVersion
 from profiles.services import update_profile
@@ -202,7 +211,7 @@ def change_a_cas_dates(pki: Pki) -> str:
 def renumber_a_crl(pki: Pki) -> str:
     row = CertificateRevocationList.objects.get(key__authority=pki.issuing)
     CertificateRevocationList.objects.filter(pk=row.pk).update(number=7)
-    return f"revocation list {row.pk}: number is 7, the list says 1"
+    return f"revocation list {row.pk}: number is 7, the list says {row.number}"
 
 
 def swap_crls(pki: Pki) -> str:
@@ -218,9 +227,117 @@ def lose_a_crl(pki: Pki) -> str:
     return f"authority key {row.key_id}: has no revocation list"
 
 
+def revoked_one(pki: Pki) -> Certificate:
+    certificate = Certificate.objects.filter(authority=pki.issuing).latest("created_at")
+    revoke_certificate(requester=SYSTEM, certificate=certificate, reason=RevocationReason.SUPERSEDED)
+    return certificate
+
+
+def lose_an_entry(pki: Pki) -> str:
+    certificate = revoked_one(pki)
+    RevocationEntry.objects.all().delete()
+    return f"certificate {certificate.pk}: is revoked, and no revocation entry says so"
+
+
+def lose_a_revocation(pki: Pki) -> str:
+    certificate = revoked_one(pki)
+    Certificate.objects.filter(pk=certificate.pk).update(status="active", revoked_at=None, revocation_reason=None)
+    return f"certificate {certificate.pk}: its state is not that of its revocation entry"
+
+
+def change_a_reason(pki: Pki) -> str:
+    revoked_one(pki)
+    RevocationEntry.objects.update(reason=RevocationReason.KEY_COMPROMISE)
+    return f"revocation entry {RevocationEntry.objects.get().pk}: its encoding does not say what its columns say"
+
+
+def move_an_entry(pki: Pki) -> str:
+    revoked_one(pki)
+    other = CertificateRevocationList.objects.get(key__authority=pki.root)
+    RevocationEntry.objects.update(revocation_list=other)
+    return f"revocation entry {RevocationEntry.objects.get().pk}: is not of its certificate, or on a list of another"
+
+
+def restore_an_older_list(pki: Pki) -> str:
+    row = CertificateRevocationList.objects.filter(key__authority=pki.issuing)
+    before = row.values("der", "number", "this_update", "next_update", "entry_count").get()
+    certificate = revoked_one(pki)
+    row.update(**before)
+    return f"revocation list {row.get().pk}: does not list {certificate.serial_number}, which is revoked"
+
+
+def forget_an_entry_that_is_listed(pki: Pki) -> str:
+    certificate = revoked_one(pki)
+    RevocationEntry.objects.update(released_at=timezone.now(), reason=RevocationReason.CERTIFICATE_HOLD)
+    return f": lists {certificate.serial_number}, which is not revoked"
+
+
+def let_a_list_run_out(pki: Pki) -> str:
+    row = CertificateRevocationList.objects.get(key__authority=pki.issuing)
+    CertificateRevocationList.objects.update(next_update=timezone.now() - timedelta(hours=1))
+    return f"revocation list {row.pk}: has run out"
+
+
+def leave_a_list_stale(pki: Pki) -> str:
+    row = CertificateRevocationList.objects.get(key__authority=pki.issuing)
+    CertificateRevocationList.objects.update(revision=7)
+    return f"revocation list {row.pk}: misses the latest revocations"
+
+
+def set_numbers_back(pki: Pki) -> str:
+    row = CertificateRevocationList.objects.get(key__authority=pki.issuing)
+    CertificateRevocationList.objects.update(base_number=F("number") + 1)
+    return f"revocation list {row.pk}: its number {row.number} is below that of an earlier list"
+
+
+def break_a_delta(pki: Pki) -> str:
+    row = CertificateRevocationList.objects.get(key__authority=pki.issuing)
+    current_delta(crl_id=row.pk, now=timezone.now())
+    DeltaRevocationList.objects.update(base_number=1)
+    return f"delta of revocation list {row.pk}: its columns do not say what it says"
+
+
+def move_a_responder(pki: Pki) -> str:
+    call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
+    row = OcspResponder.objects.get(key__authority=pki.issuing)
+    OcspResponder.objects.filter(pk=row.pk).update(key=AuthorityKey.objects.get(authority=pki.root))
+    return f"OCSP responder {row.pk}: was not issued by authority key"
+
+
+def leave_an_answer_behind(pki: Pki) -> str:
+    certificate = Certificate.objects.filter(authority=pki.issuing).latest("created_at")
+    call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
+    kept = list(OcspResponse.objects.filter(certificate__authority=pki.issuing))
+    revoke_certificate(requester=SYSTEM, certificate=kept[0].certificate, reason=RevocationReason.SUPERSEDED)
+    OcspResponse.objects.bulk_create(kept)
+    assert certificate.authority is not None
+    return f"/ocsp/{pki.issuing.pk}, which answers GOOD instead of REVOKED"
+
+
+def lose_a_ca_certificate(pki: Pki) -> str:
+    row = Certificate.objects.filter(authority=pki.issuing).latest("created_at")
+    issuer = row.authority_certificate
+    assert issuer is not None
+    AuthorityCertificate.objects.filter(pk=issuer.pk).update(authority=pki.root, version=9)
+    return f"/certificates/{issuer.pk}/der, which answers 404"
+
+
 @pytest.mark.parametrize(
     "damage",
     [
+        lose_an_entry,
+        lose_a_revocation,
+        change_a_reason,
+        move_an_entry,
+        restore_an_older_list,
+        forget_an_entry_that_is_listed,
+        let_a_list_run_out,
+        leave_a_list_stale,
+        set_numbers_back,
+        break_a_delta,
+        move_a_responder,
+        leave_an_answer_behind,
+        lose_a_ca_certificate,
         swap_encodings,
         break_encoding,
         give_to_another_issuer,
@@ -247,6 +364,22 @@ def test_damage_is_found_by_name(pki: Pki, damage: Callable[[Pki], str]) -> None
     assert expected in findings()
 
 
+def test_addresses_of_another_installation_are_found(pki: Pki, settings: Settings) -> None:
+    settings.SITE_URL = "http://elsewhere.test"
+    told = findings()
+    for part in ("/crl/", "/der", "/ocsp/"):
+        assert any(part in line and "not of this installation" in line for line in told.splitlines()), part
+
+
+def test_what_was_revoked_held_and_released_has_no_findings(pki: Pki) -> None:
+    for reason in (RevocationReason.SUPERSEDED, RevocationReason.CERTIFICATE_HOLD):
+        certificate = Certificate.objects.filter(authority=pki.issuing, status="active").latest("created_at")
+        revoke_certificate(requester=SYSTEM, certificate=certificate, reason=reason)
+    call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
+    release_hold(requester=SYSTEM, certificate=certificate)
+    call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
+
+
 def test_printing_stops_and_counting_goes_on(pki: Pki) -> None:
     Certificate.objects.update(common_name="other")
     out = StringIO()
@@ -259,10 +392,12 @@ def test_printing_stops_and_counting_goes_on(pki: Pki) -> None:
 
 def test_the_work_is_the_same_few_queries_for_any_number(pki: Pki) -> None:
     def cost() -> int:
+        OcspResponse.objects.all().delete()
         with CaptureQueriesContext(connection) as queries:
             call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
         return len(queries)
 
+    cost()  # which issues the responders that any question does
     before = cost()
     robot = make_client(pki.project, name=f"robot-{uuid.uuid4()}")
     for _ in range(4):

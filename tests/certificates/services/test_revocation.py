@@ -1,182 +1,398 @@
-"""CRLs: when they are signed anew, what is in them, and what happens when two do it at once."""
+"""Revocation: what it leaves behind, what refuses it, and that the CRL says so when the call returns."""
 
-from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 from django.utils import timezone
 
 from certificates.keystore.database import forget_keys
-from certificates.models import AuthorityKey, Certificate, CertificateAuthority, CertificateRevocationList
+from certificates.models import AuthorityKey, BlockedKey, Certificate, CertificateRevocationList, RevocationEntry
 from certificates.models.certificate import CertificateStatus, RevocationReason
+from certificates.querysets import CertificateFilters
 from certificates.services import revocation
-from certificates.services.authorities import AuthoritySubject, create_intermediate, sign_intermediate
-from certificates.services.revocation import CRL_LIFE, current_crl, publish_crl
-from certificates.x509.crl import RevokedEntry
-from pki_portal.errors import Conflict, NotFound, Unavailable
-from profiles.policy.vocabulary import KeyAlgorithm
-from tests.factories import SYSTEM, make_authority, make_project
+from certificates.services.authorities import sign_intermediate
+from certificates.services.crl import current_crl
+from certificates.services.idempotency import IdempotencyKey, KeyReused
+from certificates.services.issuance import issue_certificate
+from certificates.services.requests import read_applicant_csr
+from certificates.services.revocation import (
+    preview_revocation,
+    release_hold,
+    revoke_certificate,
+    revoke_selected,
+)
+from pki_portal.access.models import Project, Role
+from pki_portal.audit.models import AuditEvent
+from pki_portal.errors import Conflict, Invalid, NotFound, PermissionDenied, Unavailable
+from profiles.models import CertificateProfile
+from profiles.policy.errors import PolicyViolation
+from tests.factories import SYSTEM, make_authority, make_project, make_user, requester_for
+from tests.pages import make_issued
+from tests.scenery import make_issuing_profile
+from tests.wire import make_csr, make_profile_of
 
 pytestmark = pytest.mark.django_db
 
-DUE = timedelta(days=5, hours=6)
+REASONS = [reason for reason in RevocationReason if reason is not RevocationReason.CERTIFICATE_HOLD]
 
 
-def list_of(authority: CertificateAuthority) -> CertificateRevocationList:
-    return CertificateRevocationList.objects.get(key__authority=authority)
+@pytest.fixture
+def profile() -> CertificateProfile:
+    return make_issuing_profile(make_project())
 
 
-def parsed(revocation_list: CertificateRevocationList) -> x509.CertificateRevocationList:
-    return x509.load_der_x509_crl(bytes(revocation_list.der or b""))
+def revoke(certificate: Certificate, reason: RevocationReason = RevocationReason.SUPERSEDED) -> revocation.Revoked:
+    return revoke_certificate(requester=SYSTEM, certificate=certificate, reason=reason)
 
 
-def number_in(revocation_list: CertificateRevocationList) -> int:
-    return parsed(revocation_list).extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+def stored_crl(certificate: Certificate) -> x509.CertificateRevocationList:
+    """As the database holds it, published by whoever revoked."""
+    issuer = certificate.authority_certificate
+    assert issuer is not None
+    return x509.load_der_x509_crl(bytes(CertificateRevocationList.objects.get(key=issuer.key_id).der or b""))
 
 
-def signed_for(authority: CertificateAuthority, common_name: str) -> Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-    csr = x509.CertificateSigningRequestBuilder(name).sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
-    return sign_intermediate(
-        requester=SYSTEM,
-        authority=authority,
-        csr=csr.public_bytes(Encoding.PEM).decode(),
-        not_after=datetime(2028, 1, 1, tzinfo=UTC),
-        max_path_length=0,
-    ).certificate
+def entry_of(certificate: Certificate) -> x509.RevokedCertificate | None:
+    return stored_crl(certificate).get_revoked_certificate_by_serial_number(int(certificate.serial_number, 16))
 
 
-def break_key(authority: CertificateAuthority) -> None:
-    AuthorityKey.objects.filter(authority=authority).update(sealed_private_key=b"\x01nonsense")
+def sign_csr(profile: CertificateProfile, key: ec.EllipticCurvePrivateKey) -> Certificate:
+    asked = read_applicant_csr(profile=profile, requester=SYSTEM, csr=make_csr(key))
+    asked = replace(asked, ttl=timedelta(days=30))
+    return issue_certificate(profile=profile, request=asked, requester=SYSTEM).certificate
+
+
+def break_key() -> None:
+    AuthorityKey.objects.update(sealed_private_key=b"\x01nonsense")
     forget_keys()
 
 
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_revoked_certificate_is_on_the_published_crl(profile: CertificateProfile, reason: RevocationReason) -> None:
+    certificate = make_issued(profile)
+
+    revoked = revoke(certificate, reason)
+
+    certificate.refresh_from_db()
+    assert (certificate.status, certificate.revocation_reason) == (CertificateStatus.REVOKED, reason)
+    assert certificate.revoked_at == revoked.revoked_at
+    entry = entry_of(certificate)
+    assert entry is not None
+    assert entry.revocation_date_utc == revoked.revoked_at
+    told = [extension.value.public_bytes() for extension in entry.extensions]
+    assert told == ([] if reason is RevocationReason.UNSPECIFIED else [bytes([0x0A, 1, reason])])
+    event = AuditEvent.objects.get(event="revoke-cert")
+    assert (event.outcome, event.subject_id, event.data["reason"]) == ("done", str(certificate.pk), reason.name)
+    assert event.data["serialNumber"] == certificate.serial_number
+
+
+def test_the_invalidity_date_is_in_the_entry(profile: CertificateProfile) -> None:
+    certificate = make_issued(profile)
+    since = timezone.now().replace(microsecond=0) - timedelta(days=3)
+
+    revoke_certificate(
+        requester=SYSTEM, certificate=certificate, reason=RevocationReason.KEY_COMPROMISE, invalidity_date=since
+    )
+
+    entry = entry_of(certificate)
+    assert entry is not None
+    assert entry.extensions.get_extension_for_class(x509.InvalidityDate).value.invalidity_date_utc == since
+
+
+def test_an_invalidity_date_in_the_future_is_refused(profile: CertificateProfile) -> None:
+    certificate = make_issued(profile)
+    with pytest.raises(Invalid) as told:
+        revoke_certificate(
+            requester=SYSTEM,
+            certificate=certificate,
+            reason=RevocationReason.KEY_COMPROMISE,
+            invalidity_date=timezone.now() + timedelta(hours=1),
+        )
+    assert [each.code for each in told.value.violations] == ["invalidity_date_in_future"]
+    assert not RevocationEntry.objects.exists()
+
+
+def test_revoking_twice_names_the_first_time_reason_and_actor(profile: CertificateProfile) -> None:
+    certificate = make_issued(profile)
+    alice = requester_for(make_user("alice", project=profile.project))
+    first = revoke_certificate(requester=alice, certificate=certificate, reason=RevocationReason.CA_COMPROMISE)
+
+    with pytest.raises(Invalid) as told:
+        revoke(certificate)
+
+    for part in (f"{first.revoked_at:%Y-%m-%d %H:%M:%S}", "CA_COMPROMISE", "alice"):
+        assert part in told.value.message
+    assert [each.code for each in told.value.violations] == ["already_revoked"]
+    assert AuditEvent.objects.filter(event="revoke-cert", outcome="refused").count() == 1
+    assert len(stored_crl(certificate)) == 1
+
+
+def test_a_self_signed_certificate_cannot_be_revoked() -> None:
+    certificate = make_issued(make_issuing_profile(make_project(), is_self_signed=True))
+    with pytest.raises(Invalid) as told:
+        revoke(certificate)
+    assert [each.code for each in told.value.violations] == ["without_authority"]
+
+
 @pytest.mark.parametrize(
-    "key_algorithm", [KeyAlgorithm.EC_SECP384R1, KeyAlgorithm.RSA_2048, KeyAlgorithm.ED25519, KeyAlgorithm.ML_DSA_87]
+    ("role", "refusal"), [(Role.VIEWER, PermissionDenied), (Role.NO_ACCESS, PermissionDenied), (None, NotFound)]
 )
-def test_first_list_is_empty_number_one_and_lives_a_week(key_algorithm: KeyAlgorithm) -> None:
-    authority = make_authority(make_project(), key_algorithm=key_algorithm)
-
-    stored = list_of(authority)
-    crl = parsed(stored)
-    assert (stored.number, number_in(stored), len(crl)) == (1, 1, 0)
-    assert crl.next_update_utc == stored.next_update
-    assert (crl.next_update_utc or timezone.now()) - crl.last_update_utc == CRL_LIFE
-    assert authority.active_certificate is not None
-    issuer = x509.load_der_x509_certificate(bytes(authority.active_certificate.der))
-    assert crl.issuer == issuer.subject
-    assert crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
-
-
-def test_young_list_is_served_as_it_is() -> None:
-    stored = list_of(make_authority(make_project()))
-
-    served = current_crl(crl_id=stored.pk, now=timezone.now() + DUE - timedelta(minutes=1))
-
-    assert bytes(served.der or b"") == bytes(stored.der or b"")
-
-
-def test_list_past_three_quarters_of_its_life_is_signed_anew() -> None:
-    stored = list_of(make_authority(make_project()))
-    now = timezone.now() + DUE + timedelta(minutes=1)
-
-    served = current_crl(crl_id=stored.pk, now=now)
-
-    assert (served.number, number_in(served)) == (2, 2)
-    assert served.this_update == now.replace(microsecond=0)
-    stored.refresh_from_db()
-    assert (stored.number, bytes(stored.der or b"")) == (2, bytes(served.der or b""))
-    assert current_crl(crl_id=stored.pk, now=now).number == 2
+def test_who_may_not_revoke_revokes_and_releases_nothing(
+    profile: CertificateProfile, role: Role | None, refusal: type[Exception]
+) -> None:
+    certificate = make_issued(profile)
+    project = profile.project if role else None
+    charlie = requester_for(make_user("charlie", project=project, role=role or ""))
+    for act in (
+        lambda: revoke_certificate(
+            requester=charlie, certificate=certificate, reason=RevocationReason.CERTIFICATE_HOLD
+        ),
+        lambda: release_hold(requester=charlie, certificate=certificate),
+        lambda: preview_revocation(requester=charlie, project=profile.project, filters=CertificateFilters()),
+        lambda: revoke_selected(
+            requester=charlie,
+            project=profile.project,
+            filters=CertificateFilters(),
+            reason=RevocationReason.SUPERSEDED,
+            count=1,
+            digest="",
+        ),
+    ):
+        with pytest.raises(refusal):
+            act()
+    assert not RevocationEntry.objects.exists()
+    assert AuditEvent.objects.filter(outcome="refused").count() == 3  # a preview is a look, not an act
 
 
-def test_loser_of_a_race_serves_what_the_winner_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    stored = list_of(make_authority(make_project()))
-    now = timezone.now() + DUE + timedelta(minutes=1)
-    entries = revocation._entries
-
-    def winner_comes_first(key: AuthorityKey) -> list[RevokedEntry]:
-        monkeypatch.setattr(revocation, "_entries", entries)
-        current_crl(crl_id=stored.pk, now=now)
-        return entries(key)
-
-    monkeypatch.setattr(revocation, "_entries", winner_comes_first)
-    served = current_crl(crl_id=stored.pk, now=now)
-
-    assert (served.number, number_in(served)) == (2, 2)
-    stored.refresh_from_db()
-    assert bytes(stored.der or b"") == bytes(served.der or b"")
+# --- Hold -------------------------------------------------------------------------------------------------------------
 
 
-def test_publishing_against_another_makes_the_next_number() -> None:
-    stale = list_of(make_authority(make_project()))
-    publish_crl(revocation_list=list_of(stale.key.authority), now=timezone.now())
+def test_a_hold_is_listed_released_and_can_be_put_again(profile: CertificateProfile) -> None:
+    certificate = make_issued(profile)
+    for _ in range(2):
+        revoke(certificate, RevocationReason.CERTIFICATE_HOLD)
+        entry = entry_of(certificate)
+        assert entry is not None
+        assert (
+            entry.extensions.get_extension_for_class(x509.CRLReason).value.reason is x509.ReasonFlags.certificate_hold
+        )
 
-    publish_crl(revocation_list=stale, now=timezone.now())
+        released = release_hold(requester=SYSTEM, certificate=certificate)
 
-    assert (stale.number, number_in(stale)) == (3, 3)
-
-
-def test_publishing_gives_up_when_others_never_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    stored = list_of(make_authority(make_project()))
-    monkeypatch.setattr(revocation, "_published", lambda *_: False)
-
-    with pytest.raises(Conflict):
-        publish_crl(revocation_list=stored, now=timezone.now())
+        assert (released.status, released.revoked_at) == (CertificateStatus.ACTIVE, None)
+        assert entry_of(certificate) is None
+    assert RevocationEntry.objects.get().released_at is not None
+    assert AuditEvent.objects.filter(event="release-cert-hold", outcome="done").count() == 2
 
 
-def test_revoked_certificates_are_listed_with_time_and_reason() -> None:
-    authority = make_authority(make_project(), max_path_length=1)
-    good, bad = signed_for(authority, "Good"), signed_for(authority, "Bad")
-    revoked_at = timezone.now().replace(microsecond=0)
-    Certificate.objects.filter(pk=bad.pk).update(
-        status=CertificateStatus.REVOKED, revoked_at=revoked_at, revocation_reason=RevocationReason.KEY_COMPROMISE
-    )
+def test_a_hold_becomes_a_revocation_from_the_day_of_the_hold(profile: CertificateProfile) -> None:
+    certificate = make_issued(profile)
+    revoke(certificate, RevocationReason.CERTIFICATE_HOLD)
+    since = timezone.now().replace(microsecond=0) - timedelta(days=2)
+    Certificate.objects.update(revoked_at=since)
 
-    stored = publish_crl(revocation_list=list_of(authority), now=timezone.now())
+    revoked = revoke(certificate, RevocationReason.KEY_COMPROMISE)
 
-    (entry,) = parsed(stored)
-    assert entry.serial_number == int(bad.serial_number, 16)
-    assert entry.revocation_date_utc == revoked_at
+    assert revoked.revoked_at == since
+    entry = entry_of(certificate)
+    assert entry is not None
+    assert entry.revocation_date_utc == since
     assert entry.extensions.get_extension_for_class(x509.CRLReason).value.reason is x509.ReasonFlags.key_compromise
-    assert parsed(stored).get_revoked_certificate_by_serial_number(int(good.serial_number, 16)) is None
+    with pytest.raises(Invalid):
+        release_hold(requester=SYSTEM, certificate=certificate)
 
 
-def test_list_never_looks_older_than_the_one_before() -> None:
-    stored = list_of(make_authority(make_project()))
-
-    publish_crl(revocation_list=stored, now=timezone.now() - timedelta(days=1))
-
-    assert number_in(stored) == 2
-    assert parsed(stored).last_update_utc == stored.this_update
-
-
-def test_valid_list_is_served_while_the_key_cannot_be_used() -> None:
-    authority = make_authority(make_project())
-    stored = list_of(authority)
-    break_key(authority)
-
-    assert current_crl(crl_id=stored.pk, now=timezone.now() + timedelta(days=6)).number == 1
-    with pytest.raises(Unavailable):
-        current_crl(crl_id=stored.pk, now=timezone.now() + timedelta(days=8))
+def test_what_is_on_hold_cannot_be_put_on_hold(profile: CertificateProfile) -> None:
+    certificate = make_issued(profile)
+    revoke(certificate, RevocationReason.CERTIFICATE_HOLD)
+    with pytest.raises(Invalid) as told:
+        revoke(certificate, RevocationReason.CERTIFICATE_HOLD)
+    assert [each.code for each in told.value.violations] == ["already_on_hold"]
 
 
-def test_waiting_ca_has_no_list_yet() -> None:
-    waiting = create_intermediate(
+def test_only_a_hold_is_released(profile: CertificateProfile) -> None:
+    certificate = make_issued(profile)
+    with pytest.raises(Invalid) as told:
+        release_hold(requester=SYSTEM, certificate=certificate)
+    assert [each.code for each in told.value.violations] == ["not_on_hold"]
+
+
+# --- Compromised keys -------------------------------------------------------------------------------------------------
+
+
+def test_a_compromised_key_is_never_certified_again(profile: CertificateProfile) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = sign_csr(profile, key)
+    revoke(certificate, RevocationReason.KEY_COMPROMISE)
+
+    with pytest.raises(PolicyViolation) as told:
+        sign_csr(profile, key)
+
+    assert [each.code for each in told.value.violations] == ["weak_key"]
+    assert certificate.serial_number in told.value.violations[0].allowed
+    ca = make_authority(profile.project, max_path_length=1)
+    with pytest.raises(Invalid, match="compromised"):
+        sign_intermediate(
+            requester=SYSTEM,
+            authority=ca,
+            csr=make_csr(key),
+            not_after=timezone.now() + timedelta(days=30),
+            max_path_length=0,
+        )
+    other = make_profile_of(make_authority(make_project()), slug="elsewhere")
+    with pytest.raises(PolicyViolation):
+        sign_csr(other, key)
+
+
+def test_any_other_reason_leaves_the_key_usable(profile: CertificateProfile) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    revoke(sign_csr(profile, key), RevocationReason.SUPERSEDED)
+    assert sign_csr(profile, key).status == CertificateStatus.ACTIVE
+    assert not BlockedKey.objects.exists()
+
+
+def test_the_siblings_are_the_live_certificates_of_the_key_that_the_requester_may_read(
+    profile: CertificateProfile,
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate, sibling, over = (sign_csr(profile, key) for _ in range(3))
+    revoke(over)
+    foreign = sign_csr(make_issuing_profile(make_project("Other"), slug="other"), key)
+    bob = requester_for(make_user("bob", project=profile.project, role=Role.MEMBER))
+
+    revoked = revoke_certificate(requester=bob, certificate=certificate, reason=RevocationReason.KEY_COMPROMISE)
+
+    assert revoked.siblings == (sibling,)
+    assert foreign not in revoked.siblings
+
+
+# --- Idempotency ------------------------------------------------------------------------------------------------------
+
+
+def test_one_key_revokes_once_and_answers_the_same(profile: CertificateProfile) -> None:
+    certificate = make_issued(profile)
+    key = IdempotencyKey(key="once", body_digest="aa")
+    asked = {"requester": SYSTEM, "certificate": certificate, "reason": RevocationReason.SUPERSEDED}
+
+    first = revoke_certificate(**asked, idempotency=key)  # type: ignore[arg-type]
+    again = revoke_certificate(**asked, idempotency=key)  # type: ignore[arg-type]
+
+    assert (first.is_replay, again.is_replay) == (False, True)
+    assert first.revoked_at == again.revoked_at
+    assert AuditEvent.objects.filter(event="revoke-cert").count() == 1
+    with pytest.raises(KeyReused):
+        revoke_certificate(**asked, idempotency=replace(key, body_digest="bb"))  # type: ignore[arg-type]
+
+
+# --- Faults -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_broken_ca_key_does_not_stop_the_revocation_and_the_last_crl_is_served(profile: CertificateProfile) -> None:
+    certificate = make_issued(profile)
+    before = stored_crl(certificate)
+    sealed = AuthorityKey.objects.values_list("sealed_private_key", flat=True).get()
+    break_key()
+    key = IdempotencyKey(key="once", body_digest="aa")
+    asked = {"requester": SYSTEM, "certificate": certificate, "reason": RevocationReason.SUPERSEDED}
+
+    with pytest.raises(Unavailable, match="is revoked, but the CRL could not be published"):
+        revoke_certificate(**asked, idempotency=key)  # type: ignore[arg-type]
+
+    certificate.refresh_from_db()
+    assert certificate.status == CertificateStatus.REVOKED
+    row = CertificateRevocationList.objects.get()
+    served = current_crl(crl_id=row.pk, now=timezone.now())
+    assert x509.load_der_x509_crl(bytes(served.der or b"")) == before
+    AuthorityKey.objects.update(sealed_private_key=sealed)
+    assert revoke_certificate(**asked, idempotency=key).is_replay  # type: ignore[arg-type]
+    assert entry_of(certificate) is not None
+
+
+def test_a_disk_that_is_full_leaves_the_revocation_and_tells_the_cause(
+    profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = make_issued(profile)
+
+    def full(**_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(revocation, "publish_if_stale", full)
+    with pytest.raises(Unavailable, match="No space left on device"):
+        revoke(certificate)
+    monkeypatch.undo()
+    served = current_crl(crl_id=CertificateRevocationList.objects.get().pk, now=timezone.now())
+    assert len(x509.load_der_x509_crl(bytes(served.der or b""))) == 1
+
+
+# --- Many at once -----------------------------------------------------------------------------------------------------
+
+
+def bulk(
+    project: Project,
+    selection: revocation.Selection,
+    filters: CertificateFilters | None = None,
+    reason: RevocationReason = RevocationReason.CESSATION_OF_OPERATION,
+) -> revocation.Selection:
+    return revoke_selected(
         requester=SYSTEM,
-        project=make_project(),
-        name="issuing",
-        subject=AuthoritySubject(common_name="Issuing"),
-        key_algorithm=KeyAlgorithm.EC_PRIME256V1,
-        parent=None,
+        project=project,
+        filters=filters or CertificateFilters(),
+        reason=reason,
+        count=selection.count,
+        digest=selection.digest,
     )
 
-    for crl_id in (list_of(waiting).pk, uuid4()):
-        with pytest.raises(NotFound):
-            current_crl(crl_id=crl_id, now=timezone.now())
-    with pytest.raises(NotFound):
-        publish_crl(revocation_list=list_of(waiting), now=timezone.now())
+
+def test_what_was_previewed_is_revoked_and_nothing_else(profile: CertificateProfile) -> None:
+    other = make_issuing_profile(profile.project, slug="other")
+    wanted = {make_issued(each, f"wiki{number}.acme.com") for each in (profile, other) for number in range(2)}
+    kept = make_issued(profile, "web.acme.com")
+    make_issued(make_issuing_profile(profile.project, slug="own", is_self_signed=True), "wiki7.acme.com")
+    make_issued(make_issuing_profile(make_project("Else"), slug="else"), "wiki8.acme.com")
+    revoke(make_issued(profile, "wiki9.acme.com"))
+    filters = CertificateFilters(search="wiki")
+
+    seen = preview_revocation(requester=SYSTEM, project=profile.project, filters=filters)
+    assert (seen.count, set(seen.first)) == (4, wanted)
+    done = bulk(profile.project, seen, filters)
+
+    assert (done.count, set(done.first)) == (4, wanted)
+    assert set(Certificate.objects.filter(revocation_reason=RevocationReason.CESSATION_OF_OPERATION)) == wanted
+    assert all(entry_of(certificate) for certificate in wanted)
+    assert entry_of(kept) is None
+    assert AuditEvent.objects.filter(event="revoke-cert", outcome="done").count() == 5
+
+
+def test_what_came_since_the_preview_stops_the_act(profile: CertificateProfile) -> None:
+    make_issued(profile)
+    seen = preview_revocation(requester=SYSTEM, project=profile.project, filters=CertificateFilters())
+    first = Certificate.objects.get()
+    make_issued(profile)
+    with pytest.raises(Conflict, match="2 now, 1 then"):
+        bulk(profile.project, seen)
+    revoke(first)
+    with pytest.raises(Conflict, match="1 now, 1 then"):  # as many, but another one
+        bulk(profile.project, seen)
+    assert RevocationEntry.objects.count() == 1
+
+
+def test_too_many_at_once_are_refused(profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revocation, "BULK_LIMIT", 1)
+    for _ in range(2):
+        make_issued(profile)
+    with pytest.raises(Invalid, match="More than 1"):
+        preview_revocation(requester=SYSTEM, project=profile.project, filters=CertificateFilters())
+
+
+def test_a_released_hold_can_be_revoked_with_the_others(profile: CertificateProfile) -> None:
+    held, other = make_issued(profile), make_issued(profile)
+    revoke(held, RevocationReason.CERTIFICATE_HOLD)
+    release_hold(requester=SYSTEM, certificate=held)
+    seen = preview_revocation(requester=SYSTEM, project=profile.project, filters=CertificateFilters())
+    bulk(profile.project, seen, reason=RevocationReason.KEY_COMPROMISE)
+    assert len(stored_crl(held)) == 2
+    assert RevocationEntry.objects.filter(released_at=None).count() == 2
+    assert set(BlockedKey.objects.values_list("serial_number", flat=True)) == {held.serial_number, other.serial_number}

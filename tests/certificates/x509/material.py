@@ -19,6 +19,7 @@ from profiles.policy.decide import decide
 from profiles.policy.judges.lifetime import Validity
 from profiles.policy.plan import AuthorityPlan, IssuancePlan
 from profiles.policy.request import AttributeValue, GeneralName, IssuanceRequest, IssuerFacts
+from profiles.policy.responder import decide_responder
 from profiles.policy.rules import BasicConstraintsRule, ProfileDefaults, TemplateRules, UsageRule, ValueRule
 from profiles.policy.vocabulary import (
     BasicConstraintsState,
@@ -36,6 +37,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 URLS = DistributionUrls(
     crl=("http://pki.example.com/crl/1/der", "http://mirror.example.com/crl/1"),
     ca_issuers=("http://pki.example.com/ca/1/der",),
+    ocsp=("http://pki.example.com/ocsp/1",),
 )
 AUTHORITY_ALGORITHMS = tuple(KeyAlgorithm)
 
@@ -161,6 +163,28 @@ def end_entity(
         serial_number=serial_number or new_serial_number(),
         public_key=key(plan.key_algorithm).public_key(),
         urls=URLS,
+    )
+    return sign(tbs, signer(issuer_algorithm))
+
+
+@cache
+def responder(issuer_algorithm: KeyAlgorithm) -> x509.Certificate:
+    """An OCSP responder of the root with that key; its own key is ``key(responder_algorithm)``."""
+    facts = IssuerFacts(
+        name="Root",
+        key_family=issuer_algorithm.family,
+        key_algorithm=issuer_algorithm.value,
+        not_before=NOW - timedelta(days=1),
+        not_after=NOW + timedelta(days=3650),
+        path_length=None,
+    )
+    plan = decide_responder(name="OCSP responder", issuer=facts, now=NOW)
+    tbs = build(
+        plan=plan,
+        issuer=Issuer(root(issuer_algorithm)),
+        serial_number=new_serial_number(),
+        public_key=key(plan.key_algorithm).public_key(),
+        urls=DistributionUrls(),
     )
     return sign(tbs, signer(issuer_algorithm))
 

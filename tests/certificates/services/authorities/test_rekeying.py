@@ -27,9 +27,9 @@ from certificates.services.authorities import (
     sign_intermediate,
     update_authority,
 )
+from certificates.services.crl import current_crl, document_of
 from certificates.services.issuance import IssuedCertificate, issue_certificate
 from certificates.services.retrieval import certification_path_pem, chain_pem
-from certificates.services.revocation import current_crl
 from certificates.x509.inspect import facts_of, is_self_signed
 from certificates.x509.keys import public_key_info
 from certificates.x509.lint import lint
@@ -213,7 +213,7 @@ def test_both_keys_publish_their_own_lists(house: House) -> None:
     house.issue("after")
     now = timezone.now()
     lists = [
-        x509.load_der_x509_crl(bytes(current_crl(crl_id=each.pk, now=now).der or b""))
+        x509.load_der_x509_crl(document_of(current_crl(crl_id=each.pk, now=now)).der)
         for each in CertificateRevocationList.objects.filter(key__authority=house.root)
     ]
     assert len(lists) == 2

@@ -1,0 +1,254 @@
+"""Answering OCSP (RFC 6960, and RFC 5019 for caches): from the rows, or from answers that were signed before."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from uuid import UUID
+
+from cryptography import x509
+from django.db import DatabaseError, transaction
+
+from certificates.models import AuthorityCertificate, Certificate, OcspResponder, OcspResponse, RevocationEntry
+from certificates.services.responders import Responder, responder_for
+from certificates.x509.crl import RevocationReason
+from certificates.x509.ocsp import (
+    CertId,
+    Good,
+    OcspMalformed,
+    OcspRequest,
+    ResponseStatus,
+    Revoked,
+    SingleResponse,
+    Status,
+    Unknown,
+    build_response,
+    issuer_hashes,
+    read_request,
+    unsuccessful,
+)
+from pki_portal.errors import Unavailable
+
+logger = logging.getLogger(__name__)
+
+ANSWER_LIFE = timedelta(hours=1)
+# An answer that was signed before is given for this long: whoever gets it has half an hour left at least.
+GIVEN_FOR = timedelta(minutes=30)
+# Old answers deleted whenever one is stored.
+SWEPT_AT_ONCE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class OcspAnswer:
+    """What goes back; the times are None where nothing was said of a certificate, and then no cache may keep it."""
+
+    der: bytes
+    status: ResponseStatus
+    this_update: datetime | None = None
+    next_update: datetime | None = None
+    has_nonce: bool = False
+
+
+def answer_ocsp(*, authority_id: UUID, document: bytes, now: datetime) -> OcspAnswer:
+    """The answer of a CA's responder to whatever was sent; malformedRequest and unauthorized are answers too.
+
+    A request may ask for several certificates, all of one key of the CA: whoever answers must be certified by it.
+    ``unauthorized`` where OCSP is switched off, there is no such CA, or another's certificate is asked for.
+    """
+    try:
+        request = read_request(document)
+    except OcspMalformed as problem:
+        logger.info("OCSP request refused: %s", problem)
+        return _refusal(ResponseStatus.MALFORMED_REQUEST)
+    now = now.replace(microsecond=0)
+    is_simple = len(request.certificates) == 1 and request.nonce is None
+    digest = _digest(authority_id, request.certificates[0]) if is_simple else ""
+    if digest and (before := _answer_before(authority_id, digest, now)):
+        return before
+    issuer = _issuer_asked(authority_id, request)
+    if issuer is None:
+        return _refusal(ResponseStatus.UNAUTHORIZED)
+    try:
+        responder = responder_for(issuer, now=now)
+        if digest and (stored := _stored_answer(issuer, responder, request.certificates[0], digest, now)):
+            return stored
+        return _fresh_answer(issuer, responder, request, now)
+    except Unavailable as problem:
+        logger.error("OCSP for CA %s cannot be answered: %s", authority_id, problem.message)
+        return _refusal(ResponseStatus.TRY_LATER)
+
+
+def _refusal(status: ResponseStatus) -> OcspAnswer:
+    return OcspAnswer(der=unsuccessful(status), status=status)
+
+
+# --- Which CA, which key ----------------------------------------------------------------------------------------------
+
+
+def _issuer_asked(authority_id: UUID, request: OcspRequest) -> AuthorityCertificate | None:
+    """The newest certificate of the one key of the CA that all of the request is about; None where there is none."""
+    versions = AuthorityCertificate.objects.filter(authority=authority_id, authority__is_ocsp_enabled=True)
+    # The newest of each key comes last, and stays.
+    newest = dict(versions.order_by("version").values_list("key_id", "pk"))
+    keys = {
+        next((key for key, pk in newest.items() if _is_issuer(pk, certificate)), None)
+        for certificate in request.certificates
+    }
+    if len(keys) != 1 or None in keys:
+        return None
+    return AuthorityCertificate.objects.select_related("authority", "key").get(pk=newest[keys.pop()])  # type: ignore[index]
+
+
+def _is_issuer(authority_certificate_id: UUID, certificate: CertId) -> bool:
+    hashes = _hashes_of(authority_certificate_id).get(certificate.hash_name)
+    return hashes == (certificate.issuer_name_hash, certificate.issuer_key_hash)
+
+
+@lru_cache(maxsize=1024)
+def _hashes_of(authority_certificate_id: UUID) -> dict[str, tuple[bytes, bytes]]:
+    """Of one version of a CA's certificate, which never changes."""
+    der = AuthorityCertificate.objects.values_list("der", flat=True).get(pk=authority_certificate_id)
+    return issuer_hashes(x509.load_der_x509_certificate(bytes(der)))
+
+
+# --- Answers that were signed before ----------------------------------------------------------------------------------
+
+
+def _digest(authority_id: UUID, certificate: CertId) -> str:
+    return hashlib.sha256(authority_id.bytes + certificate.encoded).hexdigest()
+
+
+def _answer_before(authority_id: UUID, digest: str, now: datetime) -> OcspAnswer | None:
+    """One query."""
+    found = OcspResponse.objects.filter(
+        id_digest=digest,
+        this_update__gt=now - GIVEN_FOR,
+        this_update__lte=now,
+        next_update__gt=now,
+        certificate__authority=authority_id,
+        certificate__authority__is_ocsp_enabled=True,
+    )
+    row = found.values_list("der", "this_update", "next_update").first()
+    if row is None:
+        return None
+    der, this_update, next_update = row
+    return OcspAnswer(bytes(der), ResponseStatus.SUCCESSFUL, this_update, next_update)
+
+
+def _stored_answer(
+    issuer: AuthorityCertificate, responder: Responder, asked: CertId, digest: str, now: datetime
+) -> OcspAnswer | None:
+    """Sign and keep the answer about an end entity's certificate; None where it is none, or nothing can be kept.
+
+    The certificate is locked, as it is by whoever revokes it: an answer that is kept was either signed after the
+    revocation, or is deleted by it.
+    """
+    serial_number = _stored_form(asked)
+    if serial_number is None:
+        return None
+    rows = Certificate.objects.filter(authority_certificate__key=issuer.key_id, serial_number=serial_number)
+    if not rows.exists():
+        return None
+    try:
+        with transaction.atomic():
+            certificate = rows.select_for_update(of=("self",)).only("pk", "not_after").get()
+            single = _single(issuer, asked, now, responder)
+            answer = _signed(issuer, responder, [single], None, now)
+            kept = OcspResponse(
+                certificate=certificate,
+                id_digest=digest,
+                der=answer.der,
+                this_update=single.this_update,
+                next_update=single.next_update,
+            )
+            OcspResponse.objects.bulk_create(
+                [kept],
+                update_conflicts=True,
+                unique_fields=["id_digest"],
+                update_fields=["der", "this_update", "next_update"],
+            )
+            old = OcspResponse.objects.filter(next_update__lt=now).order_by("next_update")
+            OcspResponse.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:SWEPT_AT_ONCE])).delete()
+    except DatabaseError as problem:
+        logger.warning("an OCSP answer could not be kept: %s", problem)
+        return None
+    return answer
+
+
+# --- Answers ----------------------------------------------------------------------------------------------------------
+
+
+def _fresh_answer(
+    issuer: AuthorityCertificate, responder: Responder, request: OcspRequest, now: datetime
+) -> OcspAnswer:
+    singles = [_single(issuer, asked, now, responder) for asked in request.certificates]
+    return _signed(issuer, responder, singles, request.nonce, now)
+
+
+def _signed(
+    issuer: AuthorityCertificate,
+    responder: Responder,
+    singles: Sequence[SingleResponse],
+    nonce: bytes | None,
+    now: datetime,
+) -> OcspAnswer:
+    try:
+        der = build_response(
+            responses=singles,
+            responder=responder.certificate,
+            signer=responder.signer,
+            produced_at=now,
+            nonce=nonce,
+        )
+    except ValueError as problem:
+        raise Unavailable(f"The OCSP responder of CA {issuer.authority.name} cannot sign: {problem}.") from problem
+    return OcspAnswer(
+        der=der,
+        status=ResponseStatus.SUCCESSFUL,
+        this_update=singles[0].this_update,
+        next_update=singles[0].next_update,
+        has_nonce=nonce is not None,
+    )
+
+
+def _single(issuer: AuthorityCertificate, asked: CertId, now: datetime, responder: Responder) -> SingleResponse:
+    status, not_after = _status_of(issuer, _stored_form(asked))
+    return SingleResponse(
+        encoded_id=asked.encoded,
+        status=status,
+        this_update=now,
+        next_update=min(now + ANSWER_LIFE, responder.certificate.not_valid_after_utc),
+        # Nothing is ever forgotten: answers reach back to the CA's beginning.
+        archive_cutoff=issuer.not_before if not_after is not None and not_after <= now else None,
+    )
+
+
+def _stored_form(asked: CertId) -> str | None:
+    """The serial number as rows have it; None where no certificate of ours can have it (RFC 5280, 4.1.2.2)."""
+    return f"{asked.serial_number:040x}" if 0 < asked.serial_number < 2**160 else None
+
+
+def _status_of(issuer: AuthorityCertificate, serial_number: str | None) -> tuple[Status, datetime | None]:
+    """The status of one of the key's certificates, and when that ends."""
+    if serial_number is None:
+        return Unknown(), None
+    entry = RevocationEntry.objects.filter(
+        revocation_list__key=issuer.key_id, serial_number=serial_number, released_at__isnull=True
+    ).first()
+    if entry is not None:
+        return Revoked(entry.revoked_at, RevocationReason(entry.reason)), entry.not_after
+    for not_afters in (
+        Certificate.objects.filter(authority_certificate__key=issuer.key_id, serial_number=serial_number),
+        AuthorityCertificate.objects.filter(issuer_certificate__key=issuer.key_id, serial_number=serial_number),
+        # A root's own.
+        AuthorityCertificate.objects.filter(
+            issuer_certificate__isnull=True, key=issuer.key_id, serial_number=serial_number
+        ),
+        OcspResponder.objects.filter(key=issuer.key_id, serial_number=serial_number),
+    ):
+        found = not_afters.values_list("not_after", flat=True).first()
+        if found is not None:
+            return Good(), found
+    return Unknown(), None
