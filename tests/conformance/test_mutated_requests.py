@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from django.test import Client
 
 from certificates.models import Certificate
@@ -165,7 +165,7 @@ def test_mutated_csrs_are_signed_or_refused(pki: Pki) -> None:
     extensions: list[x509.ExtensionType] = [
         x509.SubjectAlternativeName([x509.DNSName("service.acme.com"), x509.DNSName("xn--bcher-kva.example")]),
         x509.KeyUsage(*[True] + [False] * 8),
-        x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]),
+        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
         x509.BasicConstraints(ca=False, path_length=None),
     ]
     builder = x509.CertificateSigningRequestBuilder(name)

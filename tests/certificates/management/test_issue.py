@@ -64,8 +64,9 @@ def test_every_option_reaches_the_certificate(pki: Pki) -> None:
     certificate = load_pem_x509_certificates(out.encode())[0]
     assert certificate.subject.rfc4514_string() == "CN=service.acme.com,O=Acme"
     names = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
-    assert [type(name) for name in names] == [IPAddress, DNSName, DNSName, RFC822Name]
-    assert names.get_values_for_type(DNSName) == ["b.acme.com", "a.acme.com"]
+    # The last is the common name of a TLS server.
+    assert [type(name) for name in names] == [IPAddress, DNSName, DNSName, RFC822Name, DNSName]
+    assert names.get_values_for_type(DNSName) == ["b.acme.com", "a.acme.com", "service.acme.com"]
     row = Certificate.objects.get()
     assert (row.key_algorithm, row.signature_algorithm) == ("EC_secp384r1", "ECDSA-SHA384")
     assert row.not_after.isoformat() == "2027-01-31T00:00:00+00:00"
