@@ -82,7 +82,7 @@ def _issued(issuer: AuthorityCertificate, *, now: datetime) -> OcspResponder:
     Of several processes that find it due, one issues it.
     """
     with transaction.atomic():
-        key = AuthorityKey.objects.select_for_update(of=("self",)).get(pk=issuer.key_id)
+        key = AuthorityKey.objects.select_for_update(of=("self",), no_key=True).get(pk=issuer.key_id)
         newest = _newest(key)
         if newest is not None and now < newest.not_before + (newest.not_after - newest.not_before) * RENEWED_AFTER:
             return newest

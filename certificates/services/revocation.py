@@ -207,7 +207,10 @@ def revoke_selected(
         with transaction.atomic():
             found = _selected(requester, project, filters, now)
             keys = found.order_by().values("authority_certificate__key").distinct()
-            lists = {each.key_id: each for each in _lists().filter(key__in=keys).select_for_update().order_by("pk")}
+            lists = {
+                each.key_id: each
+                for each in _lists().filter(key__in=keys).select_for_update(no_key=True).order_by("pk")
+            }
             identifiers = _identifiers(found)
             if (len(identifiers), _digest(identifiers)) != (count, digest):
                 raise _not_as_previewed(count, len(identifiers))
@@ -356,11 +359,15 @@ def _lock_list(certificate: Certificate) -> CertificateRevocationList:
     """The list that the certificate will be on, locked. Raises Invalid where no CA of ours signed it."""
     if certificate.authority_certificate_id is None:
         raise _without_authority(certificate)
-    return _lists().select_for_update().get(key__certificates=certificate.authority_certificate_id)
+    return (
+        _lists()
+        .select_for_update(of=("self",), no_key=True)
+        .get(key__certificates=certificate.authority_certificate_id)
+    )
 
 
 def _lock(certificate: Certificate) -> Certificate:
-    locked = Certificate.objects.select_for_update().filter(pk=certificate.pk).first()
+    locked = Certificate.objects.select_for_update(no_key=True).filter(pk=certificate.pk).first()
     if locked is None:
         raise NotFound("There is no certificate with this id or serial number.")
     return locked
@@ -371,7 +378,11 @@ def _locked_rows(identifiers: Sequence[UUID]) -> list[Certificate]:
     rows: list[Certificate] = []
     for start in range(0, len(identifiers), CHUNK):
         some = Certificate.objects.filter(pk__in=identifiers[start : start + CHUNK]).order_by("pk")
-        rows += some.select_for_update(of=("self",)).select_related("authority_certificate").defer("lint_findings")
+        rows += (
+            some.select_for_update(of=("self",), no_key=True)
+            .select_related("authority_certificate")
+            .defer("lint_findings")
+        )
     return sorted(rows, key=lambda row: (str(_key_of(row)), row.pk))
 
 

@@ -1,0 +1,95 @@
+"""Revocations at the same moment, and while OCSP is asked, in real threads on real connections."""
+
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+from django.test import Client
+from django.utils import timezone
+
+from certificates.models import Certificate, CertificateRevocationList, OcspResponder, OcspResponse, RevocationEntry
+from certificates.models.certificate import RevocationReason
+from certificates.services.crl import current_crl, document_of
+from certificates.services.revocation import revoke_certificate
+from pki_portal.audit.models import AuditEvent
+from pki_portal.errors import Invalid
+from profiles.models import CertificateProfile
+from tests.conformance.test_races import THREADS, at_once
+from tests.factories import SYSTEM, make_project
+from tests.pages import make_issued
+from tests.scenery import make_issuing_profile
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROUNDS = 5
+
+
+@pytest.fixture
+def profile() -> CertificateProfile:
+    return make_issuing_profile(make_project())
+
+
+def revoke(certificate: Certificate) -> bool:
+    """Whether it was this call that revoked it."""
+    try:
+        revoke_certificate(requester=SYSTEM, certificate=certificate, reason=RevocationReason.SUPERSEDED)
+    except Invalid:
+        return False
+    return True
+
+
+def test_one_of_many_revokes_a_certificate(profile: CertificateProfile) -> None:
+    certificate = make_issued(profile)
+    assert sorted(at_once(lambda _: revoke(certificate))) == [False] * (THREADS - 1) + [True]
+    assert RevocationEntry.objects.count() == 1
+    assert AuditEvent.objects.filter(event="revoke-cert", outcome="done").count() == 1
+
+
+def test_many_revocations_at_once_are_all_on_the_list_that_is_published_then(profile: CertificateProfile) -> None:
+    for _ in range(ROUNDS):
+        certificates = [make_issued(profile) for _ in range(THREADS)]
+        before = CertificateRevocationList.objects.get().number or 0
+        assert all(at_once(lambda number, all_of_them=certificates: revoke(all_of_them[number])))
+        row = CertificateRevocationList.objects.get()
+        assert (row.number or 0) > before
+        assert row.revision == row.published_revision
+        listed = {entry.serial_number for entry in x509.load_der_x509_crl(bytes(row.der or b""))}
+        assert listed >= {int(certificate.serial_number, 16) for certificate in certificates}
+    served = document_of(current_crl(crl_id=row.pk, now=timezone.now()))
+    assert len(x509.load_der_x509_crl(served.der)) == ROUNDS * THREADS
+
+
+def ask(certificate: Certificate) -> ocsp.OCSPCertStatus:
+    assert certificate.authority_certificate is not None
+    issuer = x509.load_der_x509_certificate(bytes(certificate.authority_certificate.der))
+    leaf = x509.load_der_x509_certificate(bytes(certificate.der))
+    request = ocsp.OCSPRequestBuilder().add_certificate(leaf, issuer, hashes.SHA256()).build()
+    response = Client().post(
+        f"/api/v1/cert-manager/ocsp/{certificate.authority_id}",
+        request.public_bytes(Encoding.DER),
+        content_type="application/ocsp-request",
+    )
+    return ocsp.load_der_ocsp_response(response.content).certificate_status
+
+
+def test_no_good_answer_outlives_the_revocation_that_it_was_asked_beside(profile: CertificateProfile) -> None:
+    for _ in range(ROUNDS):
+        certificate = make_issued(profile)
+
+        def act(number: int, certificate: Certificate = certificate) -> Any:
+            return revoke(certificate) if number == 0 else [ask(certificate) for _ in range(3)]
+
+        at_once(act)
+        assert ask(certificate) is ocsp.OCSPCertStatus.REVOKED
+        for kept in OcspResponse.objects.filter(certificate=certificate):
+            answer = ocsp.load_der_ocsp_response(bytes(kept.der))
+            assert answer.certificate_status is ocsp.OCSPCertStatus.REVOKED
+
+
+def test_many_questions_at_once_issue_one_responder(profile: CertificateProfile) -> None:
+    certificate = make_issued(profile)
+    assert set(at_once(lambda _: ask(certificate))) == {ocsp.OCSPCertStatus.GOOD}
+    assert OcspResponder.objects.count() == 1
