@@ -79,6 +79,7 @@ class Impact:
     Attributes:
         requests: of the last ``days`` days; ``refused_requests`` newest first.
         renewals: every live certificate that renews by itself; ``refused_renewals`` newest certificate first.
+        first_refused_renewal: when the first of all that are newly refused, named or not, is due; aware UTC.
     """
 
     days: int
@@ -86,3 +87,4 @@ class Impact:
     renewals: Tally
     refused_requests: Sequence[NewlyRefused]
     refused_renewals: Sequence[NewlyRefused]
+    first_refused_renewal: datetime | None

@@ -67,6 +67,7 @@ class _Count:
     newly_passing: int = 0
     refused_anyway: int = 0
     newly_refused: int = 0
+    first_refused: datetime | None = None
     named: list[NewlyRefused] = field(default_factory=list)
 
     def add(self, violations: Sequence[Violation], *, passes_today: bool, refused: NewlyRefused) -> None:
@@ -78,6 +79,7 @@ class _Count:
             self.refused_anyway += 1
         else:
             self.newly_refused += 1
+            self.first_refused = min(self.first_refused or refused.moment, refused.moment)
             if len(self.named) < _MOST_NAMED:
                 self.named.append(refused)
 
@@ -112,6 +114,7 @@ def impact_of(*, proposals: Sequence[Proposal], now: datetime) -> Impact:
         renewals=due.tally(renewals.count()),
         refused_requests=tuple(asked.named),
         refused_renewals=tuple(due.named),
+        first_refused_renewal=due.first_refused,
     )
 
 

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from pki_portal.rest import WirePaginator, read
 from pki_portal.rest.schema import answers, listed, wrapped
 from profiles.api.doors import ProfilesView, read_id
+from profiles.api.preview import PREVIEW, is_preview, preview_answer, renewal_warnings, saved_or_preview
 from profiles.api.serializers import (
     CertificateProfileDetailSerializer,
     CertificateProfileSerializer,
@@ -27,7 +28,9 @@ from profiles.api.serializers import (
     ReadProfileQuery,
     default_warning,
 )
+from profiles.impact import Impact
 from profiles.models import CertificateProfile, CertificateTemplate
+from profiles.models.template import RULES
 from profiles.querysets import (
     profiles_matching,
     profiles_visible_to,
@@ -48,6 +51,9 @@ from profiles.services import (
     find_profile,
     find_profile_by_slug,
     find_template,
+    preview_profile,
+    preview_template,
+    renewals_lost,
     update_profile,
     update_template,
 )
@@ -132,9 +138,11 @@ def _template_schema(names: Names) -> dict[str, Any]:
             operation_id=f"update{names.operation}",
             summary="Change a template; what is absent stays as it is",
             tags=[TEMPLATES_TAG],
-            parameters=parameters,
+            parameters=[*parameters, PREVIEW],
             request=CertificateTemplateChangesSerializer,
-            responses=answers(_SAVED[names.operation], with_body=True),
+            responses=answers(
+                saved_or_preview(f"{names.operation}SavedOrPreview", _SAVED[names.operation]), with_body=True
+            ),
         ),
         "delete": extend_schema(
             operation_id=f"delete{names.operation}",
@@ -188,10 +196,19 @@ class CertificateTemplateView(ProfilesView):
         """Change it."""
         requester = self.requester(request)
         template = find_template(requester=requester, template_id=read_id(template_id))
+        only_preview = is_preview(request)
         serializer = CertificateTemplateChangesSerializer(data=request.data)
         asked = read(serializer)
-        template = update_template(requester=requester, template=template, changes=asked)
-        return _template_saved(self.names, template, asked, serializer.ignored_warnings)
+
+        def preview() -> Impact:
+            return preview_template(requester=requester, template=template, changes=asked, now=timezone.now())
+
+        if only_preview:
+            return preview_answer(preview(), serializer.ignored_warnings)
+        # What changes no rule takes no renewal away.
+        lost = renewals_lost(preview) if asked.keys() & set(RULES) else None
+        saved = update_template(requester=requester, template=template, changes=asked)
+        return _template_saved(self.names, saved, asked, serializer.ignored_warnings + renewal_warnings(lost))
 
     def delete(self, request: Request, template_id: str) -> Response:
         """Remove it."""
@@ -228,9 +245,8 @@ def _template_saved(
 _PROFILE_ID = [_id_parameter("profile_id")]
 _PROFILE_ANSWER = answers(wrapped("CertificateProfileAnswer", "certificateProfile", CertificateProfileSerializer))
 _PROFILE_FOUND = answers(wrapped("CertificateProfileFound", "certificateProfile", CertificateProfileDetailSerializer))
-_PROFILE_SAVED = answers(
-    wrapped("CertificateProfileSaved", "certificateProfile", CertificateProfileSerializer, with_warnings=True),
-    with_body=True,
+_PROFILE_SAVED = wrapped(
+    "CertificateProfileSaved", "certificateProfile", CertificateProfileSerializer, with_warnings=True
 )
 
 
@@ -265,7 +281,7 @@ class CertificateProfilesView(ProfilesView):
         summary="Create a profile",
         tags=[PROFILES_TAG],
         request=NewCertificateProfileSerializer,
-        responses=_PROFILE_SAVED,
+        responses=answers(_PROFILE_SAVED, with_body=True),
     )
     def post(self, request: Request) -> Response:
         """Make one."""
@@ -301,25 +317,33 @@ class CertificateProfileView(ProfilesView):
         description="CA and template change by `moveTo` alone, for what is issued from then on. Settings change only "
         "where the profile has some of that method.",
         tags=[PROFILES_TAG],
-        parameters=_PROFILE_ID,
+        parameters=[*_PROFILE_ID, PREVIEW],
         request=PatchCertificateProfileSerializer,
-        responses=_PROFILE_SAVED,
+        responses=answers(saved_or_preview("CertificateProfileSavedOrPreview", _PROFILE_SAVED), with_body=True),
     )
     def patch(self, request: Request, profile_id: str) -> Response:
         """Change it."""
         requester = self.requester(request)
         profile = find_profile(requester=requester, profile_id=read_id(profile_id))
+        only_preview = is_preview(request)
         serializer = PatchCertificateProfileSerializer(data=request.data, partial=True)
         asked = read(serializer)
-        move_to = asked.pop("move_to", None)
-        profile = update_profile(
-            requester=requester,
-            profile=profile,
-            changes=asked,
-            move_to=None if move_to is None else MoveTo(**move_to),
-        )
-        ignored = [_told_of_move(warning) for warning in serializer.ignored_warnings]
-        return _profile_saved(profile, [*ignored, *_settings_left_out(profile, asked)])
+        move = asked.pop("move_to", None)
+        move_to = None if move is None else MoveTo(**move)
+
+        def preview() -> Impact:
+            return preview_profile(
+                requester=requester, profile=profile, changes=asked, move_to=move_to, now=timezone.now()
+            )
+
+        warnings = [_told_of_move(warning) for warning in serializer.ignored_warnings]
+        warnings += _settings_left_out(profile, asked)
+        if only_preview:
+            return preview_answer(preview(), warnings)
+        # A renewal repeats what was granted, whatever the defaults are: only a move can take one away.
+        lost = renewals_lost(preview) if move_to is not None else None
+        saved = update_profile(requester=requester, profile=profile, changes=asked, move_to=move_to)
+        return _profile_saved(saved, warnings + renewal_warnings(lost))
 
     @extend_schema(
         operation_id="deleteCertificateProfile",

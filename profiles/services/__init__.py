@@ -1,6 +1,7 @@
 """Templates and profiles: every change to them, whichever door asks."""
 
 from profiles.services.default_checks import default_violations
+from profiles.services.previews import renewals_lost
 from profiles.services.profiles import (
     MoveTo,
     create_profile,
@@ -8,6 +9,7 @@ from profiles.services.profiles import (
     find_est_enrollment,
     find_profile,
     find_profile_by_slug,
+    preview_profile,
     update_profile,
 )
 from profiles.services.settings import AcmeSettings, ApiSettings, EstSettings
@@ -16,6 +18,7 @@ from profiles.services.templates import (
     create_template,
     delete_template,
     find_template,
+    preview_template,
     read_rules,
     update_template,
 )
@@ -35,7 +38,10 @@ __all__ = [
     "find_profile",
     "find_profile_by_slug",
     "find_template",
+    "preview_profile",
+    "preview_template",
     "read_rules",
+    "renewals_lost",
     "update_profile",
     "update_template",
 ]

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -14,12 +15,14 @@ from pki_portal.access.requester import Requester
 from pki_portal.audit.services import JSON, record, recorded_refusals
 from pki_portal.errors import Forbidden, NotFound, Violation
 from profiles.enrollment import EnrollmentMethod
+from profiles.impact import Impact, Proposal
 from profiles.models import (
     CertificateProfile,
     CertificateTemplate,
     EstEnrollment,
 )
 from profiles.policy.errors import DuplicateRule, RuleError
+from profiles.policy.rules import ProfileDefaults
 from profiles.policy.vocabulary import IssuerType, KeyRetention
 from profiles.policy.waivers import read_waivers, waivers_as_json
 from profiles.querysets import with_relations
@@ -216,14 +219,7 @@ def update_profile(
         Malformed: values, or a combination of them, that no profile can have, with every violation.
         Forbidden: the slug is taken, the issuer type would change, the template belongs to another project.
     """
-    if unknown := changes.keys() - COLUMNS - SETTINGS.keys() - {"external_settings"}:
-        raise TypeError(f"a profile has no changeable {', '.join(sorted(unknown))}")
-    columns = {name: value for name, value in changes.items() if name in COLUMNS}
-    if "defaults" in columns:
-        columns["defaults"] = _stored_defaults(columns["defaults"])
-    if "lint_waivers" in columns:
-        columns["lint_waivers"] = _stored_waivers(columns["lint_waivers"])
-    settings = {name: value for name, value in changes.items() if name in SETTINGS}
+    columns, settings = _told_apart(changes)
     with recorded_refusals(
         event="update-certificate-profile",
         actor=requester.actor,
@@ -236,10 +232,7 @@ def update_profile(
         stored = stored_settings(settings)
         with transaction.atomic():
             current = _locked(profile)
-            refuse_if_any([*change_violations(current, columns, settings), *_move_violations(current, move_to)])
-            _require_same_issuer_type(current, columns)
-            _refuse_external_settings(changes.get("external_settings"))
-            _require_free_slug(current, columns.get("slug", current.slug))
+            _refuse_unfit(current, columns, settings, move_to, external_settings=changes.get("external_settings"))
             changed = _applied(current, columns)
             for name, row in stored.items():
                 changed |= change_settings(current, name, row)
@@ -258,6 +251,61 @@ def update_profile(
                 data={"slug": current.slug, "changed": changed, "version": current.version},
             )
     return _loaded(profile.pk)
+
+
+def preview_profile(
+    *,
+    requester: Requester,
+    profile: CertificateProfile,
+    changes: Mapping[str, object],
+    move_to: MoveTo | None = None,
+    now: datetime,
+) -> Impact:
+    """What :func:`update_profile` with these changes would do to requests and renewals; changes nothing.
+
+    Raises as :func:`update_profile`.
+    """
+    columns, settings = _told_apart(changes)
+    require(requester=requester, action=Action.CERTIFICATE_PROFILES_EDIT, project_id=profile.project_id)
+    stored_settings(settings)
+    with transaction.atomic():
+        current = _loaded(_locked(profile).pk)
+        _refuse_unfit(current, columns, settings, move_to, external_settings=changes.get("external_settings"))
+        authority_id, template = _destination(current, move_to, requester=requester)
+    proposal = Proposal(
+        profile=current,
+        rules=template.rules(),
+        defaults=ProfileDefaults.from_json(cast("dict[str, object]", columns.get("defaults", current.defaults))),
+        authority_id=authority_id,
+    )
+    return usage().impact_of(proposals=[proposal], now=now)
+
+
+def _told_apart(changes: Mapping[str, object]) -> tuple[dict[str, object], dict[str, Any]]:
+    """Columns as they are stored, and settings by enrollment method. Raises TypeError for what is neither."""
+    if unknown := changes.keys() - COLUMNS - SETTINGS.keys() - {"external_settings"}:
+        raise TypeError(f"a profile has no changeable {', '.join(sorted(unknown))}")
+    columns = {name: value for name, value in changes.items() if name in COLUMNS}
+    if "defaults" in columns:
+        columns["defaults"] = _stored_defaults(columns["defaults"])
+    if "lint_waivers" in columns:
+        columns["lint_waivers"] = _stored_waivers(columns["lint_waivers"])
+    return columns, {name: value for name, value in changes.items() if name in SETTINGS}
+
+
+def _refuse_unfit(
+    profile: CertificateProfile,
+    columns: Mapping[str, object],
+    settings: Mapping[str, Any],
+    move_to: MoveTo | None,
+    *,
+    external_settings: object,
+) -> None:
+    """Return if the profile can be changed so. Raises Malformed, Forbidden."""
+    refuse_if_any([*change_violations(profile, columns, settings), *_move_violations(profile, move_to)])
+    _require_same_issuer_type(profile, columns)
+    _refuse_external_settings(external_settings)
+    _require_free_slug(profile, columns.get("slug", profile.slug))
 
 
 def delete_profile(*, requester: Requester, profile: CertificateProfile) -> None:
@@ -333,16 +381,22 @@ def _move_violations(profile: CertificateProfile, move_to: MoveTo | None) -> lis
     return []
 
 
+def _destination(
+    profile: CertificateProfile, move_to: MoveTo | None, *, requester: Requester
+) -> tuple[UUID | None, CertificateTemplate]:
+    """CA and template after the move, in the caller's transaction. Raises NotFound, Forbidden."""
+    move_to = move_to or MoveTo()
+    _require_authority(move_to.certificate_authority_id, profile.project)
+    template = profile.template
+    if move_to.template_id is not None:
+        template = _usable_template(requester=requester, project=profile.project, template_id=move_to.template_id)
+    return move_to.certificate_authority_id or profile.certificate_authority_id, template
+
+
 def _moved(profile: CertificateProfile, move_to: MoveTo, *, requester: Requester) -> dict[str, JSON]:
     """Set CA and template in the caller's transaction; what changed, as audit data. Raises NotFound, Forbidden."""
     before = {"certificate_authority_id": profile.certificate_authority_id, "template_id": profile.template_id}
-    _require_authority(move_to.certificate_authority_id, profile.project)
-    if move_to.certificate_authority_id is not None:
-        profile.certificate_authority_id = move_to.certificate_authority_id
-    if move_to.template_id is not None:
-        profile.template = _usable_template(
-            requester=requester, project=profile.project, template_id=move_to.template_id
-        )
+    profile.certificate_authority_id, profile.template = _destination(profile, move_to, requester=requester)
     profile.save(update_fields=["certificate_authority", "template", "updated_at"])
     return {
         name: {"before": str(old), "after": str(getattr(profile, name))}

@@ -19,8 +19,17 @@ from profiles.models import CertificateProfile
 from profiles.policy.rules import ProfileDefaults
 from profiles.policy.vocabulary import IssuerType
 from profiles.querysets import profiles_matching, profiles_visible_to
-from profiles.services import create_profile, default_violations, delete_profile, find_profile, update_profile
+from profiles.services import (
+    MoveTo,
+    create_profile,
+    default_violations,
+    delete_profile,
+    find_profile,
+    preview_profile,
+    update_profile,
+)
 from profiles.usage import usage
+from profiles.web.impact import Panel, panel_before_saving
 from profiles.web.profile_form import ProfileForm
 from profiles.web.profile_parts import MoveForm, WaiverForm, waivers_without
 
@@ -58,7 +67,7 @@ def create(request: HttpRequest, page: Page) -> HttpResponse:
     """GET shows the form, POST makes the profile."""
     if request.method != "POST":
         form = ProfileForm(project=page.project, initial={"template": request.GET.get("template", "")})
-        return show(request, page, "profiles/profile_form.html", {"form": form, "profile": None})
+        return show(request, page, "profiles/profile_form.html", {"form": form, "profile": None, "impact": None})
     form = ProfileForm(request.POST, project=page.project)
     if form.is_valid():
         try:
@@ -68,7 +77,8 @@ def create(request: HttpRequest, page: Page) -> HttpResponse:
         else:
             messages.success(request, f"Profile {made.slug} was created.")
             return redirect("profile", page.project.slug, made.pk)
-    return show(request, page, "profiles/profile_form.html", {"form": form, "profile": None}, status=422)
+    context = {"form": form, "profile": None, "impact": None}
+    return show(request, page, "profiles/profile_form.html", context, status=422)
 
 
 @project_page(section="profiles", action=Action.CERTIFICATE_PROFILES_EDIT, event="update-certificate-profile")
@@ -77,8 +87,9 @@ def edit(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
     found = _find(page, profile_id)
     if request.method != "POST":
         form = ProfileForm(project=page.project, profile=found)
-        return show(request, page, "profiles/profile_form.html", {"form": form, "profile": found})
+        return show(request, page, "profiles/profile_form.html", {"form": form, "profile": found, "impact": None})
     form = ProfileForm(request.POST, project=page.project, profile=found)
+    panel = None
     if form.is_valid():
         changes: dict[str, object] = {
             "slug": form.cleaned_data["slug"],
@@ -89,13 +100,16 @@ def edit(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
         if "auto_renew" in form.fields:
             changes["api"] = asdict(form.api_settings())
         try:
-            update_profile(requester=page.requester, profile=found, changes=changes)
+            # A renewal repeats what was granted, whatever the defaults are: this takes none away.
+            panel = _panel(request, page, found, changes, None) if request.POST.get("preview") else None
+            if panel is None:
+                update_profile(requester=page.requester, profile=found, changes=changes)
+                messages.success(request, "The profile was saved. It applies to what is issued from now on.")
+                return redirect("profile", page.project.slug, found.pk)
         except PortalError as error:
             form.refuse(error)
-        else:
-            messages.success(request, "The profile was saved. It applies to what is issued from now on.")
-            return redirect("profile", page.project.slug, found.pk)
-    return show(request, page, "profiles/profile_form.html", {"form": form, "profile": found}, status=422)
+    context = {"form": form, "profile": found, "impact": panel}
+    return show(request, page, "profiles/profile_form.html", context, status=200 if panel else 422)
 
 
 @project_page(section="profiles", action=Action.CERTIFICATE_PROFILES_EDIT, event="update-certificate-profile")
@@ -103,16 +117,19 @@ def move(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
     """GET shows where the profile stands, POST moves it to another CA or template."""
     found = _find(page, profile_id)
     form = MoveForm(request.POST if request.method == "POST" else None, project=page.project, profile=found)
+    panel = None
     if form.is_valid():
         try:
-            update_profile(requester=page.requester, profile=found, changes={}, move_to=form.move_to())
+            panel = _panel(request, page, found, {}, form.move_to())
+            if panel is None:
+                update_profile(requester=page.requester, profile=found, changes={}, move_to=form.move_to())
+                messages.success(request, "The profile was moved. It applies to what is issued from now on.")
+                return redirect("profile", page.project.slug, found.pk)
         except PortalError as error:
             form.refuse(error)
-        else:
-            messages.success(request, "The profile was moved. It applies to what is issued from now on.")
-            return redirect("profile", page.project.slug, found.pk)
-    status = 422 if form.is_bound else 200
-    return show(request, page, "profiles/move_profile.html", {"form": form, "profile": found}, status=status)
+    status = 422 if form.is_bound and panel is None else 200
+    context = {"form": form, "profile": found, "impact": panel}
+    return show(request, page, "profiles/move_profile.html", context, status=status)
 
 
 @project_page(section="profiles", action=Action.CERTIFICATE_PROFILES_EDIT, event="update-certificate-profile")
@@ -156,6 +173,17 @@ def delete(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
         return redirect("profile", page.project.slug, found.pk)
     messages.success(request, f"Profile {found.slug} was deleted. Its certificates stay.")
     return redirect("profiles", page.project.slug)
+
+
+def _panel(
+    request: HttpRequest, page: Page, profile: CertificateProfile, changes: dict[str, object], move_to: MoveTo | None
+) -> Panel | None:
+    return panel_before_saving(
+        request,
+        lambda: preview_profile(
+            requester=page.requester, profile=profile, changes=changes, move_to=move_to, now=timezone.now()
+        ),
+    )
 
 
 def _create(page: Page, form: ProfileForm) -> CertificateProfile:

@@ -8,6 +8,7 @@ from django.core.paginator import Paginator
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from pki_portal.access.permissions import Action
@@ -15,7 +16,8 @@ from pki_portal.access.web.pages import Page, project_page, show
 from pki_portal.errors import NotFound, PortalError
 from profiles.models import CertificateTemplate
 from profiles.querysets import templates_matching, templates_visible_to
-from profiles.services import create_template, delete_template, find_template, update_template
+from profiles.services import create_template, delete_template, find_template, preview_template, update_template
+from profiles.web.impact import panel_before_saving
 from profiles.web.presets import PRESETS, preset_named
 from profiles.web.template_form import TemplateForm, document_of
 
@@ -56,7 +58,7 @@ def create(request: HttpRequest, page: Page) -> HttpResponse:
             request,
             page,
             "profiles/template_form.html",
-            {"form": form, "presets": PRESETS, "chosen": chosen, "template": None},
+            {"form": form, "presets": PRESETS, "chosen": chosen, "template": None, "impact": None},
         )
     form = TemplateForm(request.POST)
     if form.is_valid():
@@ -67,7 +69,7 @@ def create(request: HttpRequest, page: Page) -> HttpResponse:
         else:
             messages.success(request, f"Template {made.name} was created.")
             return redirect("template", page.project.slug, made.pk)
-    context = {"form": form, "presets": PRESETS, "chosen": "", "template": None}
+    context = {"form": form, "presets": PRESETS, "chosen": "", "template": None, "impact": None}
     return show(request, page, "profiles/template_form.html", context, status=422)
 
 
@@ -77,17 +79,24 @@ def edit(request: HttpRequest, page: Page, template_id: UUID) -> HttpResponse:
     found = _find(page, template_id)
     if request.method != "POST":
         form = TemplateForm(document=document_of(found))
-        return show(request, page, "profiles/template_form.html", {"form": form, "template": found})
+        return show(request, page, "profiles/template_form.html", {"form": form, "template": found, "impact": None})
     form = TemplateForm(request.POST)
+    panel = None
     if form.is_valid():
+        changes = asdict(form.document())
         try:
-            update_template(requester=page.requester, template=found, changes=asdict(form.document()))
+            panel = panel_before_saving(
+                request,
+                lambda: preview_template(requester=page.requester, template=found, changes=changes, now=timezone.now()),
+            )
+            if panel is None:
+                update_template(requester=page.requester, template=found, changes=changes)
+                messages.success(request, "The template was saved. It applies to what is issued from now on.")
+                return redirect("template", page.project.slug, found.pk)
         except PortalError as error:
             form.refuse(error)
-        else:
-            messages.success(request, "The template was saved. It applies to what is issued from now on.")
-            return redirect("template", page.project.slug, found.pk)
-    return show(request, page, "profiles/template_form.html", {"form": form, "template": found}, status=422)
+    context = {"form": form, "template": found, "impact": panel}
+    return show(request, page, "profiles/template_form.html", context, status=200 if panel else 422)
 
 
 @require_POST

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -13,7 +14,7 @@ from certificates.services.authorities.rules import issuer_facts_of
 from certificates.services.issuance import issue_certificate
 from certificates.services.requests import read_applicant_csr, request_of
 from pki_portal.access.models import Role
-from pki_portal.errors import Malformed, PermissionDenied
+from pki_portal.errors import Forbidden, Malformed, NotFound, PermissionDenied
 from profiles.impact import Impact
 from profiles.models import CertificateProfile, CertificateTemplate, TemplateVersion
 from profiles.policy.decide import decide
@@ -28,7 +29,7 @@ from profiles.policy.vocabulary import (
     SignatureAlgorithm,
     SubjectAttribute,
 )
-from profiles.services.profiles import update_profile
+from profiles.services.profiles import MoveTo, preview_profile, update_profile
 from profiles.services.templates import preview_template
 from tests.factories import SYSTEM, make_project, make_user, requester_for
 from tests.scenery import make_issuing_profile
@@ -248,3 +249,63 @@ def test_only_who_may_change_it_may_preview(profile: CertificateProfile) -> None
     viewer = requester_for(make_user("bob", project=profile.project, role=Role.VIEWER))
     with pytest.raises(PermissionDenied):
         preview_template(requester=viewer, template=profile.template, changes={}, now=timezone.now())
+
+
+def test_defaults_of_a_profile_are_previewed_and_not_saved(profile: CertificateProfile) -> None:
+    issue(profile, asked("www.acme.com"))
+    issue(profile, asked("api.acme.com", ttl=None))
+
+    found = preview_profile(
+        requester=SYSTEM, profile=profile, changes={"defaults": {"ttl": "900d"}}, now=timezone.now()
+    )
+
+    assert [each.name for each in found.refused_requests] == ["api.acme.com"]
+    assert (found.requests.passing, found.renewals.newly_refused, found.first_refused_renewal) == (1, 0, None)
+    profile.refresh_from_db()
+    assert (profile.defaults, profile.version) == ({}, 1)
+
+
+def test_a_move_is_previewed_and_the_first_renewal_that_would_fail_is_told(profile: CertificateProfile) -> None:
+    later, sooner = (issue(profile, asked("www.other.com", ttl=timedelta(days=days))) for days in (90, 30))
+    issue(profile, asked("www.acme.com"))
+    narrow = make_issuing_profile(profile.project, slug="narrow", **ONLY_ACME)
+    moves = {
+        "template": MoveTo(template_id=narrow.template_id),
+        "authority": MoveTo(certificate_authority_id=narrow.certificate_authority_id),
+    }
+
+    found = {
+        name: preview_profile(requester=SYSTEM, profile=profile, changes={}, move_to=move, now=timezone.now())
+        for name, move in moves.items()
+    }
+
+    assert (found["template"].requests.newly_refused, found["authority"].requests.newly_refused) == (2, 0)
+    assert {each.certificate_id for each in found["template"].refused_renewals} == {later.pk, sooner.pk}
+    assert found["template"].first_refused_renewal == sooner.renew_at
+    assert found["authority"].renewals.newly_refused == 0
+    assert CertificateProfile.objects.get(pk=profile.pk).template_id == profile.template_id
+
+
+def test_a_profile_preview_is_refused_as_the_save_would_be(profile: CertificateProfile) -> None:
+    stranger = make_issuing_profile(make_project(), slug="stranger")
+    now = timezone.now()
+    for kind, changes, move in (
+        (Malformed, {"slug": "Not A Slug"}, None),
+        (Malformed, {"defaults": {"ttl": "soon"}}, None),
+        (Malformed, {}, MoveTo()),
+        (NotFound, {}, MoveTo(certificate_authority_id=stranger.certificate_authority_id)),
+        (Forbidden, {}, MoveTo(template_id=stranger.template_id)),
+        (Forbidden, {"issuer_type": "self-signed"}, None),
+    ):
+        for act in (
+            partial(preview_profile, now=now),
+            update_profile,
+        ):
+            with pytest.raises(kind):
+                act(requester=SYSTEM, profile=profile, changes=changes, move_to=move)
+
+
+def test_only_who_may_change_a_profile_may_preview_it(profile: CertificateProfile) -> None:
+    viewer = requester_for(make_user("bob", project=profile.project, role=Role.VIEWER))
+    with pytest.raises(PermissionDenied):
+        preview_profile(requester=viewer, profile=profile, changes={}, now=timezone.now())
