@@ -1,8 +1,8 @@
 """The form of a template: rows of patterns and choices, read into the document that the service judges."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -12,6 +12,9 @@ from django.http import QueryDict
 from pki_portal.access.web.refusals import Refusal, place, refusal_of
 from pki_portal.errors import PortalError, Violation
 from profiles.models import CertificateTemplate
+from profiles.models.template import RULES
+from profiles.policy.errors import DuplicateRule, RuleError
+from profiles.policy.rules import TemplateRules
 from profiles.policy.vocabulary import (
     BasicConstraintsState,
     ExtendedKeyUsage,
@@ -19,8 +22,10 @@ from profiles.policy.vocabulary import (
     KeyUsage,
     SignatureAlgorithm,
 )
+from profiles.policy.words import in_words
 from profiles.services import TemplateDocument
 
+_UNREADABLE = ("The form cannot be read as it stands.",)
 VERDICTS = ("allowed", "required", "denied")
 MAX_COUNT = "max_count"
 _COUNT = re.compile(r"[0-9]{1,6}")
@@ -203,6 +208,21 @@ class TemplateForm(forms.Form):
             validity={bound: text for bound in ("min", "max") if (text := values[f"validity_{bound}"])} or None,
             basic_constraints=None if constraints["is_ca"] == BasicConstraintsState.DENIED else constraints,
         )
+
+    @property
+    def words(self) -> Sequence[str]:
+        """The rules as sentences; what cannot be read is told instead."""
+        rules = self._document
+        if self._sent is not None:
+            if not self.is_valid():
+                return _UNREADABLE
+            rules = asdict(self.document())
+        try:
+            return in_words(TemplateRules.from_json({rule: rules.get(rule) for rule in RULES}))
+        except RuleError as refusal:
+            return [f"{violation.asked}: {violation.allowed}." for violation in refusal.violations]
+        except DuplicateRule as refusal:
+            return [refusal.message]
 
     def refuse(self, error: PortalError) -> None:
         """Put the violations of a refusal beside the parts that they speak of."""

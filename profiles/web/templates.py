@@ -100,6 +100,13 @@ def edit(request: HttpRequest, page: Page, template_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@project_page(section="templates", action=Action.CERTIFICATE_TEMPLATES_READ)
+def rules_in_words(request: HttpRequest, page: Page) -> HttpResponse:
+    """What the form says, for the panel beside it; nothing is stored."""
+    return show(request, page, "profiles/rules_in_words.html", {"words": TemplateForm(request.POST).words})
+
+
+@require_POST
 @project_page(section="templates", action=Action.CERTIFICATE_TEMPLATES_DELETE, event="delete-certificate-template")
 def delete(request: HttpRequest, page: Page, template_id: UUID) -> HttpResponse:
     """Remove the template, or say what still uses it."""

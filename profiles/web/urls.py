@@ -23,6 +23,7 @@ urlpatterns = [
     ),
     path("projects/<slug:slug>/templates/", templates.templates, name="templates"),
     path("projects/<slug:slug>/templates/create/", templates.create, name="create-template"),
+    path("projects/<slug:slug>/templates/in-words/", templates.rules_in_words, name="rules-in-words"),
     path("projects/<slug:slug>/templates/<uuid:template_id>/", templates.template, name="template"),
     path("projects/<slug:slug>/templates/<uuid:template_id>/edit/", templates.edit, name="edit-template"),
     path("projects/<slug:slug>/templates/<uuid:template_id>/delete/", templates.delete, name="delete-template"),

@@ -150,3 +150,43 @@ def test_a_member_changes_nothing(project: Project) -> None:
     for page in ("edit-template", "delete-template"):
         assert bob.post(reverse(page, args=["acme", profile.template_id]), sent()).status_code == HTTPStatus.FORBIDDEN
     assert CertificateTemplate.objects.get().name == "server"
+
+
+WORDS = "/projects/acme/templates/in-words/"
+
+
+def test_the_rules_stand_in_words_on_the_page_and_beside_the_form(alice: Client) -> None:
+    alice.post("/projects/acme/templates/create/", sent())
+    template = CertificateTemplate.objects.get()
+    for page in ("template", "edit-template"):
+        shown = alice.get(reverse(page, args=["acme", template.pk])).content.decode()
+        assert "<li>DNS names must match *.acme.com.</li>" in shown
+        assert "<li>At most 90 days.</li>" in shown
+
+
+def test_what_is_typed_is_told_in_words_and_not_stored(alice: Client) -> None:
+    told = alice.post(WORDS, sent(sans_pattern=["*.other.com"])).content.decode()
+    assert "<li>DNS names must match *.other.com.</li>" in told
+    assert not CertificateTemplate.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"validity_max": "soon"}, "soon"),
+        ({"max_path_length": "x"}, "The form cannot be read as it stands."),
+        ({"sans_type": ["dns_name"] * 2, "sans_verdict": ["allowed"] * 2, "sans_pattern": ["a", "a"]}, "twice"),
+    ],
+)
+def test_what_cannot_be_read_is_told_instead(alice: Client, changes: dict[str, Any], told: str) -> None:
+    response = alice.post(WORDS, sent(**changes))
+    assert response.status_code == HTTPStatus.OK
+    assert told in response.content.decode()
+
+
+def test_words_are_for_those_who_may_read_templates(project: Project) -> None:
+    stranger = Client()
+    make_user("charlie")
+    stranger.login(username="charlie", password=PASSWORD)
+    assert stranger.post(WORDS, sent()).status_code == HTTPStatus.NOT_FOUND
+    assert Client().post(WORDS, sent())["Location"].startswith("/accounts/login/")

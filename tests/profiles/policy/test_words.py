@@ -1,0 +1,107 @@
+"""Rules as people read them."""
+
+from typing import Any
+
+import pytest
+
+from profiles.policy.rules import TemplateRules
+from profiles.policy.words import in_words
+
+
+def said(**document: Any) -> tuple[str, ...]:
+    return in_words(TemplateRules.from_json(document))
+
+
+def test_a_template_that_says_nothing_is_told_to_refuse_all() -> None:
+    assert said() == (
+        "No subject attributes.",
+        "No email addresses, DNS names, URIs or IP addresses.",
+        "No key usages.",
+        "No extended key usages.",
+        "The key algorithm is not for the applicant to choose.",
+        "The signature algorithm is not for the applicant to choose.",
+        "As long as the CA itself is valid.",
+        "Never for a CA.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ({"allowed": ["*"]}, "A common name may be anything."),
+        ({"allowed": ["*.acme.com"]}, "A common name must match *.acme.com."),
+        ({"allowed": ["a", "b", "c"]}, "A common name must match a, b or c."),
+        ({"required": ["*.acme.com"]}, "A common name is required and must match *.acme.com."),
+        ({"required": ["*"], "allowed": ["x"]}, "A common name is required and may be anything."),
+        (
+            {"required": ["a"], "allowed": ["b"]},
+            "A common name that matches a is required; another one beside it must match b.",
+        ),
+        (
+            {"required": ["a"], "allowed": ["*"]},
+            "A common name that matches a is required; another one beside it may be anything.",
+        ),
+        ({"denied": ["x.*"]}, "A common name may be anything; never x.*."),
+        ({"allowed": ["*.acme.com"], "denied": ["x", "y"]}, "A common name must match *.acme.com; never x or y."),
+    ],
+)
+def test_subject_attributes(rule: dict[str, Any], sentence: str) -> None:
+    assert said(subject=[{"type": "common_name", **rule}])[:2] == (sentence, "No other subject attributes.")
+
+
+def test_the_article_fits_the_attribute() -> None:
+    assert said(subject=[{"type": "organization", "required": ["Acme"]}])[0] == (
+        "An organization is required and must match Acme."
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ({"allowed": ["*"]}, "DNS names may be anything."),
+        ({"allowed": ["*.acme.com"]}, "DNS names must match *.acme.com."),
+        ({"required": ["*"]}, "DNS names may be anything; at least one is required."),
+        ({"required": ["*.acme.com"]}, "DNS names may be anything; one that matches *.acme.com is required."),
+        (
+            {"allowed": ["a.b"], "required": ["c.d"]},
+            "DNS names must match a.b or c.d; one that matches c.d is required.",
+        ),
+        ({"denied": ["*.x"]}, "DNS names may be anything; never *.x."),
+    ],
+)
+def test_alternative_names(rule: dict[str, Any], sentence: str) -> None:
+    assert said(sans=[{"type": "dns_name", **rule}])[1:3] == (
+        sentence,
+        "No email addresses, URIs or IP addresses.",
+    )
+
+
+def test_usages_algorithms_and_life() -> None:
+    assert said(
+        key_usages={"required": ["digital_signature"], "allowed": ["key_encipherment"], "denied": ["crl_sign"]},
+        extended_key_usages={"allowed": ["ocsp_signing", "server_auth"]},
+        algorithms={"key_algorithm": ["RSA_2048", "EC_prime256v1"], "signature": ["ECDSA-SHA256"]},
+        validity={"max": "36h"},
+        basic_constraints={"is_ca": "allowed", "max_path_length": 1},
+    )[2:] == (
+        "Key usages: digital signature always; key encipherment if asked for; CRL sign never.",
+        "Extended key usages: OCSP signing, server auth if asked for.",
+        "Keys: RSA 2048 or ECDSA P-256.",
+        "Signatures: ECDSA-SHA256.",
+        "At most 36 hours.",
+        "For a CA too, with a path length of at most 1.",
+    )
+
+
+@pytest.mark.parametrize(("life", "words"), [("90d", "90 days"), ("1d", "1 day"), ("25s", "25s"), ("24h", "1 day")])
+def test_lengths_of_life_are_in_the_unit_that_fits(life: str, words: str) -> None:
+    assert f"At most {words}." in said(validity={"max": life})
+
+
+def test_long_lists_are_cut_and_counted() -> None:
+    patterns = [f"{number}.acme.com" for number in range(12)]
+    assert "9.acme.com, and 2 more." in said(sans=[{"type": "dns_name", "allowed": patterns}])[1]
+
+
+def test_for_cas_alone() -> None:
+    assert said(basic_constraints={"is_ca": "required"})[-1] == "For CAs alone."
