@@ -27,6 +27,7 @@ from profiles.api.fields import PurposeField, WordField
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import CertificateProfile
 from profiles.policy.documents import LONGEST_TEXT, MOST_ENTRIES
+from profiles.policy.risks import Risk
 from profiles.policy.rules import DOMAIN_COMPONENTS, LARGEST_COUNT
 from profiles.policy.vocabulary import (
     BasicConstraintsState,
@@ -320,6 +321,11 @@ def default_warning(violation: Violation) -> str:
     _, name, *rest = violation.field.split("/")
     pointer = "/".join(["/defaults", _WIRE_DEFAULTS.get(name, name), *rest])
     return f"{pointer} cannot pass: {violation.asked}, where {violation.rule} allows {violation.allowed}."
+
+
+def risk_warning(risk: Risk) -> str:
+    """A risk as one text, its code first."""
+    return f"{risk.code}: {risk.reason} {risk.remedy}"
 
 
 class InstantField(StrictCharField):

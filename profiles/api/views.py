@@ -27,10 +27,12 @@ from profiles.api.serializers import (
     ReadProfileBySlugQuery,
     ReadProfileQuery,
     default_warning,
+    risk_warning,
 )
 from profiles.impact import Impact
 from profiles.models import CertificateProfile, CertificateTemplate
 from profiles.models.template import RULES
+from profiles.policy.risks import RiskCode, risks_of
 from profiles.querysets import (
     profiles_matching,
     profiles_visible_to,
@@ -53,7 +55,9 @@ from profiles.services import (
     find_template,
     preview_profile,
     preview_template,
+    profile_risks,
     renewals_lost,
+    template_risks,
     update_profile,
     update_template,
 )
@@ -178,7 +182,7 @@ class CertificateTemplatesView(ProfilesView):
             project=self.project(request, asked["projectId"]),
             document=TemplateDocument(**{key: asked[key] for key in _DOCUMENT_KEYS & asked.keys()}),
         )
-        return _template_saved(self.names, template, asked, serializer.ignored_warnings)
+        return _template_saved(self.names, template, asked, serializer.ignored_warnings, is_changed=False)
 
 
 @extend_schema_view(**_template_schema(TEMPLATE))
@@ -208,7 +212,9 @@ class CertificateTemplateView(ProfilesView):
         # What changes no rule takes no renewal away.
         lost = renewals_lost(preview) if asked.keys() & set(RULES) else None
         saved = update_template(requester=requester, template=template, changes=asked)
-        return _template_saved(self.names, saved, asked, serializer.ignored_warnings + renewal_warnings(lost))
+        return _template_saved(
+            self.names, saved, asked, serializer.ignored_warnings + renewal_warnings(lost), is_changed=True
+        )
 
     def delete(self, request: Request, template_id: str) -> Response:
         """Remove it."""
@@ -233,10 +239,15 @@ class CertificatePolicyView(CertificateTemplateView):
 
 
 def _template_saved(
-    names: Names, template: CertificateTemplate, asked: Mapping[str, Any], warnings: list[str]
+    names: Names, template: CertificateTemplate, asked: Mapping[str, Any], warnings: list[str], *, is_changed: bool
 ) -> Response:
     if "name" in asked and template.name != asked["name"]:
         warnings.append(f"/name was stored as {template.name}: names are slugs, each once in a project.")
+    # One that was made a moment ago is unused, and no news.
+    risks = (
+        template_risks(template, now=timezone.now()) if is_changed else risks_of(template.rules(), now=timezone.now())
+    )
+    warnings += map(risk_warning, risks)
     return Response({names.one: CertificateTemplateSerializer(template).data, "warnings": warnings})
 
 
@@ -387,7 +398,12 @@ def _profile_saved(profile: CertificateProfile, warnings: list[str]) -> Response
     api = getattr(profile, "api_enrollment", None)
     if api is not None and api.auto_renew and api.renew_before_days is None:
         warnings.append("/apiConfig/autoRenew takes effect only with renewBeforeDays.")
-    warnings += map(default_warning, default_violations(profile, now=timezone.now()))
+    now = timezone.now()
+    unfit = default_violations(profile, now=now)
+    warnings += map(default_warning, unfit)
+    # Of a usual validity that cannot pass one sentence is enough.
+    told = {RiskCode.CA_ENDS_BEFORE_DEFAULT} if any(each.field == "defaults/ttl" for each in unfit) else set()
+    warnings += [risk_warning(risk) for risk in profile_risks(profile, now=now) if risk.code not in told]
     return Response({"certificateProfile": CertificateProfileSerializer(profile).data, "warnings": warnings})
 
 

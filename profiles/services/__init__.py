@@ -12,6 +12,7 @@ from profiles.services.profiles import (
     preview_profile,
     update_profile,
 )
+from profiles.services.risks import profile_risks, template_risks
 from profiles.services.settings import AcmeSettings, ApiSettings, EstSettings
 from profiles.services.templates import (
     TemplateDocument,
@@ -40,8 +41,10 @@ __all__ = [
     "find_template",
     "preview_profile",
     "preview_template",
+    "profile_risks",
     "read_rules",
     "renewals_lost",
+    "template_risks",
     "update_profile",
     "update_template",
 ]

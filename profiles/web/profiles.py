@@ -26,6 +26,7 @@ from profiles.services import (
     delete_profile,
     find_profile,
     preview_profile,
+    profile_risks,
     update_profile,
 )
 from profiles.usage import usage
@@ -57,6 +58,7 @@ def profile(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
         "sample_ttl": found.defaults.get("ttl") or "90d",
         "defaults": _as_facts(found.profile_defaults()),
         "default_violations": default_violations(found, now=now),
+        "risks": profile_risks(found, now=now),
         "waivers": [(waiver, waiver.counts_at(now)) for waiver in found.waivers()],
     }
     return show(request, page, "profiles/profile.html", context)

@@ -16,7 +16,14 @@ from pki_portal.access.web.pages import Page, project_page, show
 from pki_portal.errors import NotFound, PortalError
 from profiles.models import CertificateTemplate
 from profiles.querysets import templates_matching, templates_visible_to
-from profiles.services import create_template, delete_template, find_template, preview_template, update_template
+from profiles.services import (
+    create_template,
+    delete_template,
+    find_template,
+    preview_template,
+    template_risks,
+    update_template,
+)
 from profiles.web.impact import panel_before_saving
 from profiles.web.presets import PRESETS, preset_named
 from profiles.web.template_form import TemplateForm, document_of
@@ -43,6 +50,7 @@ def template(request: HttpRequest, page: Page, template_id: UUID) -> HttpRespons
         "form": TemplateForm(document=document_of(found)),
         "rules": found.rules(),
         "profiles": found.certificate_profiles.order_by("slug"),
+        "risks": template_risks(found, now=timezone.now()),
     }
     return show(request, page, "profiles/template.html", context)
 

@@ -1,6 +1,7 @@
 """Profiles over HTTP; `line` numbers are those of the conformance check-list."""
 
 import re
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from certificates.models import AuthorityCertificate, CertificateAuthority
@@ -880,3 +882,15 @@ def test_a_default_that_cannot_pass_is_warned_of(robot: APIClient, project: Proj
         f"{PROFILES}/{answer['certificateProfile']['id']}", {"defaults": {"organization": "Acme", "ttl": "90d"}}
     ).json()
     assert answer["warnings"] == []
+
+
+def test_a_usual_validity_beyond_the_ca_is_warned_of_once(
+    robot: APIClient, project: Project, body: dict[str, Any]
+) -> None:
+    template = create_template(requester=SYSTEM, project=project, document=server_template())
+    authority = make_authority(project, not_after=timezone.now() + timedelta(days=100))
+    asked = body | {"caId": str(authority.pk), "certificateTemplateId": str(template.pk)}
+    first = robot.post(PROFILES, asked | {"slug": "usual", "defaults": {"ttl": "120d"}}).json()["warnings"]
+    assert [each.partition(" ")[0] for each in first] == ["/defaults/ttl"]
+    (second,) = robot.post(PROFILES, asked | {"slug": "longest", "defaults": {}}).json()["warnings"]
+    assert second.startswith("ca_ends_before_longest: The CA ends on ")

@@ -2,6 +2,7 @@
 
 import html
 import re
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -275,3 +276,11 @@ def test_the_page_shows_a_request_that_works_when_pasted(alice: Client, profile:
     page = alice.get(reverse("profile", args=["acme", profile.pk])).content.decode()
     assert f'"profileId": "{profile.pk}"' in page.replace("&quot;", '"')
     assert "http://pki.test/api/v1/cert-manager/certificates" in page
+
+
+def test_a_ca_that_ends_before_the_usual_validity_is_a_risk_on_the_page(alice: Client) -> None:
+    project = Project.objects.get(slug="acme")
+    brief = make_issuing_profile(project, slug="brief", authority_life=timedelta(days=100))
+    page = alice.get(reverse("profile", args=["acme", brief.pk])).content.decode()
+    assert "before the longest validity of 398d is over" in page
+    assert "give the profile a usual validity" in page

@@ -190,3 +190,15 @@ def test_words_are_for_those_who_may_read_templates(project: Project) -> None:
     stranger.login(username="charlie", password=PASSWORD)
     assert stranger.post(WORDS, sent()).status_code == HTTPStatus.NOT_FOUND
     assert Client().post(WORDS, sent())["Location"].startswith("/accounts/login/")
+
+
+def test_risks_stand_on_the_page_with_their_remedy(alice: Client, project: Project) -> None:
+    profile = make_issuing_profile(project, validity={"max": "800d"})
+    page = alice.get(reverse("template", args=["acme", profile.template_id])).content.decode()
+    assert "Certificates of servers may live 800d" in page
+    assert "Set the longest validity to 398d or less." in page
+    alice.post("/projects/acme/templates/create/", sent(key_algorithms=["EC_prime256v1"]))
+    narrow = CertificateTemplate.objects.get(name="web")
+    page = alice.get(reverse("template", args=["acme", narrow.pk])).content.decode()
+    assert page.count("Create a profile with it, or delete it.") == 1
+    assert "Narrow" not in page
