@@ -233,6 +233,23 @@ class CertificateTemplateSerializer(TemplateRulesSerializer):
     updatedAt = TimeField(source="updated_at")
 
 
+class TemplatePresetSerializer(serializers.Serializer[Any]):
+    """A starting point for a template."""
+
+    slug = serializers.CharField()
+    label = serializers.CharField()
+    when = serializers.CharField(help_text="When to use it.")
+    certificateTemplate = CertificateTemplateChangesSerializer(
+        source="document", help_text="With a projectId beside it, the body of a create request; narrow the names first."
+    )
+
+
+class PresetsQuery(WireSerializer):
+    """The query of the presets."""
+
+    projectId = StrictCharField()
+
+
 class ListTemplatesQuery(PageQuery):
     """The query of a list of templates."""
 

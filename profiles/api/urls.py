@@ -11,6 +11,7 @@ from profiles.api.views import (
     CertificateProfileView,
     CertificateTemplatesView,
     CertificateTemplateView,
+    TemplatePresetsView,
 )
 
 BASE = "api/v1/cert-manager"
@@ -23,6 +24,7 @@ _VERSIONED = {
 
 urlpatterns = [
     path(f"{BASE}/certificate-templates", CertificateTemplatesView.as_view(), name="api-templates"),
+    path(f"{BASE}/certificate-templates/presets", TemplatePresetsView.as_view(), name="api-template-presets"),
     path(f"{BASE}/certificate-templates/<str:template_id>", CertificateTemplateView.as_view(), name="api-template"),
     path(f"{BASE}/certificate-policies", CertificatePoliciesView.as_view(), name="api-policies"),
     path(f"{BASE}/certificate-policies/<str:template_id>", CertificatePolicyView.as_view(), name="api-policy"),

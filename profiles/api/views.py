@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view, inline_serializer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from pki_portal.access.permissions import Action, require
 from pki_portal.rest import WirePaginator, read
 from pki_portal.rest.schema import answers, listed, wrapped
 from profiles.api.doors import ProfilesView, read_id
@@ -24,8 +25,10 @@ from profiles.api.serializers import (
     NewCertificateProfileSerializer,
     NewCertificateTemplateSerializer,
     PatchCertificateProfileSerializer,
+    PresetsQuery,
     ReadProfileBySlugQuery,
     ReadProfileQuery,
+    TemplatePresetSerializer,
     default_warning,
     risk_warning,
 )
@@ -33,6 +36,7 @@ from profiles.impact import Impact
 from profiles.models import CertificateProfile, CertificateTemplate
 from profiles.models.template import RULES
 from profiles.policy.risks import RiskCode, risks_of
+from profiles.presets import PRESETS
 from profiles.querysets import (
     profiles_matching,
     profiles_visible_to,
@@ -183,6 +187,25 @@ class CertificateTemplatesView(ProfilesView):
             document=TemplateDocument(**{key: asked[key] for key in _DOCUMENT_KEYS & asked.keys()}),
         )
         return _template_saved(self.names, template, asked, serializer.ignored_warnings, is_changed=False)
+
+
+class TemplatePresetsView(ProfilesView):
+    """Starting points for templates."""
+
+    @extend_schema(
+        operation_id="listCertificateTemplatePresets",
+        summary="List starting points for templates, for those who may create some",
+        tags=[TEMPLATES_TAG],
+        parameters=[PresetsQuery],
+        responses=answers(
+            inline_serializer("CertificateTemplatePresets", {"presets": TemplatePresetSerializer(many=True)})
+        ),
+    )
+    def get(self, request: Request) -> Response:
+        """List them."""
+        project = self.project(request, read(PresetsQuery(data=request.query_params))["projectId"])
+        require(requester=self.requester(request), action=Action.CERTIFICATE_TEMPLATES_CREATE, project_id=project.pk)
+        return Response({"presets": TemplatePresetSerializer(PRESETS, many=True).data})
 
 
 @extend_schema_view(**_template_schema(TEMPLATE))

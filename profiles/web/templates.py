@@ -15,6 +15,7 @@ from pki_portal.access.permissions import Action
 from pki_portal.access.web.pages import Page, project_page, show
 from pki_portal.errors import NotFound, PortalError
 from profiles.models import CertificateTemplate
+from profiles.presets import PRESETS, preset_named
 from profiles.querysets import templates_matching, templates_visible_to
 from profiles.services import (
     create_template,
@@ -25,7 +26,6 @@ from profiles.services import (
     update_template,
 )
 from profiles.web.impact import panel_before_saving
-from profiles.web.presets import PRESETS, preset_named
 from profiles.web.template_form import TemplateForm, document_of
 
 TEMPLATES_A_PAGE = 20
@@ -61,12 +61,11 @@ def create(request: HttpRequest, page: Page) -> HttpResponse:
     if request.method != "POST":
         preset = preset_named(request.GET.get("preset", ""))
         form = TemplateForm(document=preset.document if preset else None)
-        chosen = preset.slug if preset else ""
         return show(
             request,
             page,
             "profiles/template_form.html",
-            {"form": form, "presets": PRESETS, "chosen": chosen, "template": None, "impact": None},
+            {"form": form, "presets": PRESETS, "chosen": preset, "template": None, "impact": None},
         )
     form = TemplateForm(request.POST)
     if form.is_valid():
@@ -77,7 +76,7 @@ def create(request: HttpRequest, page: Page) -> HttpResponse:
         else:
             messages.success(request, f"Template {made.name} was created.")
             return redirect("template", page.project.slug, made.pk)
-    context = {"form": form, "presets": PRESETS, "chosen": "", "template": None, "impact": None}
+    context = {"form": form, "presets": PRESETS, "chosen": None, "template": None, "impact": None}
     return show(request, page, "profiles/template_form.html", context, status=422)
 
 

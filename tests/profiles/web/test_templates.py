@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from pki_portal.access.models import Project, Role
 from profiles.models import CertificateTemplate
-from profiles.web.presets import PRESETS
+from profiles.presets import PRESETS
 from tests.factories import PASSWORD, make_project, make_user
 from tests.scenery import make_issuing_profile
 
@@ -111,7 +111,7 @@ def test_every_preset_can_be_saved_as_it_stands(alice: Client, preset: str) -> N
     page = alice.get("/projects/acme/templates/create/", {"preset": preset})
     form = page.context["form"]
     rows = {"subject": form.subject_rows, "sans": form.name_rows}
-    fields: dict[str, Any] = {"name": preset, "validity_max": "365d", "is_ca": "denied"}
+    fields: dict[str, Any] = {"name": preset, "validity_max": form["validity_max"].value(), "is_ca": "denied"}
     for part, found in rows.items():
         fields[f"{part}_type"] = [row.type for row in found]
         fields[f"{part}_verdict"] = [row.verdict for row in found]
@@ -202,3 +202,24 @@ def test_risks_stand_on_the_page_with_their_remedy(alice: Client, project: Proje
     page = alice.get(reverse("template", args=["acme", narrow.pk])).content.decode()
     assert page.count("Create a profile with it, or delete it.") == 1
     assert "Narrow" not in page
+
+
+def test_a_chosen_preset_says_when_to_use_it(alice: Client) -> None:
+    for preset in PRESETS:
+        page = alice.get("/projects/acme/templates/create/", {"preset": preset.slug}).content.decode()
+        assert [each.slug for each in PRESETS if each.when in page] == [preset.slug]
+
+
+def test_presets_are_shown_to_and_taken_from_operators_and_admins_alone(project: Project) -> None:
+    for role, status in (
+        (Role.ADMIN, HTTPStatus.OK),
+        (Role.OPERATOR, HTTPStatus.OK),
+        (Role.MEMBER, HTTPStatus.FORBIDDEN),
+        (Role.VIEWER, HTTPStatus.FORBIDDEN),
+    ):
+        make_user(role.value, project=project, role=role)
+        client = Client()
+        client.login(username=role.value, password=PASSWORD)
+        answer = client.get("/projects/acme/templates/create/", {"preset": "ocsp-signer"})
+        assert answer.status_code == status
+        assert ("OCSP signer" in answer.content.decode()) is (status == HTTPStatus.OK)
