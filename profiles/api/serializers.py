@@ -237,7 +237,7 @@ class TemplatePresetSerializer(serializers.Serializer[Any]):
     """A starting point for a template."""
 
     slug = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     when = serializers.CharField(help_text="When to use it.")
     certificateTemplate = CertificateTemplateChangesSerializer(
         source="document", help_text="With a projectId beside it, the body of a create request; narrow the names first."

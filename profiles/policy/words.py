@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from profiles.policy.rules import TemplateRules, UsageRule, ValueRule
-from profiles.policy.vocabulary import BasicConstraintsState, ExtendedKeyUsage, KeyUsage, NameType, SubjectAttribute
+from profiles.policy.vocabulary import BasicConstraintsState, KeyUsage, NameType, Purpose, SubjectAttribute
 from profiles.policy.wording import a, duration, listed, shown
 
 _ANYTHING = "*"
@@ -16,6 +16,7 @@ _PLURALS: Final[Mapping[str, str]] = {
     NameType.IP_ADDRESS: "IP addresses",
     NameType.EMAIL: "email addresses",
     NameType.URI: "URIs",
+    NameType.UPN: "user principal names",
 }
 _ABBREVIATIONS: Final[Mapping[str, str]] = {
     "crl_sign": "CRL sign",
@@ -47,7 +48,7 @@ def _subject(rules: Mapping[SubjectAttribute, ValueRule]) -> Iterator[str]:
         return
     for kind, rule in rules.items():
         noun = _spoken(kind)
-        yield _sentence(_attribute(noun, rule), _but(rule))
+        yield _sentence(_attribute(noun, rule), _but(rule), _most(rule))
     yield "No other subject attributes."
 
 
@@ -65,7 +66,7 @@ def _attribute(noun: str, rule: ValueRule) -> str:
 
 def _names(rules: Mapping[NameType, ValueRule]) -> Iterator[str]:
     for kind, rule in rules.items():
-        yield _sentence(*_names_of(_plural(kind), rule), _but(rule))
+        yield _sentence(*_names_of(_plural(kind), rule), _but(rule), _most(rule))
     others = [_plural(kind) for kind in NameType if kind not in rules]
     if others:
         yield f"No {_one_of(others)}."
@@ -81,7 +82,7 @@ def _names_of(plural: str, rule: ValueRule) -> Iterator[str]:
         yield "at least one is required" if pattern == _ANYTHING else f"one that matches {shown(pattern)} is required"
 
 
-def _usages(noun: str, rule: UsageRule[KeyUsage] | UsageRule[ExtendedKeyUsage] | None) -> Iterator[str]:
+def _usages(noun: str, rule: UsageRule[KeyUsage] | UsageRule[Purpose] | None) -> Iterator[str]:
     if rule is None:
         yield f"No {noun}s."
         return
@@ -100,6 +101,8 @@ def _algorithms(noun: str, plural: str, algorithms: tuple[StrEnum, ...] | None) 
 
 
 def _validity(rules: TemplateRules) -> Iterator[str]:
+    if rules.min_validity is not None:
+        yield f"At least {_length(rules.min_validity)}."
     if rules.max_validity is None:
         yield "As long as the CA itself is valid."
     else:
@@ -118,6 +121,10 @@ def _authorities(rules: TemplateRules) -> str:
 
 def _but(rule: ValueRule) -> str:
     return f"never {_either(rule.denied)}" if rule.denied else ""
+
+
+def _most(rule: ValueRule) -> str:
+    return "" if rule.max_count is None else f"at most {rule.max_count}"
 
 
 def _sentence(*parts: str) -> str:

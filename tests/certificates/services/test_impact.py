@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -37,7 +38,7 @@ from tests.wire import make_csr
 
 pytestmark = pytest.mark.django_db
 
-ONLY_ACME = {
+ONLY_ACME: dict[str, Any] = {
     "subject": [{"type": "common_name", "allowed": ["*.acme.com"]}],
     "sans": [{"type": "dns_name", "allowed": ["*.acme.com"]}],
 }

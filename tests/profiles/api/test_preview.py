@@ -18,7 +18,7 @@ from tests.wire import make_client
 pytestmark = pytest.mark.django_db
 
 BASE = "/api/v1/cert-manager"
-ONLY_ACME = {
+ONLY_ACME: dict[str, Any] = {
     "subject": [{"type": "common_name", "allowed": ["*.acme.com"]}],
     "sans": [{"type": "dns_name", "allowed": ["*.acme.com"]}],
 }

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from profiles.policy.rules import TemplateRules
+from profiles.policy.vocabulary import SubjectAttribute
 from profiles.policy.words import in_words
 
 
@@ -15,7 +16,7 @@ def said(**document: Any) -> tuple[str, ...]:
 def test_a_template_that_says_nothing_is_told_to_refuse_all() -> None:
     assert said() == (
         "No subject attributes.",
-        "No email addresses, DNS names, URIs or IP addresses.",
+        "No email addresses, DNS names, URIs, IP addresses or user principal names.",
         "No key usages.",
         "No extended key usages.",
         "The key algorithm is not for the applicant to choose.",
@@ -67,12 +68,13 @@ def test_the_article_fits_the_attribute() -> None:
             "DNS names must match a.b or c.d; one that matches c.d is required.",
         ),
         ({"denied": ["*.x"]}, "DNS names may be anything; never *.x."),
+        ({"allowed": ["*.acme.com"], "max_count": 20}, "DNS names must match *.acme.com; at most 20."),
     ],
 )
 def test_alternative_names(rule: dict[str, Any], sentence: str) -> None:
     assert said(sans=[{"type": "dns_name", **rule}])[1:3] == (
         sentence,
-        "No email addresses, URIs or IP addresses.",
+        "No email addresses, URIs, IP addresses or user principal names.",
     )
 
 
@@ -96,6 +98,25 @@ def test_usages_algorithms_and_life() -> None:
 @pytest.mark.parametrize(("life", "words"), [("90d", "90 days"), ("1d", "1 day"), ("25s", "25s"), ("24h", "1 day")])
 def test_lengths_of_life_are_in_the_unit_that_fits(life: str, words: str) -> None:
     assert f"At most {words}." in said(validity={"max": life})
+
+
+def test_the_shortest_life_is_told_before_the_longest() -> None:
+    assert said(validity={"min": "1d", "max": "90d"})[-3:] == ("At least 1 day.", "At most 90 days.", "Never for a CA.")
+
+
+def test_usages_by_object_identifier_are_told_as_they_are() -> None:
+    assert "Extended key usages: 1.3.6.1.4.1.311.20.2.2 if asked for." in said(
+        extended_key_usages={"allowed": ["1.3.6.1.4.1.311.20.2.2"]}
+    )
+
+
+@pytest.mark.parametrize("kind", [*SubjectAttribute])
+def test_every_attribute_has_a_sentence(kind: str) -> None:
+    noun = kind.replace("_", " ")
+    assert said(subject=[{"type": kind, "allowed": ["*"]}])[0] in {
+        f"A {noun} may be anything.",
+        f"An {noun} may be anything.",
+    }
 
 
 def test_long_lists_are_cut_and_counted() -> None:

@@ -1,6 +1,7 @@
 """Risks that depend on other rows."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -13,7 +14,7 @@ from tests.factories import SYSTEM, make_project
 from tests.scenery import make_issuing_profile, server_template
 
 pytestmark = pytest.mark.django_db
-NARROW = {
+NARROW: dict[str, Any] = {
     "subject": [{"type": "common_name", "allowed": ["*.acme.com"]}],
     "sans": [{"type": "dns_name", "allowed": ["*.acme.com"]}],
 }
