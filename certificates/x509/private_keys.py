@@ -1,10 +1,9 @@
 """Private keys that others made: PKCS#8 (RFC 5958) in PEM or DER, encrypted or not, and PKCS#12 (RFC 7292).
 
-No exception repeats anything of what was sent, nor carries a cause that might.
+What a file costs to open is its maker's choice, and shows in part only once it is open: files that are not trusted are
+opened by ``key_process``. No exception repeats anything of what was sent, nor carries a cause that might.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,8 +21,6 @@ from profiles.policy.vocabulary import KeyAlgorithm
 from profiles.policy.wording import listed
 
 MAX_KEY_BYTES: Final = 256 * 1024
-# OpenSSL writes 2,048, the careful 600,000; what asks for more asks for minutes of work.
-MOST_ITERATIONS: Final = 2_000_000
 _PEM_KEY: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{0,32})PRIVATE KEY-----.*?-----END \1PRIVATE KEY-----", re.DOTALL)
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm)
 
@@ -56,7 +53,7 @@ class KeyMaterial:
 
 
 def read_key_material(data: bytes, password: str = "") -> KeyMaterial:
-    """The key in a PKCS#8 or PKCS#12 file. Up to a second, for RSA keys are checked.
+    """The key in a PKCS#8 or PKCS#12 file. For as long as the file's maker wished.
 
     Raises:
         KeyUnreadable: it is none, does not open, or is of a kind that signs nothing here.
@@ -66,8 +63,6 @@ def read_key_material(data: bytes, password: str = "") -> KeyMaterial:
     secret = password.encode() or None
     if b"-----BEGIN" in data:
         return KeyMaterial(_usable(*_pem_loader(data, secret)))
-    if any(number > MOST_ITERATIONS for number in _small_integers(data)) and not _loads_plain(data):
-        raise _too_many_iterations()
     if _looks_like_pkcs12(data):
         return _pkcs12_material(data, secret)
     return KeyMaterial(_usable(load_der_private_key, data, secret))
@@ -79,14 +74,6 @@ def _pem_loader(data: bytes, secret: bytes | None) -> tuple[Callable[..., Privat
         raise KeyUnreadable(
             "key_not_readable", "there is no private key in the PEM text", "Send the key file with all its lines."
         )
-    if found[1] == b"ENCRYPTED ":
-        body = b"".join(found[0].splitlines()[1:-1])
-        try:
-            der = base64.b64decode(body, validate=True)
-        except (binascii.Error, ValueError):
-            der = b""
-        if any(number > MOST_ITERATIONS for number in _small_integers(der)):
-            raise _too_many_iterations()
     return load_pem_private_key, found[0], secret
 
 
@@ -157,36 +144,10 @@ def _pkcs12_material(data: bytes, secret: bytes | None) -> KeyMaterial:
     )
 
 
-def _too_many_iterations() -> KeyUnreadable:
-    return KeyUnreadable(
-        "key_too_costly",
-        f"opening the file would take more than {MOST_ITERATIONS} iterations",
-        "Export the key with fewer iterations.",
-    )
-
-
-def _loads_plain(data: bytes) -> bool:
-    """Whether it is an unencrypted key, whose small integers are part of the key."""
-    try:
-        load_der_private_key(data, None, unsafe_skip_rsa_key_validation=True)
-    except _UNREADABLE:
-        return False
-    return True
-
-
 def _looks_like_pkcs12(data: bytes) -> bool:
     """RFC 7292, 4: PFX ::= SEQUENCE { version INTEGER {v3(3)}, authSafe ContentInfo ... }."""
     inside = next(_elements(data), None)
     return inside is not None and inside[0] == 0x30 and inside[1][:4] == b"\x02\x01\x03\x30"
-
-
-def _small_integers(der: bytes, depth: int = 0) -> Iterator[int]:
-    """INTEGERs of up to eight octets anywhere in a DER or BER structure, also inside octet strings that hold one."""
-    for tag, content in _elements(der):
-        if tag == 0x02 and len(content) <= 8:
-            yield int.from_bytes(content, signed=True)
-        elif depth < 20 and (tag & 0x20 or (tag == 0x04 and content[:1] == b"\x30")):
-            yield from _small_integers(content, depth + 1)
 
 
 def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:

@@ -90,13 +90,25 @@ def read_certificates(text: str, *, field: str) -> list[x509.Certificate]:
         raise unreadable_certificates(field, "a private key", "certificates only; a private key never leaves its owner")
     try:
         found = x509.load_pem_x509_certificates(text.encode("ascii"))
-        for each in found:
-            facts_of(each)
     except _UNREADABLE as problem:
         raise unreadable_certificates(field, "something else", "X.509 certificates in PEM") from problem
-    if len(found) > MAX_CERTIFICATES:
-        raise unreadable_certificates(field, f"{len(found)} certificates", f"at most {MAX_CERTIFICATES} certificates")
+    require_readable(found, field=field)
     return found
+
+
+def require_readable(certificates: Sequence[x509.Certificate], *, field: str) -> None:
+    """Return if there are not too many and each can be read to its end, which its loading does not tell.
+
+    Raises Malformed.
+    """
+    if len(certificates) > MAX_CERTIFICATES:
+        asked, allowed = f"{len(certificates)} certificates", f"at most {MAX_CERTIFICATES} certificates"
+        raise unreadable_certificates(field, asked, allowed)
+    try:
+        for each in certificates:
+            facts_of(each)
+    except _UNREADABLE as problem:
+        raise unreadable_certificates(field, "something else", "X.509 certificates that can be read") from problem
 
 
 def unreadable_certificates(field: str, asked: str, allowed: str) -> Malformed:

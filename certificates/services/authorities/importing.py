@@ -16,6 +16,7 @@ from certificates.services.authorities.imported import (
     authority_violations,
     imported_path,
     read_certificates,
+    require_readable,
     unreadable_certificates,
 )
 from certificates.services.authorities.rules import (
@@ -28,8 +29,9 @@ from certificates.services.authorities.versions import install, our_version, sto
 from certificates.services.crl import create_revocation_list
 from certificates.services.signing import store_authority_key
 from certificates.x509.inspect import CertificateFacts, is_self_issued
+from certificates.x509.key_process import read_key_material_apart
 from certificates.x509.keys import algorithm_of, public_key_info, weaknesses
-from certificates.x509.private_keys import KeyMaterial, KeyUnreadable, read_key_material
+from certificates.x509.private_keys import KeyMaterial, KeyUnreadable
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
@@ -82,7 +84,7 @@ def import_authority(
 
 def _read_key(key_file: KeyFile) -> KeyMaterial:
     try:
-        return read_key_material(key_file.content, key_file.password)
+        return read_key_material_apart(key_file.content, key_file.password)
     except KeyUnreadable as problem:
         violation = Violation(
             field="password" if problem.is_password else "private_key",
@@ -96,11 +98,12 @@ def _read_key(key_file: KeyFile) -> KeyMaterial:
 
 
 def _read_path(material: KeyMaterial, certificate: str, certificate_chain: str, now: datetime) -> ImportedPath:
+    beside = [material.certificate] if material.certificate is not None else []
+    require_readable([*beside, *material.chain], field="private_key")
     given = read_certificates(certificate, field="certificate") if certificate.strip() else []
     chain = read_certificates(certificate_chain, field="certificate_chain") if certificate_chain.strip() else []
     own = [each for each in given if _has_key(each, material)] or given[:1]
-    if not own and material.certificate is not None:
-        own = [material.certificate]
+    own = own or beside
     if not own:
         raise unreadable_certificates("certificate", "none", "the CA's certificate")
     above = [each for each in (*given, *material.chain, *chain) if each != own[0]]

@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import PBES, serialize_
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from certificates.x509 import private_keys
 from certificates.x509.keys import PrivateKey, public_key_info
 from certificates.x509.private_keys import MAX_KEY_BYTES, KeyMaterial, KeyUnreadable, read_key_material
 from profiles.policy.vocabulary import KeyAlgorithm
@@ -111,16 +110,6 @@ def test_a_key_that_signs_nothing_here_is_told_by_its_kind(private_key: ed448.Ed
 def test_dsa_is_told_too() -> None:
     data = dsa.generate_private_key(2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     assert refusal(data).reason == "DSA 2048 signs nothing here"
-
-
-@pytest.mark.parametrize(
-    "data", [pkcs8(key(P256), Encoding.PEM, PASSWORD), pkcs8(key(P256), Encoding.DER, PASSWORD), pkcs12()]
-)
-def test_a_file_that_asks_for_too_much_work_is_not_tried(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    read_key_material(data, PASSWORD)
-    monkeypatch.setattr(private_keys, "MOST_ITERATIONS", 2000)
-    assert refusal(data, PASSWORD).code == "key_too_costly"
-    read_key_material(pkcs8(key(KeyAlgorithm.RSA_2048), Encoding.DER), PASSWORD)
 
 
 def test_an_rsa_key_whose_halves_do_not_fit_is_refused() -> None:

@@ -226,3 +226,28 @@ def test_who_may_not_make_cas_imports_none(project: Project) -> None:
     with pytest.raises(PermissionDenied):
         imported(project, requester=bob)
     assert not AuthorityKey.objects.exists()
+
+
+@pytest.mark.parametrize("place", ["own", "chain"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("0603551d0e", "0603551d23"),  # the authority key identifier twice
+        ("0603551d130101ff04083006", "0603551d130101ff04083106"),  # basic constraints that are a SET
+    ],
+)
+def test_a_certificate_in_pkcs12_that_cannot_be_read_to_its_end_is_refused(
+    project: Project, place: str, old: str, new: str
+) -> None:
+    own, above = made(path_length=0), root(path_length=1)
+    der = (own if place == "own" else above).public_bytes(Encoding.DER)
+    assert bytes.fromhex(old) in der
+    broken = x509.load_der_x509_certificate(der.replace(bytes.fromhex(old), bytes.fromhex(new)))
+    certificates = (broken, [above]) if place == "own" else (own, [broken])
+    key_file = KeyFile(serialize_key_and_certificates(b"ca", KEY, *certificates, NoEncryption()))
+    assert refusal_of(project, key_file=key_file, certificate="", certificate_chain="") == {"pem_not_readable"}
+
+
+def test_a_pkcs12_file_with_hundreds_of_certificates_is_refused_before_any_is_compared(project: Project) -> None:
+    key_file = KeyFile(serialize_key_and_certificates(b"ca", KEY, made(), [root() for _ in range(11)], NoEncryption()))
+    assert refusal_of(project, key_file=key_file, certificate="", certificate_chain="") == {"pem_not_readable"}
