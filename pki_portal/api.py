@@ -18,6 +18,7 @@ from django.core.exceptions import (
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils.cache import patch_cache_control
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.exceptions import ErrorDetail
@@ -333,12 +334,18 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a refusal outside the REST framework (``handler403``)."""
-    return _json(request, exception) if _is_api(request) else defaults.permission_denied(request, exception)
+    return _json(request, exception) if _is_api(request) else _unkept(defaults.permission_denied(request, exception))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer an address that no URL pattern knows (``handler404``)."""
-    return _json(request, exception) if _is_api(request) else defaults.page_not_found(request, exception)
+    """Answer an address that no URL pattern knows, or that is not there for this person (``handler404``)."""
+    return _json(request, exception) if _is_api(request) else _unkept(defaults.page_not_found(request, exception))
+
+
+def _unkept(page: HttpResponse) -> HttpResponse:
+    # What is not there for one person is there for another, and later perhaps for the same one.
+    patch_cache_control(page, private=True, no_store=True)
+    return page
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -16,6 +16,7 @@ from pki_portal import api, errors
 from pki_portal.errors import Violation
 from pki_portal.rest import EnumField, StrictCharField, StrictIntegerField, StrictListField, UUIDField, WireSerializer
 from tests.assertions import assert_error
+from tests.factories import make_project, make_user
 from tests.pki_portal.test_rest import Colour
 
 pytestmark = pytest.mark.django_db
@@ -220,6 +221,15 @@ def test_details_of_a_wrong_form_tell_what_would_pass(data: object, asked: str, 
 
 
 # --- outside the views
+
+
+@pytest.mark.django_db
+def test_a_page_that_is_not_there_for_one_person_is_kept_by_no_cache(client: Client) -> None:
+    client.force_login(make_user("charlie"))
+    for address in ("/nonsense/", f"/projects/{make_project().slug}/"):
+        answer = client.get(address)
+        assert answer.status_code == 404
+        assert "no-store" in answer.headers["Cache-Control"]
 
 
 def test_unknown_api_address_answers_json(client: Client) -> None:

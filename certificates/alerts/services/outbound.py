@@ -10,6 +10,7 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -90,7 +91,10 @@ def _connected(host: str, port: int) -> socket.socket:
     for *_, target in found:
         _require_allowed(host, target)
     trouble: OSError = OSError("no address")
+    end = time.monotonic() + TOTAL_SECONDS
     for family, kind, protocol, _, target in found:
+        if time.monotonic() > end:
+            raise TimeoutError  # whoever names hundreds of silent addresses does not keep the worker for an hour
         plain = socket.socket(family, kind, protocol)
         try:
             plain.settimeout(CONNECT_SECONDS)
@@ -169,7 +173,11 @@ def _meant_by(address: Address) -> tuple[Address, ...]:
 
 
 def _is_public(address: Address) -> bool:
-    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+    # Site-local addresses (RFC 3879) are out of use, and global to the library, but some networks have them still.
+    is_of_a_site = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    return address.is_global and not (
+        address.is_multicast or address.is_reserved or address.is_unspecified or is_of_a_site
+    )
 
 
 def _is_allowed_network(address: Address) -> bool:

@@ -29,7 +29,7 @@ from tests.certificates.alerts.receivers import LOOPBACK, webhook_receiver
     [
         *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"),  # noqa: S104
         *("224.0.0.1", "255.255.255.255", "240.0.0.1", "192.0.2.1"),
-        *("::1", "::", "fe80::1", "fc00::1", "ff02::1", "2001:db8::1"),
+        *("::1", "::", "fe80::1", "fc00::1", "fec0::1", "ff02::1", "2001:db8::1"),
         # The same in other clothes: mapped, NAT64, 6to4, Teredo.
         *(
             "::ffff:127.0.0.1",
@@ -162,6 +162,22 @@ def test_a_receiver_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch, 
             post(f"http://127.0.0.1:{port}/")
         assert time.monotonic() - began < 5
         thread.join()
+
+
+def test_a_name_of_many_silent_addresses_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound, "TOTAL_SECONDS", 0.1)
+    resolving(monkeypatch, *["93.184.216.34"] * 500)
+    tried: list[object] = []
+
+    def silent(_: socket.socket, target: object) -> None:
+        tried.append(target)
+        time.sleep(0.03)
+        raise TimeoutError
+
+    monkeypatch.setattr(socket.socket, "connect", silent)
+    with pytest.raises(Unavailable, match="it took too long"):
+        post("https://hooks.example.com/")
+    assert len(tried) < 10
 
 
 def _drip(server: socket.socket) -> None:
