@@ -219,6 +219,13 @@ class InstallForm(_RefusableForm):
     )
     certificate_chain_file = forms.FileField(label="Chain as a file", required=False)
 
+    def full_clean(self) -> None:
+        """Judge the fields; whatever comes of it, a key pasted by mistake is not sent back into a page."""
+        super().full_clean()
+        pasted = [name for name in ("certificate", "certificate_chain") if "PRIVATE KEY" in self.data.get(name, "")]
+        if pasted:
+            self.data = {**self.data, **dict.fromkeys(pasted, "")}
+
     def given(self) -> dict[str, str]:
         """What the service is asked with."""
         return {"certificate": self._text_of("certificate"), "certificate_chain": self._text_of("certificate_chain")}

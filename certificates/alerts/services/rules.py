@@ -444,7 +444,8 @@ def _channel_violations(at: str, channel: ChannelDocument) -> list[Violation]:
         # Never repeated: whoever knows it may post.
         needs_one = channel.id is None or channel.secret
         return _url_violations(f"{at}/webhook_url", channel.secret, shown=False) if needs_one else []
-    found = _url_violations(f"{at}/url", channel.url, shown=True)
+    # A password in it would go into the audit log.
+    found = _url_violations(f"{at}/url", channel.url, shown="@" not in channel.url)
     if channel.secret and (len(channel.secret) not in SECRET_LENGTHS or not is_storable(channel.secret)):
         allowed = f"{SECRET_LENGTHS.start} to {SECRET_LENGTHS.stop - 1} characters"
         found.append(_wrong(f"{at}/signing_secret", "", allowed, f"Give it {allowed}, or none: then one is made."))

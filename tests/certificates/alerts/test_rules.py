@@ -68,6 +68,14 @@ def test_neither_secrets_nor_secret_addresses_get_into_the_audit(project: Projec
     assert not any(secret in told for secret in saved.new_secrets.values())
 
 
+def test_a_password_in_an_address_is_refused_and_repeated_nowhere(project: Project) -> None:
+    hook = ChannelDocument(kind=ChannelKind.WEBHOOK, url="https://pki:not-to-be-told@hooks.example.com/")
+    with pytest.raises(Malformed) as refusal:
+        make_rule(project, channels=(hook,))
+    event = AuditEvent.objects.get(event="create-pki-alert", outcome=Outcome.REFUSED)
+    assert "not-to-be-told" not in str((refusal.value.message, refusal.value.violations, event.data))
+
+
 def test_a_change_that_names_no_secret_keeps_it(project: Project) -> None:
     rule = make_rule(project, channels=(HOOK, SLACK)).rule
     hook, slack = rule.channels.all()

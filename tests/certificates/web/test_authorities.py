@@ -251,6 +251,21 @@ def test_a_refused_import_shows_neither_key_nor_password(alice: Client) -> None:
     assert key.decode().splitlines()[1] not in page
 
 
+PASTED = "-----BEGIN EC PRIVATE KEY-----\npasted by mistake\n-----END EC PRIVATE KEY-----"
+
+
+@pytest.mark.parametrize("field", ["certificate", "certificate_chain"])
+@pytest.mark.parametrize("name", ["corp", ""])
+def test_a_key_pasted_as_a_certificate_is_not_sent_back(alice: Client, field: str, name: str) -> None:
+    key, _ = elsewhere()
+    sent = {"name": name, "friendly_name": "Kept", "private_key": SimpleUploadedFile("ca.key", key), field: PASTED}
+    for left_out in ({}, {"private_key": ""}):
+        response = alice.post("/projects/acme/authorities/import/", sent | left_out)
+        assert response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+        assert b"pasted by mistake" not in response.content
+        assert b"Kept" in response.content
+
+
 def test_a_member_imports_nothing(project: Project) -> None:
     assert client_of("bob", project, Role.MEMBER).get("/projects/acme/authorities/import/").status_code == 403
 

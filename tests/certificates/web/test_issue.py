@@ -117,6 +117,16 @@ def test_a_refused_form_may_be_sent_again_with_its_token(alice: Client, profile:
     assert Certificate.objects.count() == 1
 
 
+@pytest.mark.parametrize("changes", [{}, {"ttl": "for ever"}])
+def test_a_key_pasted_as_a_csr_is_not_sent_back(
+    alice: Client, profile: CertificateProfile, changes: dict[str, Any]
+) -> None:
+    pasted = "-----BEGIN PRIVATE KEY-----\npasted by mistake\n-----END PRIVATE KEY-----"
+    response = alice.post(ADDRESS, sent(profile, method="csr", csr=pasted, **changes))
+    assert response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert b"pasted by mistake" not in response.content
+
+
 def test_the_key_is_in_no_session_message_or_row(alice: Client, profile: CertificateProfile) -> None:
     page = alice.post(ADDRESS, sent(profile)).content.decode()
     secret = page[page.index("-----BEGIN PRIVATE KEY-----") + 28 :][:60]
