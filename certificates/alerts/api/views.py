@@ -1,7 +1,6 @@
 """Alerts over HTTP: each view reads the wire, calls one service and answers."""
 
 import re
-from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -25,7 +24,6 @@ from certificates.alerts.services.rules import (
     create_rule,
     delete_rule,
     deliveries_of,
-    document_of,
     find_rule,
     rules_visible_to,
     send_test,
@@ -133,7 +131,7 @@ class AlertDetailView(AlertView):
             changes["filters"] = tuple(asked["filters"])
         if "channels" in asked:
             changes["channels"] = channels_in(asked["channels"])
-        saved = update_rule(requester=self.requester(), rule=rule, document=replace(document_of(rule), **changes))
+        saved = update_rule(requester=self.requester(), rule=rule, changes=changes)
         return _saved(saved, serializer.ignored_warnings)
 
     @extend_schema(

@@ -3,7 +3,7 @@
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -175,10 +175,10 @@ def create_rule(*, requester: Requester, project: Project, document: RuleDocumen
     return SavedRule(find_rule(requester=requester, rule_id=rule.pk), new_secrets)
 
 
-def update_rule(*, requester: Requester, rule: AlertRule, document: RuleDocument) -> SavedRule:
-    """Make a rule what ``document`` says; its kind never changes. What it told stays told.
+def update_rule(*, requester: Requester, rule: AlertRule, changes: Mapping[str, Any]) -> SavedRule:
+    """Change what ``changes`` names (fields of :class:`RuleDocument`); the kind never changes. What it told stays told.
 
-    Raises as :func:`create_rule`.
+    Works on the rule as it stands now, under a lock. Raises as :func:`create_rule`.
     """
     with _refusals(requester, "update-pki-alert", rule):
         require(requester=requester, action=Action.PKI_ALERTS_EDIT, project_id=rule.project_id)
@@ -186,6 +186,7 @@ def update_rule(*, requester: Requester, rule: AlertRule, document: RuleDocument
             current = AlertRule.objects.select_for_update().filter(pk=rule.pk).first()
             if current is None:
                 raise NotFound(f"Alert {rule.pk} was not found.")
+            document = replace(document_of(current), **changes)
             if document.kind != current.kind:
                 raise Forbidden(f"The type of an alert does not change: {current.name} is {current.kind}.")
             known = {channel.pk: channel for channel in current.channels.all()}

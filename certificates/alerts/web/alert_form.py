@@ -1,8 +1,8 @@
 """The form of an alert: rows of filters and channels, read into the document that the service judges."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django import forms
@@ -103,6 +103,11 @@ class AlertForm(forms.Form):
             is_enabled=self.cleaned_data["is_enabled"],
             channels=tuple(_channel_in(row) for row in self.channel_rows),
         )
+
+    def changes(self) -> dict[str, Any]:
+        """What was typed, as changes of the stored alert: all of it."""
+        document = self.document()
+        return {each.name: getattr(document, each.name) for each in fields(document)}
 
     def refuse(self, error: PortalError) -> None:
         """Put the violations of a refusal beside the fields that they speak of."""

@@ -82,7 +82,7 @@ def edit(request: HttpRequest, page: Page, alert_id: UUID) -> HttpResponse:
     form = AlertForm(request.POST, rule=found)
     if form.is_valid():
         try:
-            saved = update_rule(requester=page.requester, rule=found, document=form.document())
+            saved = update_rule(requester=page.requester, rule=found, changes=form.changes())
         except PortalError as error:
             form.refuse(error)
         else:

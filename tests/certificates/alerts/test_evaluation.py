@@ -10,12 +10,12 @@ from django.utils import timezone
 
 from certificates.alerts.models import AlertDelivery, AlertDigest, AlertKind, AlertNotice, AlertRule
 from certificates.alerts.services.evaluation import evaluate
-from certificates.alerts.services.rules import document_of, update_rule
+from certificates.alerts.services.rules import update_rule
 from certificates.alerts.tasks import delete_old_alerts
 from certificates.models import Certificate, CertificateRevocationList
 from certificates.models.certificate import CertificateStatus, RevocationReason
 from profiles.models import CertificateProfile
-from tests.certificates.alerts.scenery import HOOK, MAIL, look, make_ending, make_rule, rule_document
+from tests.certificates.alerts.scenery import HOOK, MAIL, look, make_ending, make_rule
 from tests.factories import SYSTEM, make_authority, make_project
 from tests.scenery import make_issuing_profile
 
@@ -67,9 +67,7 @@ def test_another_lead_time_tells_again(profile: CertificateProfile) -> None:
     rule = make_rule(profile.project).rule
     make_ending(profile, "a.example.com", days=5)
     look(rule)
-    update_rule(
-        requester=SYSTEM, rule=rule, document=rule_document(alert_before="7d", channels=document_of(rule).channels)
-    )
+    update_rule(requester=SYSTEM, rule=rule, changes={"alert_before": "7d"})
     look(rule)
     assert names_told() == [["a.example.com"]] * 2
 
