@@ -9,19 +9,33 @@ from threading import Barrier, Thread
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
+from certificates.alerts.models import AlertRule
 from certificates.models import AuthorityCertificate, Certificate, CertificateAuthority, CertificateRequest
 from certificates.models.authority import AuthorityStatus
 from certificates.services import issuance
-from certificates.services.authorities import issue_authority_certificate, update_authority
+from certificates.services.authorities import (
+    KeyFile,
+    import_authority,
+    issue_authority_certificate,
+    update_authority,
+)
+from certificates.x509.keys import private_key_pem
 from pki_portal.audit.models import AuditEvent
+from pki_portal.errors import Invalid
 from profiles.models import CertificateProfile, CertificateTemplate
 from profiles.services import delete_profile, update_profile, update_template
 from tests.assertions import assert_error
+from tests.certificates.alerts.scenery import HOOK, MAIL, make_rule
 from tests.factories import SYSTEM, make_identity, make_token
 from tests.wire import CERTIFICATES, Pki, issue_body, make_pki
 
@@ -223,3 +237,50 @@ def test_rules_changed_while_certificates_are_made_judge_each_by_what_it_points_
         assert certificate.request.template_version is not None
         assert 1 <= certificate.request.template_version.number <= 4
     call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
+
+
+def test_one_key_imported_several_times_at_once_makes_one_ca(pki: Pki) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Elsewhere")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number() >> 1)
+        .not_valid_before(timezone.now() - timedelta(days=1))
+        .not_valid_after(END)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+
+    def act(number: int) -> str:
+        try:
+            import_authority(
+                requester=SYSTEM,
+                project=pki.project,
+                name=f"import-{number}",
+                key_file=KeyFile(private_key_pem(key).encode()),
+                certificate=certificate.public_bytes(Encoding.PEM).decode(),
+            )
+        except Invalid as refusal:
+            return refusal.violations[0].code
+        return "imported"
+
+    assert sorted(at_once(act)) == ["duplicate"] * (THREADS - 1) + ["imported"]
+
+
+def test_an_alert_deleted_while_it_is_changed_and_tested_is_there_or_not(pki: Pki, token: str) -> None:
+    for _ in range(3):
+        rule = make_rule(pki.project, channels=(MAIL, HOOK)).rule
+        address = f"/api/v1/cert-manager/alerts/{rule.pk}"
+        changed = json.dumps({"name": "renamed"}), "application/json"
+        acts: list[tuple[Any, ...]] = [
+            ("POST", f"{address}/test"),
+            ("PATCH", address, *changed),
+            ("DELETE", address),
+            ("POST", f"{address}/test"),
+        ]
+
+        def act(number: int, acts: list[tuple[Any, ...]] = acts) -> list[int]:
+            client = Client(headers={"Authorization": f"Bearer {token}"})
+            return [client.generic(*acts[number]).status_code for _ in range(3)]
+
+        assert {status for each in at_once(act) for status in each} == {200, 404}
+        assert not AlertRule.objects.exists()

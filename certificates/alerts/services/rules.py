@@ -183,9 +183,7 @@ def update_rule(*, requester: Requester, rule: AlertRule, changes: Mapping[str, 
     with _refusals(requester, "update-pki-alert", rule):
         require(requester=requester, action=Action.PKI_ALERTS_EDIT, project_id=rule.project_id)
         with transaction.atomic():
-            current = AlertRule.objects.select_for_update().filter(pk=rule.pk).first()
-            if current is None:
-                raise NotFound(f"Alert {rule.pk} was not found.")
+            current = _locked(rule)
             document = replace(document_of(current), **changes)
             if document.kind != current.kind:
                 raise Forbidden(f"The type of an alert does not change: {current.name} is {current.kind}.")
@@ -232,8 +230,7 @@ def delete_rule(*, requester: Requester, rule: AlertRule) -> None:
     with _refusals(requester, "delete-pki-alert", rule):
         require(requester=requester, action=Action.PKI_ALERTS_DELETE, project_id=rule.project_id)
         with transaction.atomic():
-            if not AlertRule.objects.filter(pk=rule.pk).delete()[0]:
-                raise NotFound(f"Alert {rule.pk} was not found.")
+            _locked(rule).delete()
             record(
                 event="delete-pki-alert",
                 actor=requester.actor,
@@ -254,11 +251,20 @@ def send_test(*, requester: Requester, rule: AlertRule) -> AlertDigest:
     with _refusals(requester, "test-pki-alert", rule):
         require(requester=requester, action=Action.PKI_ALERTS_EDIT, project_id=rule.project_id)
         with transaction.atomic():
+            _locked(rule)
             if not rule.channels.filter(is_enabled=True).exists():
                 raise Invalid(f"Alert {rule.name} has no channel that is enabled.")
             digest = make_digest(rule=rule, items=[], total=0, now=timezone.now(), is_test=True)
             _record(requester, "test-pki-alert", rule)
     return digest
+
+
+def _locked(rule: AlertRule) -> AlertRule:
+    """The rule as it stands now, locked before its parts are: whoever changes one of them waits. Raises NotFound."""
+    current = AlertRule.objects.select_for_update().filter(pk=rule.pk).first()
+    if current is None:
+        raise NotFound(f"Alert {rule.pk} was not found.")
+    return current
 
 
 def _refusals(requester: Requester, event: str, rule: AlertRule) -> Any:

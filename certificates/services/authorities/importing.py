@@ -74,6 +74,8 @@ def import_authority(
         material = _read_key(key_file)
         imported = _read_path(material, certificate, certificate_chain, now)
         with name_taken_told(project, name), transaction.atomic():
+            # One import after the other, for two of one key at once would both find that it is new.
+            Project.objects.select_for_update(no_key=True).get(pk=project.pk)
             refuse_any(_violations(project, name, friendly_name, material, imported))
             authority = _store(project, name, friendly_name, material, imported, now)
             version = authority.active_certificate
