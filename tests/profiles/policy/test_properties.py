@@ -4,7 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pki_portal.errors import Violation
@@ -35,6 +36,9 @@ from profiles.policy.vocabulary import (
     SubjectAttribute,
 )
 from tests.profiles.policy.samples import NOW
+
+# 2,000 examples each where CI is thorough.
+pytestmark = pytest.mark.timeout(900)
 
 VALUES = st.sampled_from(
     [
@@ -176,7 +180,6 @@ NOWS = MOMENTS | st.just(NOW)
 
 
 @given(rules=RULES, defaults=DEFAULTS, request_=REQUESTS, issuer=ISSUERS, now=NOWS)
-@settings(max_examples=150)
 def test_decide_is_total(
     rules: TemplateRules,
     defaults: ProfileDefaults,
@@ -243,7 +246,6 @@ def _is_the_same(one: Violation, other: Violation) -> bool:
 
 
 @given(rules=RULES | EASY, defaults=DEFAULTS | st.just(ProfileDefaults()), request_=REQUESTS, issuer=ISSUERS, now=NOWS)
-@settings(max_examples=300)
 def test_every_change_that_is_offered_makes_its_violation_go_away(
     rules: TemplateRules,
     defaults: ProfileDefaults,
@@ -261,7 +263,6 @@ def test_every_change_that_is_offered_makes_its_violation_go_away(
 
 
 @given(rules=RULES | EASY, defaults=DEFAULTS, request_=REQUESTS, issuer=ISSUERS, now=NOWS)
-@settings(max_examples=150)
 def test_the_trace_holds_every_violation_and_is_json(
     rules: TemplateRules,
     defaults: ProfileDefaults,
@@ -280,7 +281,6 @@ def test_the_trace_holds_every_violation_and_is_json(
 
 
 @given(rules=RULES | EASY, request_=EASY_REQUESTS, issuer=EASY_ISSUERS)
-@settings(max_examples=200)
 def test_a_plan_never_holds_what_its_rules_do_not_allow(
     rules: TemplateRules, request_: IssuanceRequest, issuer: IssuerFacts | None
 ) -> None:
