@@ -9,7 +9,8 @@ from cryptography import x509
 from playwright.sync_api import Page, expect
 
 from certificates.models import Certificate, CertificateRequest
-from tests.pages import PHONE, Scene, sign_in
+from profiles.models import CertificateTemplate
+from tests.pages import DESKTOP, PHONE, Scene, make_issued, sign_in
 from tests.scenery import make_issuing_profile
 from tests.wire import make_csr
 
@@ -192,3 +193,28 @@ def test_the_check_is_accessible_and_fits_on_a_phone(open_page: Callable[..., Pa
     assert too_wide == []
     violations = Axe().run(page).response["violations"]
     assert [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in violations] == []
+
+
+@pytest.mark.parametrize(("scheme", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["light", "dark-phone"])
+def test_rules_are_told_as_they_are_typed_and_a_harmful_save_asks_once(
+    open_page: Callable[..., Page], scene: Scene, scheme: str, size: dict[str, int]
+) -> None:
+    make_issued(scene.profile, "www.other.com")
+    page = open_page(bypass_csp=True, color_scheme=scheme, viewport=size)
+    sign_in(page, scene)
+    page.goto(scene.address(f"templates/{scene.profile.template_id}/edit/"))
+    narrow(page, "sans", "dns_name")
+    expect(page.locator("#rules-in-words")).to_contain_text("DNS names must match *.acme.com.")
+
+    page.get_by_role("button", name="Preview").click()
+    panel = page.get_by_role("status").filter(has_text="Nothing is saved yet.")
+    expect(panel).to_contain_text("0 of 1 recent request pass as before; 1 would be refused.")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("heading", name="Not saved yet: renewals would fail")).to_be_visible()
+    assert Axe().run(page).response["violations"] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    assert CertificateTemplate.objects.get().version == 1
+
+    page.get_by_role("button", name="Save all the same").click()
+    expect(page.get_by_text("The template was saved.")).to_be_visible()
+    assert CertificateTemplate.objects.get().version == 2
