@@ -29,9 +29,12 @@ def profile(project: Project) -> CertificateProfile:
     for changes in (
         {"validity": {"max": "90d"}},
         {
-            "subject": [{"type": "common_name", "allowed": ["*.acme.com"]}],
+            "subject": [
+                {"type": "common_name", "allowed": ["*.acme.com"]},
+                {"type": "locality", "allowed": ["<b>"]},
+            ],
             "basic_constraints": {"is_ca": "denied"},
-            "sans": [{"type": "dns_name", "allowed": ["<b>"]}],
+            "sans": [{"type": "dns_name", "allowed": ["*.acme.com"]}],
         },
     ):
         update_template(requester=alice, template=profile.template, changes=changes)
