@@ -213,6 +213,23 @@ def test_more_than_are_replayed_are_a_sample_and_called_so(
     assert [each.name for each in found.refused_requests] == ["b.other.com"]
 
 
+def test_many_names_under_many_patterns_are_a_sample_too(
+    profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = tuple(GeneralName(NameType.DNS_NAME, f"n{number}.acme.com") for number in range(50))
+    for _ in range(3):
+        issue(profile, asked("n0.acme.com", subject_alternative_names=names))
+    patterns = [*(f"*x*y{number}.acme.com" for number in range(98)), "*.acme.com"]
+    # The present rules have six patterns: two requests of 51 names take less than this, three take more.
+    monkeypatch.setattr(impact, "MOST_COMPARISONS", 51 * 107 * 2)
+
+    found = preview(profile, {"sans": [{"type": "dns_name", "allowed": patterns}]})
+
+    assert [tally.looked_at for tally in (found.requests, found.renewals)] == [2, 2]
+    assert found.requests.is_sample
+    assert found.renewals.is_sample
+
+
 def test_counts_equal_those_of_judging_each_by_hand(profile: CertificateProfile) -> None:
     for number in range(20):
         issue(profile, asked(f"host-{number}.{'acme' if number % 3 else 'other'}.com"))
