@@ -350,7 +350,10 @@ def test_a_file_sent_as_a_fix_is_no_fault(alice: Client, profile: CertificatePro
 
 def test_constraints_and_path_length_are_written_into_the_form(profile: CertificateProfile) -> None:
     made = make_issuing_profile(
-        profile.project, slug="ca", basic_constraints={"is_ca": "required", "max_path_length": 2}
+        profile.project,
+        slug="ca",
+        basic_constraints={"is_ca": "required", "max_path_length": 2},
+        key_usages={"allowed": ["digital_signature", "key_cert_sign"]},
     )
     query = QueryDict(mutable=True)
     query.update({"token": "t", "common_name": "A CA", "ttl": "90d"})
