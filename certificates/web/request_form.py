@@ -254,12 +254,11 @@ class RequestForm(forms.Form):
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error
 
-    def clean_csr(self) -> str:
-        text = str(self.cleaned_data["csr"])
-        if "PRIVATE KEY" in text:
-            # A key pasted by mistake is not sent back into a page.
+    def full_clean(self) -> None:
+        """Judge the fields; whatever comes of it, a key pasted by mistake is not sent back into a page."""
+        super().full_clean()
+        if "PRIVATE KEY" in self.data.get("csr", ""):
             self._change_sent("csr", "")
-        return text
 
     @property
     def is_by_csr(self) -> bool:
