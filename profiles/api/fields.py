@@ -4,6 +4,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from pki_portal.rest import EnumField, StrictCharField
@@ -29,12 +30,23 @@ class WordField(EnumField[E]):
         return super().to_internal_value(data)
 
 
+_PURPOSES_TOLD = f"{', '.join(ExtendedKeyUsage)}, or the dotted OID of another."
+
+
+@extend_schema_field(
+    {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 200,
+        "description": _PURPOSES_TOLD,
+        "examples": [ExtendedKeyUsage.SERVER_AUTH.value, "1.3.6.1.5.5.7.3.17"],
+    }
+)
 class PurposeField(StrictCharField):
     """An extended key usage: by its name in any spelling, or by its dotted OID."""
 
     def __init__(self, **kwargs: Any) -> None:
-        names = ", ".join(ExtendedKeyUsage)
-        super().__init__(max_length=200, help_text=f"{names}, or the dotted OID of another.", **kwargs)
+        super().__init__(max_length=200, help_text=_PURPOSES_TOLD, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
         """Find it."""

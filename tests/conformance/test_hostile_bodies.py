@@ -95,6 +95,8 @@ def sample(schema: dict[str, Any]) -> Any:
     types = types_of(schema)
     if "enum" in schema:
         return schema["enum"][0]
+    if "examples" in schema:
+        return schema["examples"][0]
     if "object" in types:
         return {name: sample(member) for name, member in schema.get("properties", {}).items()}
     if "array" in types:

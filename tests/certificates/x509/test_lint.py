@@ -311,14 +311,14 @@ def attribute(kind: SubjectAttribute) -> st.SearchStrategy[str]:
 
 subjects = st.one_of(
     st.just(()),
-    some(SubjectAttribute, 4).flatmap(
+    some(SubjectAttribute, 3).flatmap(
         lambda kinds: st.tuples(*(st.builds(AttributeValue, st.just(kind), attribute(kind)) for kind in kinds))
     ),
 )
 requests = st.builds(
     IssuanceRequest,
     subject=subjects,
-    subject_alternative_names=st.lists(any_names, max_size=3).map(tuple),
+    subject_alternative_names=st.lists(any_names, max_size=2).map(tuple),
     key_usages=st.none() | some(KeyUsage, 5),
     extended_key_usages=st.none() | some(ExtendedKeyUsage, 3),
     key_algorithm=st.sampled_from([*EC_AND_OTHERS, KeyAlgorithm.RSA_2048]),
