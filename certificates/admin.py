@@ -18,6 +18,7 @@ from certificates.models import (
     CertificateRequest,
     CertificateRevocationList,
     CertificateSecret,
+    RevocationEntry,
 )
 from certificates.models.authority import AuthorityKind, AuthorityStatus
 from certificates.services.authorities import (
@@ -250,15 +251,54 @@ class CertificateRevocationListAdmin(ReadOnlyAdmin):
 
     action = Action.CERTIFICATE_AUTHORITIES_READ
     project_path = "key__authority__project"
-    list_display = ("id", "authority", "number", "this_update", "next_update")
+    list_display = ("id", "authority", "number", "entry_count", "this_update", "next_update")
     list_select_related = ("key__authority",)
     unread = ("der", "key__subject_public_key_info", "key__sealed_private_key")
-    fields = readonly_fields = ("id", "authority", "number", "this_update", "next_update")
+    fields = readonly_fields = (
+        "id",
+        "authority",
+        "number",
+        "entry_count",
+        "this_update",
+        "next_update",
+        "scheduled_at",
+        "revision",
+        "published_revision",
+        "shard_generation",
+    )
 
     @admin.display(description="CA")
     def authority(self, revocation_list: CertificateRevocationList) -> str:
         """Whose."""
         return revocation_list.key.authority.name
+
+
+@admin.register(RevocationEntry)
+class RevocationEntryAdmin(ReadOnlyAdmin):
+    """What was revoked or put on hold; revoking is the portal's dialog, on the certificate's page."""
+
+    action = Action.CERTIFICATES_READ
+    project_path = "certificate__project"
+    list_display = ("serial_number", "certificate", "reason", "revoked_at", "released_at", "actor_name")
+    list_filter = ("reason", ("certificate__authority", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("certificate",)
+    search_fields = ("serial_number", "actor_name")
+    unread = ("der", "certificate__der")
+    fields = (
+        "id",
+        "certificate",
+        "serial_number",
+        "reason",
+        "revoked_at",
+        "invalidity_date",
+        "released_at",
+        "not_after",
+        "revocation_list",
+        "shard",
+        "actor_kind",
+        "actor_id",
+        "actor_name",
+    )
 
 
 @admin.register(Certificate)

@@ -296,9 +296,9 @@ def _issuer_by_id(authority_id: UUID | None) -> _Issuer | None:
     """Reads the CA anew, so that a disabled one acts at once. Raises CertificateAuthority.DoesNotExist, Invalid."""
     if authority_id is None:
         return None
-    authority = CertificateAuthority.objects.select_related(
-        "active_certificate__key__revocation_list", "active_certificate__authority"
-    ).get(pk=authority_id)
+    authority = CertificateAuthority.objects.select_related("active_certificate__key__revocation_list").get(
+        pk=authority_id
+    )
     row, facts = authority.active_certificate, issuer_facts_of(authority)
     if row is None or facts is None:
         raise Invalid(

@@ -20,9 +20,12 @@ from certificates.models import (
     CertificateAuthority,
     CertificateRequest,
     CertificateRevocationList,
+    RevocationEntry,
 )
 from certificates.models.authority import AuthorityStatus
+from certificates.models.certificate import RevocationReason
 from certificates.services.authorities import sign_intermediate
+from certificates.services.revocation import revoke_certificate
 from pki_portal.access.models import Project
 from pki_portal.audit.models import AuditEvent, Outcome
 from tests.factories import SYSTEM, make_authority, make_project, make_user
@@ -167,10 +170,19 @@ def everything_signed(project: Project) -> CertificateAuthority:
 
 
 @pytest.mark.parametrize(
-    "model", [AuthorityKey, AuthorityCertificate, CertificateRevocationList, Certificate, CertificateRequest]
+    "model",
+    [
+        AuthorityKey,
+        AuthorityCertificate,
+        CertificateRevocationList,
+        RevocationEntry,
+        Certificate,
+        CertificateRequest,
+    ],
 )
 def test_what_was_signed_is_shown_and_not_changed(alice: Client, model: Any) -> None:
     everything_signed(make_project())
+    revoke_certificate(requester=SYSTEM, certificate=Certificate.objects.get(), reason=RevocationReason.SUPERSEDED)
     row = model.objects.get()
     name = f"admin:certificates_{model._meta.model_name}"
 

@@ -25,9 +25,9 @@ from certificates.models import (
     OcspResponder,
     OcspResponse,
 )
-from certificates.models.authority import AuthorityStatus
+from certificates.models.authority import AuthorityStatus, ChainPhase
 from certificates.models.certificate import RevocationReason
-from certificates.services.authorities import renew_authority, sign_intermediate, update_authority
+from certificates.services.authorities import rekey_authority, renew_authority, sign_intermediate, update_authority
 from certificates.services.ocsp import answer_ocsp
 from certificates.services.revocation import release_hold, revoke_certificate
 from certificates.x509 import der
@@ -122,6 +122,7 @@ def verified(answer: ocsp.OCSPResponse, issuer: x509.Certificate) -> ocsp.OCSPRe
         KeyAlgorithm.EC_SECP384R1,
         KeyAlgorithm.EC_SECP521R1,
         KeyAlgorithm.ED25519,
+        KeyAlgorithm.ML_DSA_65,
     ],
 )
 def test_good_before_and_revoked_after_for_every_kind_of_ca(key_algorithm: KeyAlgorithm) -> None:
@@ -453,3 +454,19 @@ def test_a_renewed_ca_answers_for_what_its_earlier_certificate_signed(profile: C
     assert ca.not_after is not None
     renew_authority(requester=SYSTEM, authority=ca, not_after=ca.not_after + timedelta(days=30))
     assert ask(certificate).certificate_status is GOOD
+
+
+def test_a_ca_with_a_new_key_answers_for_what_its_old_key_signed(profile: CertificateProfile) -> None:
+    before = make_issued(profile)
+    ca = ca_of(before)
+    rekey_authority(requester=SYSTEM, authority=ca, not_after=timezone.now() + timedelta(days=3650))
+    update_authority(requester=SYSTEM, authority=ca, chain_phase=ChainPhase.NEW)
+    after = make_issued(profile)
+    assert issuer_of(before).public_key() != issuer_of(after).public_key()
+    assert ask(before).certificate_status is ask(after).certificate_status is GOOD
+    assert {each.key_id for each in OcspResponder.objects.all()} == set(ca.keys.values_list("pk", flat=True))
+    # One answer cannot be signed for both keys.
+    assert status_of(post(ca, several(before, after))) is ocsp.OCSPResponseStatus.UNAUTHORIZED
+    revoke_certificate(requester=SYSTEM, certificate=before, reason=RevocationReason.SUPERSEDED)
+    assert ask(before).certificate_status is REVOKED
+    assert ask(after).certificate_status is GOOD
