@@ -1,6 +1,6 @@
 """The subject: its attributes, and whether there is a name at all."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from pki_portal.errors import Change
@@ -36,7 +36,7 @@ def judge_subject(
             continue
         granted.append(normal)
         _judge_value(findings, rules.subject, normal, where)
-    _judge_presence(findings, rules.subject, [*request.subject, *filled], granted)
+    _judge_presence(findings, rules.subject, request, filled, granted)
     _judge_number_of_common_names(findings, granted)
     _judge_domain_name(findings, request, granted)
     _judge_count(findings, rules.subject, request, granted)
@@ -308,16 +308,18 @@ def _judge_value(
 def _judge_presence(
     findings: Findings,
     rules: Mapping[SubjectAttribute, ValueRule],
-    asked: list[AttributeValue],
+    request: IssuanceRequest,
+    filled: Sequence[AttributeValue],
     granted: list[AttributeValue],
 ) -> None:
     """A required attribute is there and one of its values fits; a value that fits nothing is refused already."""
     for kind, rule in rules.items():
         if not rule.required:
             continue
-        judged = _judged(_Where(kind), kind, rule)
+        is_filled = any(attribute.type == kind for attribute in filled)
+        judged = _judged(_Where(kind, _FROM_PROFILE if is_filled else ""), kind, rule)
         values = [attribute.value for attribute in granted if attribute.type == kind]
-        if not any(attribute.type == kind for attribute in asked):
+        if not is_filled and not any(attribute.type == kind for attribute in request.subject):
             fix, changes = patterns.way_in(findings, judged, rule.required)
             findings.refuse(
                 judged.path,

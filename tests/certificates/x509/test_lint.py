@@ -356,6 +356,7 @@ def traits(plan: IssuancePlan) -> set[str]:
     }
 
 
+@pytest.mark.no_cover
 @settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )

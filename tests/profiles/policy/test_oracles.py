@@ -19,6 +19,8 @@ from profiles.policy.rules import ProfileDefaults, TemplateRules
 from profiles.policy.validity import InvalidDuration, parse_max_validity, parse_ttl
 from profiles.policy.vocabulary import NameType, SubjectAttribute
 
+# The tests of single rules show what is covered; these only take longer when they are watched.
+pytestmark = pytest.mark.no_cover
 EXAMPLES = 2_000 if os.environ.get("CI") else 200
 
 # --- Lengths of life --------------------------------------------------------------------------------------------------

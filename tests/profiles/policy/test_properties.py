@@ -38,7 +38,7 @@ from profiles.policy.vocabulary import (
 from tests.profiles.policy.samples import NOW
 
 # 2,000 examples each where CI is thorough.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.no_cover]
 
 VALUES = st.sampled_from(
     [
