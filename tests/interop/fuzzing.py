@@ -12,6 +12,7 @@ import random
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from threading import Lock
@@ -19,6 +20,11 @@ from typing import Any
 from urllib.error import HTTPError
 
 import schemathesis
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from tests.portal import Portal
 
@@ -71,8 +77,10 @@ def new_authority(kind: str = "root") -> Ids:
 
 def new_authority_body(kind: str = "root") -> dict[str, Any]:
     """What makes one."""
-    configuration = {"type": kind, "commonName": "Fuzz", "keyAlgorithm": "EC_prime256v1"}
-    return {"projectId": OWN["project_id"], "name": new_name(), "status": "active", "configuration": configuration}
+    name = new_name()
+    # No two CAs of a project have one subject.
+    configuration = {"type": kind, "commonName": f"Fuzz {name}", "keyAlgorithm": "EC_prime256v1"}
+    return {"projectId": OWN["project_id"], "name": name, "status": "active", "configuration": configuration}
 
 
 def new_template() -> Ids:
@@ -171,6 +179,20 @@ def new_kept_key() -> Ids:
     return {"reference": call("POST", "/api/v1/cert-manager/certificates", asked)["certificate"]["certificateId"]}
 
 
+def new_certificate() -> Ids:
+    """A certificate that a CA can revoke."""
+    asked = {"profileId": OWN["profile_id"], "attributes": {"commonName": "a.example.com"}}
+    return {"reference": call("POST", "/api/v1/cert-manager/certificates", asked)["certificate"]["certificateId"]}
+
+
+def new_held_certificate() -> Ids:
+    """A certificate on hold."""
+    made = new_certificate()
+    path = f"/api/v1/cert-manager/certificates/{made['reference']}/revoke"
+    call("POST", path, {"revocationReason": "CERTIFICATE_HOLD"})
+    return made
+
+
 def new_alert() -> Ids:
     """An alert that reaches nobody in the world."""
     return {"alert_id": call("POST", ALERTS, new_alert_body())["alert"]["id"]}
@@ -191,6 +213,8 @@ def new_alert_body() -> dict[str, Any]:
 NEW: dict[str, Callable[[], Ids]] = {
     "projects_update": new_project,
     "destroyCertificatePrivateKey": new_kept_key,
+    "revokeCertificate": new_certificate,
+    "releaseCertificateHold": new_held_certificate,
     "updateAlert": new_alert,
     "deleteAlert": new_alert,
     "testAlert": new_alert,
@@ -241,6 +265,27 @@ def issue_body(ids: Ids) -> dict[str, Any]:
     return {"profileId": ids["profile_id"], "attributes": attributes}
 
 
+def authority_from_elsewhere(ids: Ids) -> dict[str, Any]:
+    """A root that another tool made, with its key."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, new_name())])
+    root = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number() >> 1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=900))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.KeyUsage(True, False, False, False, False, True, True, False, False), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, SHA256())
+    )
+    return {
+        "projectId": ids["project_id"],
+        "name": new_name(),
+        "privateKey": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+        "certificate": root.public_bytes(Encoding.PEM).decode(),
+    }
+
+
 SOUND: dict[str, Callable[[Ids], dict[str, Any]]] = {
     "token_renew": lambda ids: {"accessToken": ids["token"]},
     "token_revoke": lambda ids: {"accessToken": ids["token"]},
@@ -255,6 +300,9 @@ SOUND: dict[str, Callable[[Ids], dict[str, Any]]] = {
     "issueInternalCaCertificate": lambda _: {"notAfter": FAR},
     "renewInternalCa": lambda _: {"type": "existing", "notAfter": "2050-01-01"},
     "importInternalCaCertificate": signed_by_root,
+    "importInternalCa": authority_from_elsewhere,
+    "revokeCertificate": lambda _: {"revocationReason": "SUPERSEDED"},
+    "revokeCertificates": lambda _: {"filter": {"search": "example"}, "revocationReason": "SUPERSEDED", "dryRun": True},
     "signIntermediate": lambda _: {"csr": FEED["csr"], "notAfter": "2030-01-01", "maxPathLength": 0},
     "createCertificateTemplate": lambda _: new_template_body(),
     "createCertificatePolicy": lambda _: new_template_body(),
@@ -276,6 +324,12 @@ SOUND: dict[str, Callable[[Ids], dict[str, Any]]] = {
 
 
 # --- Hooks ------------------------------------------------------------------------------------------------------------
+
+
+@schemathesis.serializer("application/ocsp-request")
+def ocsp_request(ctx: Any, value: Any) -> dict[str, Any]:
+    """The octets as they are."""
+    return {"data": value if isinstance(value, bytes) else json.dumps(value, default=repr).encode()}
 
 
 @schemathesis.hook
