@@ -12,8 +12,8 @@ SUITE := $(PYTEST) -n 2 --dist worksteal
 # Twenty times the generated cases, where the environment says CI: in the one run of what is pure.
 THOROUGH := $(if $(CI),--hypothesis-profile=thorough)
 COVER := --cov --cov-report=
-# Being watched costs half as much again, so those tests alone are that stand beside the packages with a threshold.
-COVERED := tests/profiles/policy tests/certificates/x509 tests/certificates/services
+# Being watched costs half as much again, so those tests alone are that show the packages with a threshold.
+COVERED := tests/profiles/policy $(addprefix tests/certificates/,x509 services keystore management)
 # Stands in for a real installation where only the configuration is judged: no state folder is touched.
 LINT_ENV := SECRET_KEY=only-for-the-checks-of-the-deployment-settings-0123456789 SITE_URL=https://pki.example.com DEBUG=false DATABASE_URL=sqlite:///:memory:
 
