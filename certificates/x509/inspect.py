@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID, SignatureAlgorithmOID
 
@@ -29,6 +30,26 @@ _SIGNATURE_ALGORITHMS = {
     SignatureAlgorithmOID.ML_DSA_65: SignatureAlgorithm.ML_DSA_65,
     SignatureAlgorithmOID.ML_DSA_87: SignatureAlgorithm.ML_DSA_87,
 }
+
+# What the library raises for encodings that it will not read, some of it only when a field is looked at.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the issuer's name and key are those that issued and signed it (RFC 5280, 6.1.3 (a) (1) and (4))."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, *UNREADABLE):
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

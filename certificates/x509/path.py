@@ -9,9 +9,8 @@ from datetime import datetime
 from itertools import pairwise
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
-from certificates.x509.inspect import CertificateFacts, facts_of, is_self_issued
+from certificates.x509.inspect import CertificateFacts, facts_of, is_issued_by, is_self_issued
 from certificates.x509.name_constraints import path_constraints
 from pki_portal.errors import Invalid, Violation
 from profiles.policy.name_constraints import breaches
@@ -70,9 +69,7 @@ def _validity_reasons(facts: CertificateFacts, at: datetime) -> list[str]:
 
 def _link_reasons(certificate: x509.Certificate, issuer: x509.Certificate) -> list[str]:
     """RFC 5280, 6.1.3 (a) (1) and (4)."""
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    if not is_issued_by(certificate, issuer):
         return [f"{certificate.subject.rfc4514_string()} was not issued by {issuer.subject.rfc4514_string()}"]
     return []
 

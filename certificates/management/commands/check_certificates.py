@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Count, F, Max, Q
 from django.utils import timezone
@@ -35,7 +35,7 @@ from certificates.services.authorities import certification_path_of
 from certificates.services.columns import columns_of
 from certificates.services.kept_keys import open_secret
 from certificates.services.signing import check_authority_key
-from certificates.x509.inspect import facts_of
+from certificates.x509.inspect import UNREADABLE, facts_of, is_issued_by
 from certificates.x509.keys import public_key_info
 from certificates.x509.lint import Severity, lint, marked
 from certificates.x509.names import distinguished_name
@@ -46,8 +46,6 @@ from profiles.policy.vocabulary import KeyUsage
 
 CHUNK = 500
 PROGRESS_EVERY = 10_000
-# Everything that reading a broken encoding can raise.
-UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 Path = tuple[x509.Certificate, ...]
 
@@ -241,9 +239,7 @@ def _reasons(row: Certificate, paths: dict[UUID, Path], addresses: Addresses) ->
 
 def link_reasons(certificate: x509.Certificate, issuer: x509.Certificate) -> Iterator[str]:
     """Why an end entity's certificate is not one of its issuer's. The path above that is verified once, as its own."""
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, *UNREADABLE):
+    if not is_issued_by(certificate, issuer):
         yield f"was not issued by {distinguished_name(issuer.subject)}"
     if certificate.not_valid_before_utc < issuer.not_valid_before_utc:
         yield "is older than its issuer"

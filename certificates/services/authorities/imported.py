@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certificates.x509.inspect import CertificateFacts, facts_of
+from certificates.x509.inspect import UNREADABLE, CertificateFacts, facts_of, is_issued_by
 from certificates.x509.names import distinguished_name
 from certificates.x509.path import PathError, verify_path
 from certificates.x509.tbs import SERIAL_NUMBER_BITS
@@ -23,15 +22,6 @@ MAX_CERTIFICATES = 10
 # Each is compared with each name of every certificate below.
 MOST_IMPORTED_SUBTREES = 500
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
-# What the library raises for encodings that it will not read, some of it only when a field is looked at.
-_UNREADABLE = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +80,7 @@ def read_certificates(text: str, *, field: str) -> list[x509.Certificate]:
         raise unreadable_certificates(field, "a private key", "certificates only; a private key never leaves its owner")
     try:
         found = x509.load_pem_x509_certificates(text.encode("ascii"))
-    except _UNREADABLE as problem:
+    except UNREADABLE as problem:
         raise unreadable_certificates(field, "something else", "X.509 certificates in PEM") from problem
     require_readable(found, field=field)
     return found
@@ -107,7 +97,7 @@ def require_readable(certificates: Sequence[x509.Certificate], *, field: str) ->
     try:
         for each in certificates:
             facts_of(each)
-    except _UNREADABLE as problem:
+    except UNREADABLE as problem:
         raise unreadable_certificates(field, "something else", "X.509 certificates that can be read") from problem
 
 
@@ -124,7 +114,7 @@ def _ordered(
     """The path from the certificate up, as far as the chain goes, and what of the chain is left."""
     path = [certificate]
     left = list(chain)
-    while issuer := next((candidate for candidate in left if _is_issued_by(path[-1], candidate)), None):
+    while issuer := next((candidate for candidate in left if is_issued_by(path[-1], candidate)), None):
         path.append(issuer)
         left.remove(issuer)
     return tuple(path), left
@@ -133,7 +123,7 @@ def _ordered(
 def _hole_violations(
     path: tuple[x509.Certificate, ...], unused: list[x509.Certificate], *, is_root_allowed: bool
 ) -> Iterator[Violation]:
-    is_whole = is_root_allowed and _is_issued_by(path[0], path[0])
+    is_whole = is_root_allowed and is_issued_by(path[0], path[0])
     if (len(path) > 1 or is_whole) and not unused:
         return
     told = "; ".join(each.subject.rfc4514_string() for each in unused)
@@ -145,14 +135,6 @@ def _hole_violations(
         allowed="the issuer of the certificate, its issuer, and so on up to the root, and nothing else",
         fix="Send every certificate above the CA's, and no other.",
     )
-
-
-def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, *_UNREADABLE):
-        return False
-    return True
 
 
 def match_violations(

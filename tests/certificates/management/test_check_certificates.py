@@ -73,7 +73,9 @@ def test_what_the_portal_made_has_no_findings(pki: Pki) -> None:
 
 
 def test_an_empty_database_has_no_findings() -> None:
-    call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
+    out = StringIO()
+    call_command("check_certificates", stdout=out, stderr=StringIO())
+    assert "No findings in 0 certificates and 0 authorities" in out.getvalue()
 
 
 def own() -> Certificate:
@@ -115,6 +117,13 @@ def swap_encodings(pki: Pki) -> str:
 def break_encoding(pki: Pki) -> str:
     row = own()
     Certificate.objects.filter(pk=row.pk).update(der=b"\x30\x03\x02\x01\x00")
+    return f"certificate {row.pk}: cannot be read"
+
+
+def write_an_unknown_version(pki: Pki) -> str:
+    row = own()
+    version_3 = b"\xa0\x03\x02\x01\x02"
+    Certificate.objects.filter(pk=row.pk).update(der=bytes(row.der).replace(version_3, b"\xa0\x03\x02\x01\x07", 1))
     return f"certificate {row.pk}: cannot be read"
 
 
@@ -340,6 +349,7 @@ def lose_a_ca_certificate(pki: Pki) -> str:
         lose_a_ca_certificate,
         swap_encodings,
         break_encoding,
+        write_an_unknown_version,
         give_to_another_issuer,
         give_to_the_root,
         lose_a_certificate,
