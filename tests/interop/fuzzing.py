@@ -327,9 +327,9 @@ SOUND: dict[str, Callable[[Ids], dict[str, Any]]] = {
 
 
 @schemathesis.serializer("application/ocsp-request")
-def ocsp_request(ctx: Any, value: Any) -> dict[str, Any]:
+def ocsp_request(ctx: Any, value: Any) -> bytes:
     """The octets as they are."""
-    return {"data": value if isinstance(value, bytes) else json.dumps(value, default=repr).encode()}
+    return value if isinstance(value, bytes) else json.dumps(value, default=repr).encode()
 
 
 @schemathesis.hook
