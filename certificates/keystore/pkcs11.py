@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import RLock
+from time import sleep
 from typing import Any, Final, NoReturn, Self, TypeVar
 from uuid import uuid4
 
@@ -39,6 +40,9 @@ _PIN_REFUSED: Final = (
     pkcs11.PinExpired,
     pkcs11.PinLocked,
 )
+# Tokens kept in files say so of a moment in which another process writes them: a login does.
+_PASSING: Final = (pkcs11.GeneralError, pkcs11.NoSuchToken)
+_PAUSES: Final = (0.02, 0.05, 0.1)  # seconds before each further try
 _SIGNS: Final = MechanismFlag.SIGN | MechanismFlag.VERIFY
 _NOT_EXTRACTABLE: Final = {
     Attribute.PRIVATE: True,
@@ -86,17 +90,16 @@ class _Token:
                 with suppress(pkcs11.PKCS11Error):
                     return act(self._session)
                 self._close()
-            try:
-                return self._in_new_session(act)
-            except pkcs11.GeneralError as problem:
-                # Tokens kept in files say so of a moment in which another process writes them.
-                self._close()
-                if not again:
-                    raise Unavailable(_reason(problem)) from None
-            except pkcs11.PKCS11Error as problem:
-                self._close()
-                raise Unavailable(_reason(problem)) from None
-            return self.use(act, again=False)
+            pauses = iter(_PAUSES if again else ())
+            while True:
+                try:
+                    return self._in_new_session(act)
+                except pkcs11.PKCS11Error as problem:
+                    self._close()
+                    pause = next(pauses, None) if isinstance(problem, _PASSING) else None
+                    if pause is None:
+                        raise Unavailable(_reason(problem)) from None
+                sleep(pause)
 
     def _in_new_session(self, act: Callable[[pkcs11.Session], T]) -> T:
         if self._session is None:
