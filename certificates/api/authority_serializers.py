@@ -157,6 +157,11 @@ def _names_field(help_text: str) -> StrictListField:
     )
 
 
+def _ocsp_field(**kwargs: Any) -> StrictBooleanField:
+    help_text = "Whether OCSP is answered for its certificates, and the next ones name the responder."
+    return StrictBooleanField(required=False, help_text=help_text, **kwargs)
+
+
 class SubtreesSerializer(WireSerializer):
     """Names on one side of the constraints."""
 
@@ -189,6 +194,7 @@ class AuthorityConfigurationSerializer(WireSerializer):
     maxPathLength = PathLengthField()
     nameConstraints = NameConstraintsSerializer(required=False, allow_null=True)
     crlDistributionPointUrls = UrlsField(required=False, allow_null=True)
+    isOcspEnabled = _ocsp_field(default=True)
     keyAlgorithm = WordField(KeyAlgorithm, parse=parse_key_algorithm)
     keyStore = EnumField(
         Store,
@@ -212,9 +218,7 @@ class ChangedConfigurationSerializer(WireSerializer):
 
     crlDistributionPointUrls = UrlsField(required=False)
     chainPhase = EnumField(Phase, required=False, help_text="Of a root that has got a new key.")
-    isOcspEnabled = StrictBooleanField(
-        required=False, help_text="Whether OCSP is answered for its certificates, and the next ones name the responder."
-    )
+    isOcspEnabled = _ocsp_field()
 
 
 class ChangeAuthoritySerializer(WireSerializer):

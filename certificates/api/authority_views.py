@@ -175,6 +175,7 @@ class InternalAuthoritiesView(AuthorityView):
             "friendly_name": configuration.get("friendlyName") or "",
             "name_constraints": constraints_of(configuration.get("nameConstraints")),
             "crl_distribution_point_urls": configuration.get("crlDistributionPointUrls") or (),
+            "is_ocsp_enabled": configuration["isOcspEnabled"],
         }
         if configuration["type"] is Kind.ROOT:
             return create_root(**asked)

@@ -75,6 +75,7 @@ class _Wanted:
     asked_not_after: datetime | None
     name_constraints: NameConstraints
     crl_urls: tuple[str, ...]
+    is_ocsp_enabled: bool
 
 
 def create_root(
@@ -91,6 +92,7 @@ def create_root(
     key_store: KeyStore = KeyStore.DATABASE,
     name_constraints: NameConstraints = NO_CONSTRAINTS,
     crl_distribution_point_urls: Sequence[str] = (),
+    is_ocsp_enabled: bool = True,
 ) -> CertificateAuthority:
     """Make a root with its key, self-signed certificate and first CRL; it is active at once.
 
@@ -115,6 +117,7 @@ def create_root(
         asked_not_after=not_after,
         name_constraints=normalised_constraints(name_constraints),
         crl_urls=normalised_urls(crl_distribution_point_urls),
+        is_ocsp_enabled=is_ocsp_enabled,
     )
     return _create(requester=requester, project=project, wanted=wanted, parent=None, now=now)
 
@@ -134,6 +137,7 @@ def create_intermediate(
     key_store: KeyStore = KeyStore.DATABASE,
     name_constraints: NameConstraints = NO_CONSTRAINTS,
     crl_distribution_point_urls: Sequence[str] = (),
+    is_ocsp_enabled: bool = True,
 ) -> CertificateAuthority:
     """Make an intermediate with its key: active under ``parent``, or waiting for a certificate where that is None.
 
@@ -159,6 +163,7 @@ def create_intermediate(
         asked_not_after=not_after,
         name_constraints=normalised_constraints(name_constraints),
         crl_urls=normalised_urls(crl_distribution_point_urls),
+        is_ocsp_enabled=is_ocsp_enabled,
     )
     return _create(requester=requester, project=project, wanted=wanted, parent=parent, now=now)
 
@@ -238,6 +243,7 @@ def _store_authority(*, project: Project, wanted: _Wanted, private_key: PrivateK
         max_path_length=wanted.max_path_length,
         name_constraints=document_of(wanted.name_constraints),
         crl_distribution_point_urls=list(wanted.crl_urls),
+        is_ocsp_enabled=wanted.is_ocsp_enabled,
         not_before=wanted.asked_not_before,
         not_after=wanted.asked_not_after,
         **asdict(wanted.subject),

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -123,6 +123,17 @@ def test_created_root_answers_active_as_a_bare_object(robot: APIClient, project:
         "isOcspEnabled": True,
     }
     assert body["configuration"]["notBefore"].endswith("Z")
+
+
+def test_created_without_ocsp_it_signs_nothing_that_names_a_responder(robot: APIClient, project: Project) -> None:
+    root = robot.post(BASE, body_of(project, isOcspEnabled=False)).json()
+    below = body_of(project, type="intermediate", parentCaId=root["id"], commonName="Acme Issuing")
+    issuing = robot.post(BASE, below | {"name": "issuing"}).json()
+
+    assert (root["configuration"]["isOcspEnabled"], issuing["configuration"]["isOcspEnabled"]) == (False, True)
+    certificate = pem_of(robot.get(f"{BASE}/{issuing['id']}/certificate").json()["certificate"])
+    access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    assert [each.access_method for each in access] == [AuthorityInformationAccessOID.CA_ISSUERS]
 
 
 def test_created_with_name_constraints_and_mirrors(robot: APIClient, project: Project) -> None:
@@ -315,9 +326,9 @@ def test_name_is_lowered_and_trimmed(robot: APIClient, project: Project) -> None
 
 
 def test_unknown_keys_are_ignored_and_named(robot: APIClient, project: Project) -> None:
-    body = robot.post(BASE, body_of(project, isOcspEnabled=True)).json()
+    body = robot.post(BASE, body_of(project, keySource="internal")).json()
 
-    assert body["warnings"] == ["/configuration/isOcspEnabled is not known here and was ignored."]
+    assert body["warnings"] == ["/configuration/keySource is not known here and was ignored."]
 
 
 def test_every_violation_names_its_place_in_the_body(robot: APIClient, project: Project) -> None:
