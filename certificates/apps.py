@@ -11,9 +11,9 @@ class CertificatesConfig(AppConfig):
     name = "certificates"
 
     def ready(self) -> None:
-        """Register the system checks, the jobs and the gauges, and answer what profiles ask about certificates."""
+        """Register checks, background work and gauges, and answer what profiles ask about certificates."""
         import_module("certificates.checks")
-        import_module("certificates.tasks").register_jobs()
+        import_module("certificates.tasks").register_all()
         import_module("certificates.gauges").register_all()
         usage = import_module("certificates.usage").CertificatesUsage()
         import_module("profiles.usage").answer_with(usage)

@@ -17,7 +17,6 @@ from certificates.models.request import RequestStatus
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action, projects_allowing
 from pki_portal.access.requester import Requester
-from profiles.policy.vocabulary import KeyRetention
 
 
 class StatusFilter(StrEnum):
@@ -143,9 +142,7 @@ def with_links(queryset: QuerySet[Certificate]) -> QuerySet[Certificate]:
     ``has_private_key`` whether the portal keeps the key.
     """
     # Subqueries, not joins: counting the rows leaves them out.
-    kept = CertificateSecret.objects.filter(
-        certificate=OuterRef("pk"), retention=KeyRetention.ESCROW, destroyed_at__isnull=True
-    )
+    kept = CertificateSecret.objects.filter(certificate=OuterRef("pk"), destroyed_at__isnull=True)
     successor = Certificate.objects.filter(renewed_from=OuterRef("pk")).order_by().values("pk")
     return (
         queryset.annotate(successor_id=Subquery(successor[:1]), has_private_key=Exists(kept))

@@ -4,11 +4,13 @@ import logging
 from datetime import datetime, time, timedelta
 
 from certificates.gauges import measure_expiring
-from certificates.models import IdempotencyRecord
+from certificates.models import AutoRenewal, IdempotencyRecord
+from certificates.services.auto_renewal import keep_within_life, renew_automatically
 from certificates.services.crl import publish_due
 from certificates.services.idempotency import KEPT_FOR
+from certificates.services.kept_keys import destroy_unclaimed_keys
 from pki_portal.background.schedule import Every, Job, Nightly, register_job
-from pki_portal.background.work import delete_in_batches
+from pki_portal.background.work import Retry, Work, delete_in_batches, register
 from pki_portal.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -34,8 +36,23 @@ def delete_idempotency_records(now: datetime) -> None:
     delete_in_batches(IdempotencyRecord.objects.filter(created_at__lt=now - KEPT_FOR))
 
 
-def register_jobs() -> None:
+def destroy_overdue_keys(now: datetime) -> None:
+    """Destroy keys that nobody claimed in time."""
+    destroy_unclaimed_keys(now=now)
+
+
+def register_all() -> None:
     """Called once, when Django is ready."""
+    register(
+        Work(
+            name="renewals",
+            model=AutoRenewal,
+            do=renew_automatically,
+            finished=keep_within_life,
+            retry=Retry(first=timedelta(seconds=5), longest=timedelta(hours=1)),
+        )
+    )
+    register_job(Job("destroy-unclaimed-keys", Every(timedelta(hours=1)), destroy_overdue_keys))
     register_job(Job("renew-crls", Every(timedelta(minutes=5)), renew_crls))
     register_job(Job("measure-expiring", Every(timedelta(minutes=15)), measure_expiring))
     register_job(Job("delete-idempotency-records", Nightly(time(1, 40)), delete_idempotency_records))

@@ -105,6 +105,7 @@ ISSUE_SECONDS = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
     registry=None,
 )
+RENEWALS = Counter("pki_automatic_renewals", "Due renewals tried by workers, by outcome.", ["outcome"], registry=None)
 KEY_CACHE = Counter(
     "pki_ca_key_cache", "CA keys wanted for signing, by whether they were at hand.", ["result"], registry=None
 )

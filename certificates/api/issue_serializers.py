@@ -43,7 +43,7 @@ METADATA_LIMIT = 100
 SUBJECT_VALUE_LIMIT = 1024
 NAME_VALUE_LIMIT = 4096
 
-_SUBJECT_FIELDS: Mapping[str, SubjectAttribute] = {
+SUBJECT_FIELDS: Mapping[str, SubjectAttribute] = {
     "commonName": SubjectAttribute.COMMON_NAME,
     "organization": SubjectAttribute.ORGANIZATION,
     "organizationalUnit": SubjectAttribute.ORGANIZATIONAL_UNIT,
@@ -55,7 +55,7 @@ _SUBJECT_FIELDS: Mapping[str, SubjectAttribute] = {
 }
 # What a CSR says itself, so that the attributes beside it are not read.
 _SAID_BY_CSR = (
-    *_SUBJECT_FIELDS,
+    *SUBJECT_FIELDS,
     "domainComponents",
     "altNames",
     "keyUsages",
@@ -206,7 +206,7 @@ class IssueCertificateSerializer(WireSerializer):
                 ),
                 *(
                     AttributeValue(attribute, asked[name])
-                    for name, attribute in _SUBJECT_FIELDS.items()
+                    for name, attribute in SUBJECT_FIELDS.items()
                     if asked.get(name)
                 ),
             ),

@@ -9,6 +9,9 @@ REFERENCE = OpenApiParameter(
     OpenApiParameter.PATH,
     description="Id, serial number or SHA-256 fingerprint of the certificate.",
 )
+CERTIFICATE_ID = OpenApiParameter(
+    "certificate_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of the certificate."
+)
 PROJECT_ID = OpenApiParameter("project_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of the project.")
 PROFILE_ID = OpenApiParameter("profile_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="Id of the profile.")
 REQUEST_ID = OpenApiParameter(

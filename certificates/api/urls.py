@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from certificates.api import revocation_views, views
+from certificates.api import renewal_views, revocation_views, views
 
 _CERTIFICATES = "api/v1/cert-manager/certificates"
 _PROFILES = "api/v1/cert-manager/certificate-profiles"
@@ -41,6 +41,12 @@ urlpatterns = [
     ),
     path(
         f"{_CERTIFICATES}/<str:reference>/bundle", views.CertificateBundleView.as_view(), name="api-certificate-bundle"
+    ),
+    path(f"{_CERTIFICATES}/<str:certificate_id>/renew", renewal_views.RenewView.as_view(), name="api-renew"),
+    path(
+        f"{_CERTIFICATES}/<str:certificate_id>/config",
+        renewal_views.RenewalConfigView.as_view(),
+        name="api-renewal-config",
     ),
     path(f"{_CERTIFICATES}/<str:reference>/revoke", revocation_views.RevokeView.as_view(), name="api-revoke"),
     path(

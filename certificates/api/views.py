@@ -189,16 +189,22 @@ def idempotency_key_of(request: Request) -> IdempotencyKey | None:
     return IdempotencyKey(key=key, body_digest=hashlib.sha256(canonical.encode()).hexdigest())
 
 
-def _issue_answer(issued: IssuedCertificate, *, requester: Requester, without_roots: bool) -> dict[str, Any]:
+def told_certificate(issued: IssuedCertificate, *, without_roots: bool) -> dict[str, Any]:
+    """A new certificate as the wire has it, without its key."""
     certificate = issued.certificate
     is_self_signed = certificate.authority_id is None
-    told: dict[str, Any] = {
+    return {
         "certificate": certificate_pem(certificate),
         "issuingCaCertificate": "" if is_self_signed else issued.certification_path[0],
         "certificateChain": join_path(certificate, issued.certification_path, without_roots=without_roots),
         "serialNumber": certificate.serial_number,
         "certificateId": str(certificate.id),
     }
+
+
+def _issue_answer(issued: IssuedCertificate, *, requester: Requester, without_roots: bool) -> dict[str, Any]:
+    certificate = issued.certificate
+    told = told_certificate(issued, without_roots=without_roots)
     warnings = list(issued.warnings)
     if issued.private_key is not None:
         if has_permission(

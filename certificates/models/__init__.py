@@ -1,5 +1,6 @@
 from certificates.models.authority import AuthorityCertificate, AuthorityKey, CertificateAuthority
 from certificates.models.certificate import Certificate, IdempotencyRecord
+from certificates.models.renewal import AutoRenewal
 from certificates.models.request import CertificateRequest
 from certificates.models.revocation import (
     BlockedKey,
@@ -15,6 +16,7 @@ from certificates.models.secret import CertificateSecret
 __all__ = [
     "AuthorityCertificate",
     "AuthorityKey",
+    "AutoRenewal",
     "BlockedKey",
     "Certificate",
     "CertificateAuthority",

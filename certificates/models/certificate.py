@@ -89,6 +89,9 @@ class Certificate(models.Model):
     )
     renew_before_days = models.PositiveSmallIntegerField(null=True, blank=True)
     renew_at = models.DateTimeField(null=True, blank=True)
+    # Set by hand on this certificate: its successor takes it over, where others take what their profile says.
+    has_own_renewal = models.BooleanField(default=False)
+    # Why its last renewal was refused, for people; empty after a success.
     renewal_error = models.TextField(blank=True, default="")
     revoked_at = models.DateTimeField(null=True, blank=True)
     revocation_reason = models.PositiveSmallIntegerField(null=True, blank=True, choices=RevocationReason.choices)
@@ -150,6 +153,7 @@ class IdempotentAct(models.TextChoices):
     """What an Idempotency-Key can stand for."""
 
     ISSUE = "issue", "Issue"
+    RENEW = "renew", "Renew"
     REVOKE = "revoke", "Revoke"
 
 

@@ -54,6 +54,7 @@ def store_certificate(
     findings: Sequence[Finding],
     key_source: KeySource,
     renewal: RenewalSchedule | None = None,
+    predecessor: Certificate | None = None,
 ) -> Certificate:
     """Store what was signed for a stored request, in the caller's transaction; ``issuer`` None where self-signed."""
     return Certificate.objects.create(
@@ -67,6 +68,8 @@ def store_certificate(
         lint_findings=[asdict(finding) for finding in findings],
         renew_before_days=renewal.renew_before_days if renewal else None,
         renew_at=renewal.renew_at if renewal else None,
+        renewed_from=predecessor,
+        has_own_renewal=predecessor is not None and predecessor.has_own_renewal,
         **columns_of(certificate),
     )
 

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
-from cryptography import x509
 from django.db.models import QuerySet
 
 from certificates.models import Certificate, CertificateAuthority, CertificateRequest
@@ -14,14 +13,13 @@ from certificates.models.certificate import CertificateStatus
 from certificates.models.request import RequestStatus
 from certificates.services.authorities.rules import issuer_facts_of, issuer_without_certificate
 from certificates.services.requests import common_name_of, request_of
-from certificates.x509.names import read_subject
+from certificates.services.succession import granted_by
 from pki_portal.errors import PortalError, Violation
 from profiles.impact import Impact, NewlyRefused, Proposal, Tally
 from profiles.policy.decide import decide
 from profiles.policy.renewal import renewal_request
 from profiles.policy.request import IssuanceRequest, IssuerFacts
 from profiles.policy.rules import ProfileDefaults, TemplateRules
-from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyUsage, as_word
 
 RECENT_DAYS: Final = 90
 # A replay takes some 0.3 ms: both kinds together stay under two seconds, however many there are.
@@ -233,17 +231,6 @@ def _replay_renewals(rows: QuerySet[Certificate], changes: Mapping[UUID | None, 
             ),
         )
     return count
-
-
-def granted_by(certificate: Certificate) -> ProfileDefaults:
-    """What a stored certificate says, to fill its renewal in the place of the profile's defaults."""
-    return ProfileDefaults(
-        # A column holds several values of one attribute as one text, so the subject is read from the certificate.
-        subject=read_subject(x509.load_der_x509_certificate(bytes(certificate.der)).subject),
-        key_usages=tuple(map(KeyUsage, certificate.key_usages)),
-        extended_key_usages=tuple(map(ExtendedKeyUsage, certificate.extended_key_usages)),
-        key_algorithm=as_word(certificate.key_algorithm, KeyAlgorithm),
-    )
 
 
 def _name_of(request: IssuanceRequest) -> str:

@@ -14,7 +14,7 @@ from certificates.keystore.base import Signer
 from certificates.keystore.ephemeral import EphemeralSigner
 from certificates.models import AuthorityCertificate, Certificate, CertificateAuthority, CertificateRequest
 from certificates.models.authority import AuthorityStatus
-from certificates.models.certificate import KeySource
+from certificates.models.certificate import IdempotentAct, KeySource
 from certificates.models.request import RequestStatus
 from certificates.services.authorities.rules import issuer_facts_of, issuer_without_certificate
 from certificates.services.blocked_keys import with_blocked_key_told
@@ -26,6 +26,14 @@ from certificates.services.lint import Waivers
 from certificates.services.requests import SIGN_EVENT, Asked, common_name_of, failed_request_kept, store_request
 from certificates.services.retrieval import certification_path_pem
 from certificates.services.signing import lint_plan, sign_and_verify, signer_of
+from certificates.services.succession import (
+    Succession,
+    link_predecessor,
+    lock_predecessor,
+    plan_auto_renewal,
+    renewal_of_profile,
+    state_violations,
+)
 from certificates.x509 import keys
 from certificates.x509.lint import Finding
 from certificates.x509.tbs import DistributionUrls, Issuer
@@ -36,10 +44,9 @@ from pki_portal.audit.services import record, recorded_refusals
 from pki_portal.errors import Conflict, Forbidden, Invalid, NotFound, PortalError, Violation
 from pki_portal.metrics import CERTIFICATES_ISSUED, ISSUANCES_REFUSED, bounded, count
 from profiles.enrollment import EnrollmentMethod
-from profiles.models import ApiEnrollment, CertificateProfile
+from profiles.models import CertificateProfile
 from profiles.policy.decide import decide
 from profiles.policy.plan import Decision, IssuancePlan, refused
-from profiles.policy.renewal import RenewalSchedule, schedule_renewal
 from profiles.policy.request import IssuanceRequest, IssuerFacts
 from profiles.policy.rules import ProfileDefaults, TemplateRules
 from profiles.policy.vocabulary import KeyRetention
@@ -87,6 +94,7 @@ class _Signed:
     certificate: x509.Certificate
     private_key: keys.PrivateKey | None = field(repr=False)
     sealed_key: SealedKey | None = None
+    retention: KeyRetention = KeyRetention.ONCE
     findings: tuple[Finding, ...] = ()
 
 
@@ -98,6 +106,7 @@ def issue_certificate(
     method: EnrollmentMethod = EnrollmentMethod.API,
     metadata: Sequence[Mapping[str, str]] = (),
     idempotency: IdempotencyKey | None = None,
+    succession: Succession | None = None,
 ) -> IssuedCertificate:
     """Judge ``request`` by ``profile``, sign exactly what was judged, store it, and only then return it.
 
@@ -105,17 +114,23 @@ def issue_certificate(
     its own). When it raises, no certificate exists; a refusal leaves its audit event and, where rules refused, the
     failed request. Load ``profile`` just before: by rules that were changed since, nothing is issued.
 
+    With a ``succession`` the new certificate takes the place of another one: it fills what the request leaves open, and
+    a key that is made here is sealed until its one claim, and not returned.
+
     Raises:
         PermissionDenied, NotFound: the requester may not issue from this profile.
         Forbidden: the profile enrolls by another method.
-        PolicyViolation, ValidityMissing, Invalid: refused, with every violation.
+        PolicyViolation, ValidityMissing, Invalid: refused, with every violation; or the predecessor can have no
+            successor any more.
         Conflict: the Idempotency-Key stands for something else, or its first request is still under way; or the CA was
             disabled or got another certificate, or profile or template another version, while this one was made.
         Unavailable: the CA's key cannot be used; nothing was signed.
     """
     now = timezone.now()
     asked = Asked(profile=profile, request=request, requester=requester, method=method, metadata=metadata)
-    event = ISSUE_EVENT if request.applicant_key is None else SIGN_EVENT
+    event = succession.event if succession else ISSUE_EVENT if request.applicant_key is None else SIGN_EVENT
+    act = IdempotentAct.RENEW if succession else IdempotentAct.ISSUE
+    defaults = succession.filling if succession else profile.profile_defaults()
     with (
         _refusals_counted(),
         recorded_refusals(
@@ -132,22 +147,33 @@ def issue_certificate(
         _require_method(profile, method)
         with (
             failed_request_kept(asked) as judgement,
-            claimed(requester=requester, idempotency=idempotency, now=now) as claim,
+            claimed(requester=requester, idempotency=idempotency, now=now, act=act) as claim,
         ):
             if isinstance(claim, Certificate):
                 return _replay(claim)
             # Step 4: the decision; nothing but the plan that it made goes on.
             issuer = _issuer_of(profile)
-            decision = judgement.decision = _decide(profile=profile, request=request, issuer=issuer, now=now)
+            decision = judgement.decision = _decide(
+                profile=profile, defaults=defaults, request=request, issuer=issuer, now=now
+            )
+            if succession is not None and (reasons := state_violations(succession.predecessor, now=now)):
+                decision = judgement.decision = refused(reasons, decision)
             plan = decision.granted()
             # Step 5: build, lint, sign, verify.
-            signed = _sign(profile=profile, plan=plan, issuer=issuer, now=now)
+            signed = _sign(profile=profile, plan=plan, issuer=issuer, now=now, succession=succession)
             # Step 6: one transaction; nothing leaves this function before its commit.
             with _profile_kept(profile), transaction.atomic():
                 _require_unchanged(profile, issuer)
+                if succession is not None:
+                    lock_predecessor(succession, now=now)
                 request_row = store_request(asked, status=RequestStatus.ISSUED, decision=decision)
                 certificate = _store_certificate(
-                    profile=profile, request_row=request_row, issuer=issuer, plan=plan, signed=signed
+                    profile=profile,
+                    request_row=request_row,
+                    issuer=issuer,
+                    plan=plan,
+                    signed=signed,
+                    succession=succession,
                 )
                 if claim is not None:
                     claim.complete(certificate)
@@ -163,6 +189,7 @@ def issue_certificate(
                         "commonName": certificate.common_name,
                         "serialNumber": certificate.serial_number,
                         "certificateRequestId": str(request_row.id),
+                        **({"renewedFromCertificateId": str(succession.predecessor.pk)} if succession else {}),
                     },
                 )
     count(CERTIFICATES_ISSUED, project=bounded("project", str(profile.project_id)))
@@ -170,7 +197,9 @@ def issue_certificate(
     return IssuedCertificate(
         certificate=certificate,
         certification_path=certification_path_pem(certificate),
-        private_key=None if signed.private_key is None else keys.private_key_pem(signed.private_key),
+        private_key=None
+        if signed.private_key is None or succession is not None
+        else keys.private_key_pem(signed.private_key),
         warnings=decision.warnings,
         is_key_kept=signed.sealed_key is not None,
     )
@@ -310,19 +339,31 @@ def _issuer_by_id(authority_id: UUID | None) -> _Issuer | None:
 
 
 def _decide(
-    *, profile: CertificateProfile, request: IssuanceRequest, issuer: _Issuer | None, now: datetime
+    *,
+    profile: CertificateProfile,
+    defaults: ProfileDefaults,
+    request: IssuanceRequest,
+    issuer: _Issuer | None,
+    now: datetime,
 ) -> Decision:
     return decide(
         rules=profile.template.rules(),
-        defaults=profile.profile_defaults(),
+        defaults=defaults,
         request=with_blocked_key_told(request),
         issuer=issuer.facts if issuer else None,
         now=now,
     )
 
 
-def _sign(*, profile: CertificateProfile, plan: IssuancePlan, issuer: _Issuer | None, now: datetime) -> _Signed:
-    """Make the key where none was given, seal it where the profile keeps it, and sign the plan.
+def _sign(
+    *,
+    profile: CertificateProfile,
+    plan: IssuancePlan,
+    issuer: _Issuer | None,
+    now: datetime,
+    succession: Succession | None,
+) -> _Signed:
+    """Make the key where none was given, seal it where it is kept or waits for its claim, and sign the plan.
 
     Raises:
         Invalid: the lint has a blocking finding.
@@ -330,11 +371,12 @@ def _sign(*, profile: CertificateProfile, plan: IssuancePlan, issuer: _Issuer | 
     """
     signer: Signer
     private_key: keys.PrivateKey | None = None
-    sealed_key: SealedKey | None = None
+    sealed_key = succession.kept_key if succession else None
+    retention = KeyRetention(profile.key_retention)
     if plan.subject_public_key_info is None:
         private_key = keys.generate(plan.key_algorithm)
         public_key = private_key.public_key()
-        if profile.key_retention == KeyRetention.ESCROW:
+        if succession is not None or retention is KeyRetention.ESCROW:
             sealed_key = seal_key(private_key)
     else:
         public_key = keys.load_public_key(plan.subject_public_key_info)
@@ -352,7 +394,13 @@ def _sign(*, profile: CertificateProfile, plan: IssuancePlan, issuer: _Issuer | 
         change=_CHANGEABLE,
         waivers=Waivers(profile.slug, profile.waivers(), now),
     )
-    return _Signed(certificate=certificate, private_key=private_key, sealed_key=sealed_key, findings=findings)
+    return _Signed(
+        certificate=certificate,
+        private_key=private_key,
+        sealed_key=sealed_key,
+        retention=retention,
+        findings=findings,
+    )
 
 
 @contextmanager
@@ -436,26 +484,32 @@ def _store_certificate(
     issuer: _Issuer | None,
     plan: IssuancePlan,
     signed: _Signed,
+    succession: Succession | None,
 ) -> Certificate:
     """Store the certificate in the caller's transaction; its columns are read back from what was signed."""
+    predecessor = succession.predecessor if succession else None
+    key_source = KeySource.APPLICANT if signed.private_key is None else KeySource.PORTAL
+    if succession is not None:
+        key_source = succession.key_source
+    renewal = None
+    # Only where the portal makes the key: a new one needs no applicant.
+    if key_source == KeySource.PORTAL:
+        renewal = renewal_of_profile(
+            profile.pk, not_before=plan.not_before, not_after=plan.not_after, predecessor=predecessor
+        )
     certificate = store_certificate(
         request=request_row,
         issuer=issuer.row if issuer else None,
         certificate=signed.certificate,
         findings=signed.findings,
-        key_source=KeySource.APPLICANT if signed.private_key is None else KeySource.PORTAL,
-        renewal=_renewal_of(profile=profile, plan=plan, signed=signed),
+        key_source=key_source,
+        renewal=renewal,
+        predecessor=predecessor,
     )
+    if certificate.renew_at is not None:
+        plan_auto_renewal(certificate)
     if signed.sealed_key is not None:
-        store_sealed_key(signed.sealed_key, certificate=certificate, retention=KeyRetention.ESCROW)
+        store_sealed_key(signed.sealed_key, certificate=certificate, retention=signed.retention)
+    if succession is not None:
+        link_predecessor(succession)
     return certificate
-
-
-def _renewal_of(*, profile: CertificateProfile, plan: IssuancePlan, signed: _Signed) -> RenewalSchedule | None:
-    """When the certificate renews by itself; only one whose key the portal made can (a new key needs no applicant)."""
-    settings = ApiEnrollment.objects.filter(profile=profile, auto_renew=True, renew_before_days__isnull=False).first()
-    if settings is None or settings.renew_before_days is None or signed.private_key is None:
-        return None
-    return schedule_renewal(
-        not_before=plan.not_before, not_after=plan.not_after, threshold_days=settings.renew_before_days
-    )

@@ -1,12 +1,17 @@
-"""Private keys of certificates that the portal keeps: sealed before the signature, read by permission, destroyed."""
+"""Private keys of certificates that the portal keeps: sealed before the signature, given out, destroyed.
+
+One that a profile's ``escrow`` keeps can be read again and again. One that nobody was there to receive, that of a
+renewal, waits for its one claim: the first reading of it by whatever road destroys it.
+"""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from cryptography import x509
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from certificates.keystore.database import open_subject_key, seal_subject_key
@@ -14,13 +19,17 @@ from certificates.models import Certificate, CertificateSecret
 from certificates.models.certificate import KeySource
 from certificates.x509.keys import PrivateKey, private_key_pem, public_key_info
 from pki_portal.access.permissions import Action, has_permission, require
-from pki_portal.access.requester import Requester
+from pki_portal.access.requester import Requester, system_requester
 from pki_portal.audit.services import JSON, record, recorded_refusals
 from pki_portal.errors import Gone, NotFound, Unavailable
 from profiles.policy.vocabulary import KeyRetention
 
 READ_EVENT = "get-cert-private-key"
+CLAIM_EVENT = "claim-cert-private-key"
 DESTROY_EVENT = "destroy-cert-private-key"
+# A key that nobody claims is destroyed after this, or when its certificate ends.
+CLAIM_WINDOW = timedelta(days=7)
+UNCLAIMED = system_requester("unclaimed keys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,8 @@ def require_kept_key(*, requester: Requester, certificate: Certificate) -> None:
 def read_private_key(*, requester: Requester, certificate: Certificate, via: str) -> str:
     """PKCS#8 PEM (no final newline) of a key that the portal keeps. Secret.
 
-    The reading is audited, and committed, before this returns (unless the caller holds a transaction of its own).
+    The reading is audited, and committed, before this returns (unless the caller holds a transaction of its own). Of a
+    key that waits for its one claim this is the claim, and it is destroyed: of any number that ask at once one gets it.
 
     Args:
         via: what was asked for, for the audit (``private-key``, ``bundle``).
@@ -83,8 +93,15 @@ def read_private_key(*, requester: Requester, certificate: Certificate, via: str
     with _refusals_recorded(READ_EVENT, requester, certificate, via=via):
         require(requester=requester, action=Action.CERTIFICATES_READ_PRIVATE_KEY, project_id=certificate.project_id)
         with transaction.atomic():
-            pem = private_key_pem(open_secret(_locked(certificate)))
-            _record(READ_EVENT, requester, certificate, via=via)
+            secret = _locked(certificate)
+            pem = private_key_pem(open_secret(secret))
+            if secret.retention == KeyRetention.ONCE:
+                secret.claimed_at = timezone.now()
+                secret.claimed_by = requester.name[:255]
+                _destroy(secret, at=secret.claimed_at, by=requester.name)
+                _record(CLAIM_EVENT, requester, certificate, via=via)
+            else:
+                _record(READ_EVENT, requester, certificate, via=via)
     return pem
 
 
@@ -117,12 +134,40 @@ def destroy_private_key(*, requester: Requester, certificate: Certificate) -> Ce
         require(requester=requester, action=Action.CERTIFICATES_EDIT, project_id=certificate.project_id)
         with transaction.atomic():
             secret = _locked(certificate)
-            secret.sealed_private_key = None
-            secret.destroyed_at = timezone.now()
-            secret.destroyed_by = requester.name[:255]
-            secret.save(update_fields=["sealed_private_key", "destroyed_at", "destroyed_by"])
+            _destroy(secret, at=timezone.now(), by=requester.name)
             _record(DESTROY_EVENT, requester, certificate)
     return secret
+
+
+def destroy_unclaimed_keys(*, now: datetime) -> int:
+    """Destroy every key that waits for its claim longer than the window, or than its certificate lives; how many.
+
+    Each in a transaction of its own, with its audit event.
+    """
+    waiting = CertificateSecret.objects.filter(retention=KeyRetention.ONCE, destroyed_at__isnull=True)
+    overdue = waiting.filter(Q(created_at__lte=now - CLAIM_WINDOW) | Q(certificate__not_after__lte=now))
+    destroyed = 0
+    for key in list(overdue.values_list("pk", flat=True)):
+        with transaction.atomic():
+            secret = waiting.select_for_update(of=("self",)).select_related("certificate").filter(pk=key).first()
+            if secret is None:
+                continue  # claimed in this moment
+            _destroy(secret, at=now, by=UNCLAIMED.name)
+            _record(DESTROY_EVENT, UNCLAIMED, secret.certificate, reason="not claimed in time")
+            destroyed += 1
+    return destroyed
+
+
+def copy_kept_key(certificate: Certificate) -> SealedKey | None:
+    """The key that escrow keeps, sealed once more for a certificate with the same one; None where there is none.
+
+    Raises Unavailable where it does not open.
+    """
+    kept = CertificateSecret.objects.select_related("certificate").filter(
+        certificate=certificate, retention=KeyRetention.ESCROW, destroyed_at__isnull=True
+    )
+    secret = kept.first()
+    return None if secret is None else seal_key(open_secret(secret))
 
 
 def is_key_kept(certificate: Certificate) -> bool:
@@ -136,9 +181,15 @@ def secret_of(certificate: Certificate) -> CertificateSecret | None:
 
 
 def _readable(certificate: Certificate) -> QuerySet[CertificateSecret]:
-    return CertificateSecret.objects.filter(
-        certificate=certificate, retention=KeyRetention.ESCROW, destroyed_at__isnull=True
-    )
+    return CertificateSecret.objects.filter(certificate=certificate, destroyed_at__isnull=True)
+
+
+def _destroy(secret: CertificateSecret, *, at: datetime, by: str) -> None:
+    """Empty a locked row for good, in the caller's transaction."""
+    secret.sealed_private_key = None
+    secret.destroyed_at = at
+    secret.destroyed_by = by[:255]
+    secret.save(update_fields=["sealed_private_key", "claimed_at", "claimed_by", "destroyed_at", "destroyed_by"])
 
 
 def _require_kept(certificate: Certificate) -> None:
@@ -160,6 +211,11 @@ def _locked(certificate: Certificate) -> CertificateSecret:
 
 def _gone(certificate: Certificate) -> Gone:
     secret = secret_of(certificate)
+    if secret is not None and secret.claimed_at is not None:
+        return Gone(
+            f"The private key was claimed by {secret.claimed_by} at {secret.claimed_at:%Y-%m-%d %H:%M:%S} UTC, which"
+            " destroyed it here; renew the certificate for a new key if it is lost."
+        )
     if secret is not None and secret.destroyed_at is not None:
         return Gone(
             f"The private key was destroyed by {secret.destroyed_by} at {secret.destroyed_at:%Y-%m-%d %H:%M:%S} UTC;"

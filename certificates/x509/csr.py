@@ -352,9 +352,14 @@ def _applicant_key(csr: x509.CertificateSigningRequest, violations: list[Violati
     certified = public_key_info(public_key)
     if algorithm is not None:
         violations.extend(_other_algorithm_identifier(_subject_public_key_info(csr.tbs_certrequest_bytes), certified))
+    return applicant_key_of(public_key)
+
+
+def applicant_key_of(public_key: PublicKeyTypes) -> ApplicantKey:
+    """The key as the rules see it; that its owner has the private half was proven before."""
     return ApplicantKey(
-        subject_public_key_info=certified,
-        algorithm=algorithm,
+        subject_public_key_info=public_key_info(public_key),
+        algorithm=algorithm_of(public_key),
         description=describe(public_key),
         weaknesses=weaknesses(public_key),
     )

@@ -1,9 +1,13 @@
 """When a certificate is due for renewal, and what its renewal asks for."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from profiles.policy.request import IssuanceRequest
+from profiles.policy.request import AttributeValue, IssuanceRequest
+from profiles.policy.rules import ProfileDefaults
+from profiles.policy.vocabulary import SubjectAttribute
 
 DAY = timedelta(days=1)
 
@@ -14,6 +18,19 @@ class RenewalSchedule:
 
     renew_before_days: int
     renew_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalChanges:
+    """What a renewal shall have differently from its predecessor; nothing by default.
+
+    Attributes:
+        subject: what stands in the place of all values of an attribute; nothing removes it.
+        fields: other fields of IssuanceRequest by name, each as it shall be asked now; None asks for nothing.
+    """
+
+    subject: Mapping[SubjectAttribute, tuple[str, ...]] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 def schedule_renewal(*, not_before: datetime, not_after: datetime, threshold_days: int) -> RenewalSchedule:
@@ -36,3 +53,25 @@ def renewal_request(original: IssuanceRequest, *, life: timedelta) -> IssuanceRe
     Where it is silent, what the old certificate says fills it, in the place of the profile's defaults.
     """
     return replace(original, ttl=life, not_before=None, not_after=None, ignored=())
+
+
+def changed(
+    request: IssuanceRequest, granted: ProfileDefaults, changes: RenewalChanges
+) -> tuple[IssuanceRequest, ProfileDefaults]:
+    """Request and filling of a renewal with ``changes`` made: what was changed is filled by nothing old."""
+    kept = tuple(each for each in request.subject if each.type not in changes.subject)
+    added = tuple(AttributeValue(kind, value) for kind, values in changes.subject.items() for value in values)
+    fields = dict(changes.fields)
+    if any(fields.get(name) is not None for name in ("not_before", "not_after")):
+        fields.setdefault("ttl", None)
+    filling: dict[str, Any] = {
+        name: None
+        for name in ("key_usages", "extended_key_usages", "key_algorithm", "signature_algorithm")
+        if name in fields
+    }
+    return (
+        replace(request, subject=(*kept, *added), **fields),
+        replace(
+            granted, subject=tuple(each for each in granted.subject if each.type not in changes.subject), **filling
+        ),
+    )

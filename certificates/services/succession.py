@@ -1,0 +1,155 @@
+"""A certificate that takes another's place: what fills its request, and how the two are linked on the one road."""
+
+import random
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from cryptography import x509
+
+from certificates.models import AutoRenewal, Certificate
+from certificates.models.certificate import CertificateStatus, KeySource, RevocationReason
+from certificates.services.kept_keys import SealedKey
+from certificates.x509.names import read_subject
+from pki_portal.errors import Invalid, Violation
+from profiles.models import ApiEnrollment
+from profiles.policy.renewal import DAY, RenewalSchedule, schedule_renewal
+from profiles.policy.rules import ProfileDefaults
+from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyUsage, as_word
+
+_RULE = "state of the certificate that is renewed"
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """What the road must know beside the request when the new certificate takes the place of another.
+
+    Attributes:
+        filling: fills what the request leaves open, in the place of the profile's defaults.
+        key_source: of the new certificate; one with the same key keeps where that came from.
+        event: what the audit calls it.
+        kept_key: the predecessor's key, sealed for the successor, where that has the same one and it is kept.
+    """
+
+    predecessor: Certificate
+    filling: ProfileDefaults
+    key_source: KeySource
+    event: str
+    kept_key: SealedKey | None = field(default=None, repr=False)
+
+
+def granted_by(certificate: Certificate) -> ProfileDefaults:
+    """What a stored certificate says, to fill its renewal in the place of the profile's defaults."""
+    return ProfileDefaults(
+        # A column holds several values of one attribute as one text, so the subject is read from the certificate.
+        subject=read_subject(x509.load_der_x509_certificate(bytes(certificate.der)).subject),
+        key_usages=tuple(map(KeyUsage, certificate.key_usages)),
+        extended_key_usages=tuple(as_word(each, ExtendedKeyUsage) or each for each in certificate.extended_key_usages),
+        key_algorithm=as_word(certificate.key_algorithm, KeyAlgorithm),
+    )
+
+
+def lock_predecessor(succession: Succession, *, now: datetime) -> None:
+    """Lock the predecessor in the caller's transaction and make sure that it still may be renewed.
+
+    Whoever comes second waits here and then finds the successor of the first. Raises Invalid.
+    """
+    predecessor = Certificate.objects.select_for_update(of=("self",)).get(pk=succession.predecessor.pk)
+    refuse_any(state_violations(predecessor, now=now))
+    succession.predecessor.has_own_renewal = predecessor.has_own_renewal
+    succession.predecessor.renew_before_days = predecessor.renew_before_days
+
+
+def link_predecessor(succession: Succession) -> None:
+    """Leave nothing to renew, and no old failure to show, in the transaction that stores the successor."""
+    Certificate.objects.filter(pk=succession.predecessor.pk).update(renewal_error="")
+    AutoRenewal.objects.filter(pk=succession.predecessor.pk).update(due_at=None)
+
+
+def state_violations(certificate: Certificate, *, now: datetime) -> list[Violation]:
+    """Why a certificate can have no successor now: it has one, or is revoked or past its end. One query."""
+    found = []
+    name = str(certificate)
+    if certificate.status == CertificateStatus.REVOKED:
+        on_hold = certificate.revocation_reason == RevocationReason.CERTIFICATE_HOLD
+        found.append(
+            Violation(
+                field="certificate",
+                code="on_hold" if on_hold else "revoked",
+                rule=_RULE,
+                asked=f"{name}, {'on hold' if on_hold else 'revoked'} at {certificate.revoked_at:%Y-%m-%d %H:%M} UTC",
+                allowed="a certificate that is not revoked",
+                fix="Release it first, then renew it." if on_hold else "Issue a new certificate instead.",
+            )
+        )
+    if certificate.not_after <= now:
+        found.append(
+            Violation(
+                field="certificate",
+                code="expired",
+                rule=_RULE,
+                asked=f"{name}, ended {certificate.not_after:%Y-%m-%d %H:%M} UTC",
+                allowed="a certificate that has not ended",
+                fix="Issue a new certificate instead.",
+            )
+        )
+    successor = successor_id(certificate.pk)
+    if successor is not None:
+        found.append(
+            Violation(
+                field="certificate",
+                code="already_renewed",
+                rule="one successor for each certificate",
+                asked=f"another successor of {name}",
+                allowed=f"its successor {successor}",
+                fix=f"Use or renew certificate {successor}.",
+            )
+        )
+    return found
+
+
+def refuse_any(violations: list[Violation]) -> None:
+    """Raise Invalid with all of them, if there are any."""
+    if violations:
+        told = "; ".join(f"{each.asked}: {each.fix}" for each in violations)
+        raise Invalid(f"The certificate cannot be renewed. {told}", violations=violations)
+
+
+def successor_id(certificate_id: UUID) -> UUID | None:
+    """The certificate that took this one's place, if one did."""
+    return Certificate.objects.filter(renewed_from=certificate_id).order_by().values_list("pk", flat=True).first()
+
+
+def renewal_of_profile(
+    profile_id: UUID, *, not_before: datetime, not_after: datetime, predecessor: Certificate | None = None
+) -> RenewalSchedule | None:
+    """When a new certificate renews by itself: as its profile says, or as was said of its predecessor by hand."""
+    if predecessor is not None and predecessor.has_own_renewal:
+        days = predecessor.renew_before_days
+    else:
+        settings = ApiEnrollment.objects.filter(profile=profile_id, auto_renew=True).first()
+        days = settings.renew_before_days if settings else None
+    if days is None:
+        return None
+    return schedule_renewal(not_before=not_before, not_after=not_after, threshold_days=days)
+
+
+def plan_auto_renewal(certificate: Certificate) -> None:
+    """Have the worker renew it when it is due, or not at all, as its columns say; in the caller's transaction."""
+    if certificate.renew_at is None:
+        AutoRenewal.objects.filter(pk=certificate.pk).update(due_at=None)
+        return
+    AutoRenewal.objects.update_or_create(
+        certificate=certificate,
+        defaults={
+            "due_at": spread(certificate.renew_at, not_after=certificate.not_after),
+            "attempts": 0,
+            "gave_up_at": None,
+        },
+    )
+
+
+def spread(renew_at: datetime, *, not_after: datetime) -> datetime:
+    """``renew_at`` or later by chance: up to a tenth of what is left of the life then, and at most a day."""
+    window = min(DAY, (not_after - renew_at) / 10)
+    return renew_at + window * random.random()  # noqa: S311 - spreads load, guards nothing
