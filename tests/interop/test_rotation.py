@@ -72,7 +72,10 @@ def test_master_key_is_rotated_while_clients_issue_and_the_rotation_is_killed(po
         assert finished.returncode == 0, err
         assert "k1 can be removed" in out
         assert f"{left} of {left} rows re-wrapped" in err
-        file.write_text(file.read_text().split(",")[0] + "\n")  # the running portal reads it at its next use
+        # The running portal reads it at its next use, so it never stands there half written.
+        shorter = file.with_suffix(".new")
+        shorter.write_text(file.read_text().split(",")[0] + "\n")
+        shorter.replace(file)
         dropped = len(answered)
         _wait_until(lambda: len(answered) >= dropped + 2 * CLIENTS)
     finally:
