@@ -34,6 +34,9 @@ env = environ.FileAwareEnv(
     DATABASE_URL=(str, ""),
     # Folder of all state: database, master key, SECRET_KEY. Default: var/ beside manage.py.
     PKI_PORTAL_VAR=(str, ""),
+    # Folder of the issuance journal, which says what was signed when the database no longer does: best on another disk
+    # than the database. Default: journal in the state folder.
+    PKI_PORTAL_JOURNAL=(str, ""),
     # Django's signing key. Default: made once and kept in the state folder.
     SECRET_KEY=(str, ""),
     # How many proxies stand in front, each adding to X-Forwarded-For; 0: the peer's address counts and the header is
@@ -81,6 +84,7 @@ _site = urlsplit(SITE_URL)
 IS_HTTPS = _site.scheme == "https"
 
 PKI_PORTAL_VAR = Path(env("PKI_PORTAL_VAR") or BASE_DIR / "var").absolute()
+PKI_PORTAL_JOURNAL = Path(env("PKI_PORTAL_JOURNAL") or PKI_PORTAL_VAR / "journal").absolute()
 PKI_PORTAL_MASTER_KEYS: str = master_key_env("PKI_PORTAL_MASTER_KEYS")
 PKI_PORTAL_MASTER_KEYS_FILE = Path(master_key_env("PKI_PORTAL_MASTER_KEYS_FILE") or PKI_PORTAL_VAR / "master-keys")
 

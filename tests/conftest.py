@@ -26,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     state = Path(tempfile.mkdtemp(prefix="pki-portal-tests-"))
     config.add_cleanup(lambda: shutil.rmtree(state, ignore_errors=True))
     settings.PKI_PORTAL_VAR = state
+    settings.PKI_PORTAL_JOURNAL = state / "journal"
     settings.PKI_PORTAL_MASTER_KEYS = f"test:{MASTER_KEY}"
     settings.PKI_PORTAL_MASTER_KEYS_FILE = state / "master-keys"
     settings.SECRET_KEY = "for-tests-only"

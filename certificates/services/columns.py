@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certificates.models import AuthorityCertificate, Certificate, CertificateRequest
 from certificates.models.certificate import KeySource
+from certificates.services.journal import certificate_stored
 from certificates.x509.inspect import CertificateFacts, facts_of
 from certificates.x509.lint import Finding
 from profiles.policy.renewal import RenewalSchedule
@@ -56,8 +57,11 @@ def store_certificate(
     renewal: RenewalSchedule | None = None,
     predecessor: Certificate | None = None,
 ) -> Certificate:
-    """Store what was signed for a stored request, in the caller's transaction; ``issuer`` None where self-signed."""
-    return Certificate.objects.create(
+    """Store what was signed for a stored request, in the caller's transaction and in the journal.
+
+    ``issuer`` None where self-signed.
+    """
+    row = Certificate.objects.create(
         project_id=request.project_id,
         profile=request.profile,
         request=request,
@@ -72,6 +76,8 @@ def store_certificate(
         has_own_renewal=predecessor is not None and predecessor.has_own_renewal,
         **columns_of(certificate),
     )
+    certificate_stored(row)
+    return row
 
 
 def _attribute(facts: CertificateFacts, wanted: SubjectAttribute) -> str:

@@ -20,6 +20,7 @@ from certificates.models import (
     RevocationEntry,
     RevocationListShard,
 )
+from certificates.services.journal import crl_signed, shards_opened
 from certificates.services.signing import signer_of_key
 from certificates.services.urls import crl_url, delta_crl_url
 from certificates.x509.crl import (
@@ -305,13 +306,15 @@ def _published(revocation_list: List, now: datetime, *, is_scheduled: bool) -> b
             else issuing_distribution_point(crl_url(revocation_list.pk))
         ],
     )
+    der = crl_der(crl)
+    crl_signed(list_id=revocation_list.pk, number=number, der=der)
     changes: dict[str, object] = {
         "number": number,
         "this_update": this_update,
         "next_update": next_update,
         "published_revision": revision,
         "entry_count": len(crl),
-        "der": crl_der(crl),
+        "der": der,
     }
     if is_scheduled:
         changes["scheduled_at"] = this_update
@@ -379,9 +382,11 @@ def _open_shards_if_large(revocation_list: List, complete: CertificateRevocation
         return
     still = CertificateRevocationList.objects.filter(pk=complete.pk, shard_generation=generation)
     if still.update(shard_generation=generation + 1):
-        RevocationListShard.objects.bulk_create(
+        opened = [
             RevocationListShard(revocation_list=complete, generation=generation + 1) for _ in range(SHARDS_OPENED)
-        )
+        ]
+        RevocationListShard.objects.bulk_create(opened)
+        shards_opened(complete, opened)
 
 
 # --- Deltas -----------------------------------------------------------------------------------------------------------
@@ -410,11 +415,13 @@ def _publish_delta(
         entries=_changes(complete),
         extensions=[delta_indicator(base_number)],
     )
+    der = crl_der(crl)
+    crl_signed(list_id=complete.pk, number=number, der=der)
     delta = DeltaRevocationList(
         revocation_list=complete,
         number=number,
         base_number=base_number,
-        der=crl_der(crl),
+        der=der,
         this_update=this_update,
         next_update=this_update + DELTA_LIFE,
         revision=complete.revision,

@@ -21,6 +21,7 @@ from certificates.services.blocked_keys import with_blocked_key_told
 from certificates.services.columns import store_certificate
 from certificates.services.distribution import distribution_urls_of
 from certificates.services.idempotency import IdempotencyKey, claimed
+from certificates.services.journal import journaled
 from certificates.services.kept_keys import SealedKey, is_key_kept, seal_key, store_sealed_key
 from certificates.services.lint import Waivers
 from certificates.services.requests import SIGN_EVENT, Asked, common_name_of, failed_request_kept, store_request
@@ -124,7 +125,7 @@ def issue_certificate(
             successor any more.
         Conflict: the Idempotency-Key stands for something else, or its first request is still under way; or the CA was
             disabled or got another certificate, or profile or template another version, while this one was made.
-        Unavailable: the CA's key cannot be used; nothing was signed.
+        Unavailable: the CA's key cannot be used, or the journal cannot be written; nothing was signed.
     """
     now = timezone.now()
     asked = Asked(profile=profile, request=request, requester=requester, method=method, metadata=metadata)
@@ -148,6 +149,7 @@ def issue_certificate(
         with (
             failed_request_kept(asked) as judgement,
             claimed(requester=requester, idempotency=idempotency, now=now, act=act) as claim,
+            journaled(requester=requester, project_id=profile.project_id, profile_id=profile.pk),
         ):
             if isinstance(claim, Certificate):
                 return _replay(claim)
@@ -159,7 +161,7 @@ def issue_certificate(
             if succession is not None and (reasons := state_violations(succession.predecessor, now=now)):
                 decision = judgement.decision = refused(reasons, decision)
             plan = decision.granted()
-            # Step 5: build, lint, sign, verify.
+            # Step 5: build, lint, write down what is to be signed, sign, verify.
             signed = _sign(profile=profile, plan=plan, issuer=issuer, now=now, succession=succession)
             # Step 6: one transaction; nothing leaves this function before its commit.
             with _profile_kept(profile), transaction.atomic():
@@ -388,6 +390,7 @@ def _sign(
     certificate, findings = sign_and_verify(
         plan=plan,
         issuer=Issuer(issuer_certificate) if issuer_certificate is not None else None,
+        issuer_row=issuer.row if issuer is not None else None,
         signer=signer,
         public_key=public_key,
         urls=urls,

@@ -12,6 +12,7 @@ from django.db import transaction
 from certificates.keystore.base import Signer
 from certificates.keystore.database import load_signer, seal_private_key
 from certificates.models import AuthorityCertificate, AuthorityKey, OcspResponder
+from certificates.services.journal import certificate_stored, journaled
 from certificates.services.signing import sign_and_verify, signer_of_key
 from certificates.x509.inspect import facts_of, serial_number_hex
 from certificates.x509.issuer import DistributionUrls, Issuer
@@ -81,7 +82,8 @@ def _issued(issuer: AuthorityCertificate, *, now: datetime) -> OcspResponder:
 
     Of several processes that find it due, one issues it.
     """
-    with transaction.atomic():
+    requester, project_id = system_requester("ocsp"), issuer.authority.project_id
+    with journaled(requester=requester, project_id=project_id), transaction.atomic():
         key = AuthorityKey.objects.select_for_update(of=("self",), no_key=True).get(pk=issuer.key_id)
         newest = _newest(key)
         if newest is not None and now < newest.not_before + (newest.not_after - newest.not_before) * RENEWED_AFTER:
@@ -94,6 +96,7 @@ def _issued(issuer: AuthorityCertificate, *, now: datetime) -> OcspResponder:
         signed, _ = sign_and_verify(
             plan=plan,
             issuer=Issuer(certificate),
+            issuer_row=issuer,
             signer=signer_of_key(key),
             public_key=made.public_key(),
             urls=DistributionUrls(),
@@ -109,11 +112,12 @@ def _issued(issuer: AuthorityCertificate, *, now: datetime) -> OcspResponder:
             not_before=signed.not_valid_before_utc,
             not_after=signed.not_valid_after_utc,
         )
+        certificate_stored(row)
         key.ocsp_responders.filter(not_after__lte=now).update(sealed_private_key=None)
         record(
             event=ISSUE_EVENT,
-            actor=system_requester("ocsp").actor,
-            project_id=issuer.authority.project_id,
+            actor=requester.actor,
+            project_id=project_id,
             subject_type="certificate-authority",
             subject_id=str(issuer.authority_id),
             data={

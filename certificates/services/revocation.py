@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -24,6 +24,7 @@ from certificates.models.certificate import CertificateStatus, IdempotentAct, Re
 from certificates.querysets import CertificateFilters, StatusFilter, certificates_visible_to, narrowed, with_status
 from certificates.services.crl import List, publish_if_stale, shards_by_url
 from certificates.services.idempotency import IdempotencyKey, claimed
+from certificates.services.journal import journaled, released, revoked
 from certificates.x509 import crl as x509_crl
 from certificates.x509.inspect import crl_urls_of
 from pki_portal.access.models import Project
@@ -159,6 +160,7 @@ def release_hold(*, requester: Requester, certificate: Certificate) -> Certifica
             locked.status, locked.revoked_at, locked.revocation_reason = CertificateStatus.ACTIVE, None, None
             locked.save(update_fields=["status", "revoked_at", "revocation_reason", "updated_at"])
             _record(RELEASE_EVENT, requester, locked, {})
+            released(revocation_list, locked, released_at=now)
     _publish(_lists_with(_entry_of(locked)), now=now, done=f"Certificate {locked.serial_number} is released")
     return locked
 
@@ -195,13 +197,16 @@ def revoke_selected(
         Unavailable: they ARE revoked, but a CRL could not be signed; the message says so.
     """
     now = timezone.now()
-    with recorded_refusals(
-        event=BULK_EVENT,
-        actor=requester.actor,
-        project_id=project.pk,
-        subject_type="project",
-        subject_id=str(project.pk),
-        data={"reason": RevocationReason(reason).name},
+    with (
+        recorded_refusals(
+            event=BULK_EVENT,
+            actor=requester.actor,
+            project_id=project.pk,
+            subject_type="project",
+            subject_id=str(project.pk),
+            data={"reason": RevocationReason(reason).name},
+        ),
+        journaled(requester=requester, project_id=project.pk),
     ):
         require(requester=requester, action=Action.CERTIFICATES_REVOKE, project_id=project.pk)
         with transaction.atomic():
@@ -289,6 +294,7 @@ def _revoke(
         BlockedKey.objects.bulk_create(blocked, ignore_conflicts=True, batch_size=CHUNK)
     for certificate in certificates:
         _record(REVOKE_EVENT, requester, certificate, {"reason": RevocationReason(reason).name})
+    revoked(revocation_list, [*made, *changed], requester=requester)
     return [*shards.values(), revocation_list]
 
 
@@ -512,17 +518,20 @@ def _without_authority(certificate: Certificate) -> Invalid:
 # --- Records ----------------------------------------------------------------------------------------------------------
 
 
-def _recorded(
-    event: str, requester: Requester, certificate: Certificate, data: Mapping[str, str]
-) -> AbstractContextManager[None]:
-    return recorded_refusals(
-        event=event,
-        actor=requester.actor,
-        project_id=certificate.project_id,
-        subject_type="certificate",
-        subject_id=str(certificate.pk),
-        data={"serialNumber": certificate.serial_number, **data},
-    )
+@contextmanager
+def _recorded(event: str, requester: Requester, certificate: Certificate, data: Mapping[str, str]) -> Iterator[None]:
+    with (
+        recorded_refusals(
+            event=event,
+            actor=requester.actor,
+            project_id=certificate.project_id,
+            subject_type="certificate",
+            subject_id=str(certificate.pk),
+            data={"serialNumber": certificate.serial_number, **data},
+        ),
+        journaled(requester=requester, project_id=certificate.project_id),
+    ):
+        yield
 
 
 def _record(event: str, requester: Requester, certificate: Certificate, data: Mapping[str, str]) -> None:

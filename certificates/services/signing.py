@@ -15,12 +15,13 @@ from certificates.keystore.base import Signer
 from certificates.keystore.database import load_signer, seal_private_key
 from certificates.models import AuthorityCertificate, AuthorityKey, CertificateAuthority
 from certificates.models.authority import KeyStore
+from certificates.services import journal
 from certificates.services.lint import Waivers, lint_violations
+from certificates.x509.inspect import serial_number_hex
 from certificates.x509.issuer import DistributionUrls, Issuer
 from certificates.x509.keys import PrivateKey, PublicKey, generate, load_public_key, public_key_info
 from certificates.x509.lint import Finding, blocking, lint, lint_shape, marked, shape_of
 from certificates.x509.tbs import (
-    ToBeSigned,
     build,
     build_authority,
     draft,
@@ -181,6 +182,7 @@ def sign_and_verify(
     *,
     plan: IssuancePlan | AuthorityPlan,
     issuer: Issuer | None,
+    issuer_row: AuthorityCertificate | None,
     signer: Signer,
     public_key: PublicKey,
     urls: DistributionUrls,
@@ -189,24 +191,43 @@ def sign_and_verify(
 ) -> tuple[x509.Certificate, tuple[Finding, ...]]:
     """The one place where a certificate is signed, a CA's or not; ``issuer`` None where the key signs itself.
 
-    The to-be-signed bytes are fixed, linted and only then handed to the key; what comes back is compared with them
-    byte for byte and with the plan value by value. ``change`` is what the reader of a refusal can change (``the CA``).
+    The to-be-signed bytes are fixed, linted, on the disk in the journal, and only then handed to the key; what comes
+    back is compared with them byte for byte and with the plan value by value. To be called within a ``journaled`` act.
     Of the findings that are returned, those that are waived say why.
+
+    Args:
+        issuer_row: the row of ``issuer``, None where that is.
+        change: what the reader of a refusal can change (``the CA``).
 
     Raises:
         Invalid: the lint has a blocking finding, or a name cannot be encoded.
-        VerificationFailed, Unavailable: the signer failed or answered something else.
+        VerificationFailed, Unavailable: the signer failed or answered something else, or the journal cannot be written.
     """
     serial_number = new_serial_number()
     if isinstance(plan, AuthorityPlan):
         tbs = build_authority(plan=plan, issuer=issuer, serial_number=serial_number, public_key=public_key, urls=urls)
     else:
         tbs = build(plan=plan, issuer=issuer, serial_number=serial_number, public_key=public_key, urls=urls)
-    judged, findings = _linted(tbs, plan=plan, issuer=issuer, signer=signer, urls=urls)
-    findings = _none_blocking(findings, urls=urls, change=change, waivers=waivers)
-    certificate = sign(tbs, signer)
+    # The linter knows a root by its self-signature: it is linted once it is signed, and thrown away if need be.
+    is_root = isinstance(plan, AuthorityPlan) and issuer is None
+    judged = draft(tbs)
+    findings: tuple[Finding, ...] = ()
+    if not is_root:
+        findings = _none_blocking(
+            _lint_draft(judged, plan=plan, issuer=issuer, urls=urls), urls=urls, change=change, waivers=waivers
+        )
+    with journal.signing(
+        tbs=judged.tbs_certificate_bytes,
+        serial_number=serial_number_hex(serial_number),
+        issuer=issuer_row,
+        not_after=plan.not_after,
+    ):
+        certificate = sign(tbs, signer)
     if certificate.tbs_certificate_bytes != judged.tbs_certificate_bytes:
         raise VerificationFailed(["TBSCertificate"])
+    if is_root:
+        found = lint(certificate.public_bytes(Encoding.DER))
+        findings = _none_blocking(found, urls=urls, change=change, waivers=waivers)
     if isinstance(plan, AuthorityPlan):
         verify_authority(
             certificate, plan=plan, issuer=issuer, serial_number=serial_number, public_key=public_key, urls=urls
@@ -232,7 +253,8 @@ def lint_plan(
     info = plan.subject_public_key_info
     public_key = throw_away_public_key(plan.key_algorithm.family) if info is None else load_public_key(info)
     tbs = build(plan=plan, issuer=issuer, serial_number=new_serial_number(), public_key=public_key, urls=urls)
-    _none_blocking(_lint_draft(tbs, plan=plan, issuer=issuer, urls=urls)[1], urls=urls, change=change, waivers=waivers)
+    found = _lint_draft(draft(tbs), plan=plan, issuer=issuer, urls=urls)
+    _none_blocking(found, urls=urls, change=change, waivers=waivers)
 
 
 def _none_blocking(
@@ -252,28 +274,14 @@ def _none_blocking(
     return known
 
 
-def _linted(
-    tbs: ToBeSigned,
-    *,
-    plan: IssuancePlan | AuthorityPlan,
-    issuer: Issuer | None,
-    signer: Signer,
-    urls: DistributionUrls,
-) -> tuple[x509.Certificate, tuple[Finding, ...]]:
-    """The same bytes under a throw-away key's signature, and what the linter says of them.
-
-    The linter knows a root by its self-signature: a root is signed by its own key to be linted, and what was signed is
-    thrown away. An end entity's shape that was found clean is not linted again.
-    """
-    if not isinstance(plan, AuthorityPlan):
-        return _lint_draft(tbs, plan=plan, issuer=issuer, urls=urls)
-    judged = draft(tbs) if issuer is not None else sign(tbs, signer)
-    return judged, lint(judged.public_bytes(Encoding.DER))
-
-
 def _lint_draft(
-    tbs: ToBeSigned, *, plan: IssuancePlan, issuer: Issuer | None, urls: DistributionUrls
-) -> tuple[x509.Certificate, tuple[Finding, ...]]:
-    judged = draft(tbs)
+    judged: x509.Certificate, *, plan: IssuancePlan | AuthorityPlan, issuer: Issuer | None, urls: DistributionUrls
+) -> tuple[Finding, ...]:
+    """What the linter says of bytes under a throw-away key's signature.
+
+    An end entity's shape that was found clean is not linted again.
+    """
+    if isinstance(plan, AuthorityPlan):
+        return lint(judged.public_bytes(Encoding.DER))
     shape = shape_of(plan, issuer=issuer.certificate if issuer else None, urls=urls.all)
-    return judged, lint_shape(shape, lambda: judged.public_bytes(Encoding.DER), own_urls=urls.all)
+    return lint_shape(shape, lambda: judged.public_bytes(Encoding.DER), own_urls=urls.all)

@@ -1,7 +1,7 @@
 """What every act on a CA shares: locks, refusals, and their records."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from uuid import UUID
 
 from django.db import IntegrityError
@@ -10,6 +10,7 @@ from certificates.models import (
     CertificateAuthority,
 )
 from certificates.services.authorities.rules import name_of, name_taken
+from certificates.services.journal import authority_changed, journaled
 from certificates.x509.names import distinguished_name
 from pki_portal.access.models import Project
 from pki_portal.access.requester import Requester
@@ -68,6 +69,7 @@ def name_taken_told(project: Project, name: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
 def recorded(
     event: str,
     requester: Requester,
@@ -75,20 +77,26 @@ def recorded(
     authority: CertificateAuthority | None = None,
     *,
     data: dict[str, str] | None = None,
-) -> AbstractContextManager[None]:
-    """Record a refusal of the act that the block is; ``data`` where there is no CA yet."""
-    return recorded_refusals(
-        event=event,
-        actor=requester.actor,
-        project_id=project_id,
-        subject_type="certificate-authority",
-        subject_id=str(authority.pk) if authority is not None else "",
-        data=data if authority is None else {"name": authority.name},
-    )
+) -> Iterator[None]:
+    """Record a refusal of the act that the block is, and what it does in the journal; ``data`` where there is no CA
+    yet.
+    """
+    with (
+        recorded_refusals(
+            event=event,
+            actor=requester.actor,
+            project_id=project_id,
+            subject_type="certificate-authority",
+            subject_id=str(authority.pk) if authority is not None else "",
+            data=data if authority is None else {"name": authority.name},
+        ),
+        journaled(requester=requester, project_id=project_id),
+    ):
+        yield
 
 
 def record_act(event: str, requester: Requester, authority: CertificateAuthority, *, data: dict[str, str]) -> None:
-    """Record the act in the caller's transaction."""
+    """Record the act in the caller's transaction, at its end: the journal gets the CA as it stands then."""
     record(
         event=event,
         actor=requester.actor,
@@ -97,3 +105,4 @@ def record_act(event: str, requester: Requester, authority: CertificateAuthority
         subject_id=str(authority.pk),
         data={"name": authority.name, "dn": distinguished_name(name_of(authority)), **data},
     )
+    authority_changed(authority)

@@ -18,6 +18,7 @@ from certificates.services.authorities.rules import (
     name_violations,
     normalised_urls,
 )
+from certificates.services.journal import authority_deleted
 from certificates.services.signing import destroy_token_keys
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
@@ -123,6 +124,7 @@ def delete_authority(*, requester: Requester, authority: CertificateAuthority) -
                 locked = lock(authority.pk)
                 refuse_any(deletion_violations(locked))
                 record_act("delete-ca", requester, locked, data={})
+                authority_deleted(locked)
                 keys = list(locked.keys.all())
                 _delete(locked)
                 transaction.on_commit(lambda: destroy_token_keys(keys))

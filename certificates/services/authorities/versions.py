@@ -164,6 +164,7 @@ def sign_authority_certificate(
     return sign_and_verify(
         plan=plan,
         issuer=Issuer(x509.load_der_x509_certificate(bytes(issuer.der))) if issuer is not None else None,
+        issuer_row=issuer,
         signer=signer,
         public_key=public_key,
         urls=distribution_urls_of(issuer) if issuer is not None else DistributionUrls(),

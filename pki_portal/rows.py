@@ -1,0 +1,41 @@
+"""Rows as JSON values, for what is kept outside the database; the same from either database."""
+
+from base64 import b64decode, b64encode
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import models
+
+
+def column_value(field: "models.Field[Any, Any]", value: Any) -> Any:
+    """The value of one column as JSON; :func:`python_value` is the way back."""
+    if value is None or isinstance(field, models.JSONField):
+        return value
+    if isinstance(field, models.BinaryField):
+        return b64encode(bytes(value)).decode("ascii")
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"no JSON for {type(value).__name__} in {field}")
+
+
+def python_value(field: "models.Field[Any, Any]", value: Any) -> Any:
+    """What a model's attribute holds for what :func:`column_value` made. Raises what reading another value raises."""
+    if value is None or isinstance(field, models.JSONField):
+        return value
+    if isinstance(field, models.BinaryField):
+        return b64decode(value, validate=True)
+    return field.to_python(value)
+
+
+def row_values(row: models.Model, *, leaving_out: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Every column of a row by its attribute's name, links as ids."""
+    return {
+        field.attname: column_value(field, getattr(row, field.attname))
+        for field in row._meta.concrete_fields
+        if field.attname not in leaving_out
+    }
