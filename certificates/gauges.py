@@ -8,6 +8,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from certificates.models import Certificate, CertificateRevocationList
 from certificates.models.certificate import CertificateStatus
+from certificates.services.rehearsal import coming, will_fail
 from pki_portal.access.models import Project
 from pki_portal.background.gauges import measured
 from pki_portal.background.models import Measurement
@@ -15,6 +16,7 @@ from pki_portal.metrics import register_gauges
 
 EXPIRING = "pki_certificates_expiring"
 EXPIRING_DAYS = (7, 30)
+RENEWALS = "pki_renewals"
 
 
 def crl_gauges() -> Iterator[Metric]:
@@ -51,7 +53,33 @@ def measure_expiring(now: datetime) -> None:
         Measurement.keep(name=EXPIRING, label=str(days), value=total, now=now)
 
 
+def renewals_gauge() -> Iterator[Metric]:
+    """How the automatic renewals stand, as the job last counted them."""
+    yield measured(
+        RENEWALS,
+        "Automatic renewals: due now, due within 45 days, refused at the last try, failing in the last rehearsal.",
+        "state",
+    )
+
+
+def measure_renewals(now: datetime) -> None:
+    """Count the renewals that are due, that failed and that will fail."""
+    soon = coming(now)
+    failed = Certificate.objects.filter(
+        status=CertificateStatus.ACTIVE, not_after__gt=now, renewed_by__isnull=True
+    ).exclude(renewal_error="")
+    counts = {
+        "due": soon.filter(due_at__lte=now).count(),
+        "due_within_45_days": soon.count(),
+        "failed": failed.count(),
+        "will_fail": will_fail(soon).count(),
+    }
+    for state, value in counts.items():
+        Measurement.keep(name=RENEWALS, label=state, value=value, now=now)
+
+
 def register_all() -> None:
     """Called once, when Django is ready."""
     register_gauges(crl_gauges)
     register_gauges(expiring_gauge)
+    register_gauges(renewals_gauge)

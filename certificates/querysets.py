@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
-from certificates.models import Certificate, CertificateRequest, CertificateSecret
+from certificates.models import AutoRenewal, Certificate, CertificateRequest, CertificateSecret
 from certificates.models.certificate import CertificateStatus
 from certificates.models.request import RequestStatus
 from pki_portal.access.models import Project
@@ -59,6 +59,7 @@ class CertificateFilters:
     created_from: datetime | None = None
     created_to: datetime | None = None
     deployable_only: bool = False
+    failing_renewal_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,15 @@ def narrowed(queryset: QuerySet[Certificate], filters: CertificateFilters, *, no
         narrow = narrow.filter(created_at__lte=filters.created_to)
     if filters.deployable_only:
         narrow = with_status(narrow, StatusFilter.ACTIVE, now).filter(renewed_by__isnull=True)
-    return narrow
+    return failing_renewals(narrow, now) if filters.failing_renewal_only else narrow
+
+
+def failing_renewals(queryset: QuerySet[Certificate], now: datetime) -> QuerySet[Certificate]:
+    """Certificates in force whose last renewal was refused, or whose next one would be by its last rehearsal."""
+    # By keys and not by a join: each half has an index of its own, which holds the few alone.
+    will_fail = AutoRenewal.objects.exclude(rehearsal_error="").filter(due_at__isnull=False).values("pk")
+    failing = queryset.filter(~Q(renewal_error="") | Q(pk__in=will_fail))
+    return with_status(failing, StatusFilter.ACTIVE, now).filter(renewed_by__isnull=True)
 
 
 def sorted_by(

@@ -3,12 +3,13 @@
 import logging
 from datetime import datetime, time, timedelta
 
-from certificates.gauges import measure_expiring
+from certificates.gauges import measure_expiring, measure_renewals
 from certificates.models import AutoRenewal, IdempotencyRecord
 from certificates.services.auto_renewal import keep_within_life, renew_automatically
 from certificates.services.crl import publish_due
 from certificates.services.idempotency import KEPT_FOR
 from certificates.services.kept_keys import destroy_unclaimed_keys
+from certificates.services.rehearsal import rehearse_renewals
 from pki_portal.background.schedule import Every, Job, Nightly, register_job
 from pki_portal.background.work import Retry, Work, delete_in_batches, register
 from pki_portal.errors import Unavailable
@@ -41,6 +42,11 @@ def destroy_overdue_keys(now: datetime) -> None:
     destroy_unclaimed_keys(now=now)
 
 
+def rehearse_coming_renewals(now: datetime) -> datetime | None:
+    """Rehearse what is due within 45 days, each once a night; goes on at once where there is more to do."""
+    return now if rehearse_renewals(now=now) else None
+
+
 def register_all() -> None:
     """Called once, when Django is ready."""
     register(
@@ -53,6 +59,8 @@ def register_all() -> None:
         )
     )
     register_job(Job("destroy-unclaimed-keys", Every(timedelta(hours=1)), destroy_overdue_keys))
+    register_job(Job("rehearse-renewals", Every(timedelta(minutes=15)), rehearse_coming_renewals))
     register_job(Job("renew-crls", Every(timedelta(minutes=5)), renew_crls))
     register_job(Job("measure-expiring", Every(timedelta(minutes=15)), measure_expiring))
+    register_job(Job("measure-renewals", Every(timedelta(minutes=15)), measure_renewals))
     register_job(Job("delete-idempotency-records", Nightly(time(1, 40)), delete_idempotency_records))

@@ -82,6 +82,9 @@ class CertificatesQuery(WireSerializer):
     fromDate = MomentField(required=False, max_length=100, help_text="Made at or after.")  # noqa: N815
     toDate = MomentField(required=False, max_length=100, help_text="Made at or before.")  # noqa: N815
     forPkiSync = FlagField(required=False, help_text="Only active ones that were not renewed.")  # noqa: N815
+    failingRenewal = FlagField(  # noqa: N815
+        required=False, help_text="Only active ones whose last renewal failed, or whose next one would."
+    )
 
     @property
     def filters(self) -> CertificateFilters:
@@ -100,6 +103,7 @@ def filters_in(asked: Mapping[str, Any]) -> CertificateFilters:
         created_from=asked.get("fromDate"),
         created_to=asked.get("toDate"),
         deployable_only=asked.get("forPkiSync", False),
+        failing_renewal_only=asked.get("failingRenewal", False),
     )
 
 

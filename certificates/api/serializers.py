@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from certificates.api.fields import (
@@ -20,7 +21,7 @@ from certificates.models import Certificate, CertificateRequest
 from certificates.models.certificate import CertificateStatus, KeySource
 from certificates.models.request import RequestStatus
 from certificates.services.retrieval import certificate_pem
-from pki_portal.rest import StrictCharField, TimeField, WireSerializer
+from pki_portal.rest import StrictCharField, TimeField, WireSerializer, pointer_of
 from profiles.policy.vocabulary import SubjectAttribute
 
 
@@ -127,12 +128,44 @@ class CertificateConstraintsSerializer(serializers.Serializer[Any]):
         return {key: value for key, value in super().to_representation(instance).items() if value is not None}
 
 
+class RehearsalViolationSerializer(serializers.Serializer[Any]):
+    """One reason why a renewal would fail, as in the answer of a refusal."""
+
+    pointer = serializers.SerializerMethodField(help_text="JSON pointer (RFC 6901) into the body of an issue request.")
+    code = serializers.CharField()
+    rule = serializers.CharField()
+    asked = serializers.CharField(allow_blank=True)
+    allowed = serializers.CharField(allow_blank=True)
+    fix = serializers.CharField(allow_blank=True)
+
+    def get_pointer(self, violation: dict[str, Any]) -> str:
+        """Where it stands in a request."""
+        return pointer_of(violation["field"])
+
+
+class RehearsalSerializer(serializers.Serializer[Any]):
+    """The last dry run of a certificate's automatic renewal, as of the moment when it is due."""
+
+    at = TimeField(source="rehearsed_at")
+    error = OptionalTextField(source="rehearsal_error", help_text="Null where the renewal would succeed.")
+    violations = RehearsalViolationSerializer(source="rehearsal_violations", many=True)
+
+
 class CertificateDetailSerializer(CertificateSerializer):
     """A certificate as one object, with its subject, fingerprints and constraints as groups."""
 
     subject = CertificateSubjectSerializer(source="*")
     fingerprints = CertificateFingerprintsSerializer(source="*")
     basicConstraints = CertificateConstraintsSerializer(source="*")  # noqa: N815
+    renewalRehearsal = serializers.SerializerMethodField()  # noqa: N815
+
+    @extend_schema_field(RehearsalSerializer(allow_null=True))
+    def get_renewalRehearsal(self, certificate: Certificate) -> dict[str, Any] | None:  # noqa: N802
+        """Null where nothing renews by itself, or not within 45 days."""
+        renewal = getattr(certificate, "auto_renewal", None)
+        if renewal is None or renewal.due_at is None or renewal.rehearsed_at is None:
+            return None
+        return RehearsalSerializer(renewal).data
 
 
 class CertificateAnswerSerializer(serializers.Serializer[Any]):

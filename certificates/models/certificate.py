@@ -108,6 +108,7 @@ class Certificate(models.Model):
             models.Index(
                 fields=("renew_at",), condition=models.Q(renew_at__isnull=False), name="certificate_renewal_due"
             ),
+            models.Index(fields=("project",), condition=~models.Q(renewal_error=""), name="certificate_renewal_failed"),
             # All that finds the newest certificates of a profile that renew by themselves, so that no row is read.
             models.Index(
                 fields=("profile", "-created_at", "id", "status", "not_after"),

@@ -12,12 +12,11 @@ from certificates.models import Certificate, CertificateAuthority, CertificateRe
 from certificates.models.certificate import CertificateStatus
 from certificates.models.request import RequestStatus
 from certificates.services.authorities.rules import issuer_facts_of, issuer_without_certificate
+from certificates.services.renewal import renewal_of
 from certificates.services.requests import common_name_of, request_of
-from certificates.services.succession import granted_by
 from pki_portal.errors import PortalError, Violation
 from profiles.impact import Impact, NewlyRefused, Proposal, Tally
 from profiles.policy.decide import decide
-from profiles.policy.renewal import renewal_request
 from profiles.policy.request import IssuanceRequest, IssuerFacts
 from profiles.policy.rules import ProfileDefaults, TemplateRules
 
@@ -207,14 +206,13 @@ def _replay_requests(
 def _replay_renewals(rows: QuerySet[Certificate], changes: Mapping[UUID | None, _Change], now: datetime) -> _Count:
     count = _Count()
     for certificate in rows.iterator(CHUNK):
-        change, granted = changes[certificate.profile_id], granted_by(certificate)
+        change = changes[certificate.profile_id]
         due = max(now, certificate.renew_at or now)
         try:
-            asked = request_of(certificate.request)
+            request, granted = renewal_of(certificate)
         except PortalError:
             count.refused_anyway += 1
             continue
-        request = renewal_request(asked, life=certificate.not_after - certificate.not_before)
         if count.is_enough_with(change.comparisons(request)):
             break
         violations = change.proposed.filled_by(granted).violations(request, due)

@@ -78,7 +78,7 @@ class IssuedCertificate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Issuer:
+class IssuingAuthority:
     """The CA as it stands now: what the rules ask about it, its certificate, and where its certificates point."""
 
     facts: IssuerFacts
@@ -260,29 +260,45 @@ def _explain(
 ) -> Decision:
     """The decision now, and the lint of what it plans. Raises NotFound where the CA was deleted meanwhile."""
     now = timezone.now()
-    waivers = Waivers(profile.slug, profile.waivers(), now) if profile else Waivers("", (), now)
-    decision = None
     try:
-        issuer = _issuer_by_id(authority_id)
-        decision = decide(
-            rules=rules,
-            defaults=profile.profile_defaults() if profile else ProfileDefaults(),
-            request=request,
-            issuer=issuer.facts if issuer else None,
-            now=now,
-        )
-        if decision.plan is not None:
-            lint_plan(
-                plan=decision.plan,
-                issuer=Issuer(issuer.certificate) if issuer is not None else None,
-                urls=issuer.urls if issuer is not None else DistributionUrls(),
-                change=_CHANGEABLE,
-                waivers=waivers,
-            )
+        issuer = issuer_by_id(authority_id)
     except Invalid as refusal:
-        return refused(refusal.violations, decision)
+        return refused(refusal.violations, None)
     except CertificateAuthority.DoesNotExist:
         raise NotFound("The CA that would sign was deleted meanwhile.") from None
+    return explain_by(
+        rules=rules,
+        defaults=profile.profile_defaults() if profile else ProfileDefaults(),
+        waivers=Waivers(profile.slug, profile.waivers(), now) if profile else Waivers("", (), now),
+        issuer=issuer,
+        request=request,
+        now=now,
+    )
+
+
+def explain_by(
+    *,
+    rules: TemplateRules,
+    defaults: ProfileDefaults,
+    waivers: Waivers,
+    issuer: IssuingAuthority | None,
+    request: IssuanceRequest,
+    now: datetime,
+) -> Decision:
+    """What :func:`issue_certificate` would decide at ``now``, if all stood then as it does today; no query."""
+    decision = decide(rules=rules, defaults=defaults, request=request, issuer=issuer.facts if issuer else None, now=now)
+    if decision.plan is None:
+        return decision
+    try:
+        lint_plan(
+            plan=decision.plan,
+            issuer=Issuer(issuer.certificate) if issuer is not None else None,
+            urls=issuer.urls if issuer is not None else DistributionUrls(),
+            change=_CHANGEABLE,
+            waivers=waivers,
+        )
+    except Invalid as refusal:
+        return refused(refusal.violations, decision)
     return decision
 
 
@@ -315,15 +331,15 @@ def _replay(certificate: Certificate) -> IssuedCertificate:
     )
 
 
-def _issuer_of(profile: CertificateProfile) -> _Issuer | None:
+def _issuer_of(profile: CertificateProfile) -> IssuingAuthority | None:
     """The CA of a profile, None for a self-signed one."""
     try:
-        return _issuer_by_id(profile.certificate_authority_id)
+        return issuer_by_id(profile.certificate_authority_id)
     except CertificateAuthority.DoesNotExist:
         raise _profile_gone(profile) from None
 
 
-def _issuer_by_id(authority_id: UUID | None) -> _Issuer | None:
+def issuer_by_id(authority_id: UUID | None) -> IssuingAuthority | None:
     """Reads the CA anew, so that a disabled one acts at once. Raises CertificateAuthority.DoesNotExist, Invalid."""
     if authority_id is None:
         return None
@@ -337,7 +353,9 @@ def _issuer_by_id(authority_id: UUID | None) -> _Issuer | None:
         )
     certificate = x509.load_der_x509_certificate(bytes(row.der))
     row.authority = authority
-    return _Issuer(facts=facts, authority=authority, row=row, certificate=certificate, urls=distribution_urls_of(row))
+    return IssuingAuthority(
+        facts=facts, authority=authority, row=row, certificate=certificate, urls=distribution_urls_of(row)
+    )
 
 
 def _decide(
@@ -345,7 +363,7 @@ def _decide(
     profile: CertificateProfile,
     defaults: ProfileDefaults,
     request: IssuanceRequest,
-    issuer: _Issuer | None,
+    issuer: IssuingAuthority | None,
     now: datetime,
 ) -> Decision:
     return decide(
@@ -361,7 +379,7 @@ def _sign(
     *,
     profile: CertificateProfile,
     plan: IssuancePlan,
-    issuer: _Issuer | None,
+    issuer: IssuingAuthority | None,
     now: datetime,
     succession: Succession | None,
 ) -> _Signed:
@@ -424,7 +442,7 @@ def _profile_gone(profile: CertificateProfile) -> NotFound:
     return NotFound(f"Certificate profile {profile.slug} was deleted while the certificate was made; none was issued.")
 
 
-def _require_unchanged(profile: CertificateProfile, issuer: _Issuer | None) -> None:
+def _require_unchanged(profile: CertificateProfile, issuer: IssuingAuthority | None) -> None:
     """Return if what was judged still stands as the caller's transaction begins, else raise NotFound or Conflict."""
     judged_by = rules_as_loaded(profile)
     in_force = rules_in_force(profile.pk)
@@ -484,7 +502,7 @@ def _store_certificate(
     *,
     profile: CertificateProfile,
     request_row: CertificateRequest,
-    issuer: _Issuer | None,
+    issuer: IssuingAuthority | None,
     plan: IssuancePlan,
     signed: _Signed,
     succession: Succession | None,

@@ -79,7 +79,7 @@ def renew_certificate(
     changes = changes or RenewalChanges()
     with _recorded(event, requester, certificate):
         require(requester=requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=certificate.project_id)
-        profile = _profile_of(certificate)
+        profile = profile_to_renew_by(certificate)
         _require_key_source(certificate, key_source)
         try:
             refuse_any(_form_violations(certificate, key_source=key_source, csr=csr, changes=changes))
@@ -140,7 +140,7 @@ def configure_renewal(*, certificate: Certificate, requester: Requester, renew_b
         require(requester=requester, action=Action.CERTIFICATES_EDIT, project_id=certificate.project_id)
         if certificate.profile is None:
             refuse_any([_no_profile(certificate)])
-        _profile_of(certificate)
+        profile_to_renew_by(certificate)
         if renew_before_days is not None:
             _require_key_source(certificate, RenewalKeySource.NEW)
         with transaction.atomic():
@@ -179,8 +179,11 @@ def keep_error(certificate: Certificate, refusal: PortalError) -> None:
     )
 
 
-def _profile_of(certificate: Certificate) -> CertificateProfile:
-    """The profile with its template as they are now. Raises Forbidden."""
+def profile_to_renew_by(certificate: Certificate) -> CertificateProfile:
+    """The certificate's profile with its template, as they are now.
+
+    Raises Forbidden: there is none any more, or it enrolls by another method.
+    """
     profile = (
         CertificateProfile.objects.select_related("template").filter(pk=certificate.profile_id).first()
         if certificate.profile_id

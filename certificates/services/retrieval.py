@@ -31,7 +31,8 @@ def find_certificate(*, requester: Requester, reference: str, action: Action = A
     """The certificate with this id, serial number or SHA-256 fingerprint (in any spelling) among what the requester
     may see.
 
-    Loaded with its CA, profile, request, issuing certificate and, as ``successor_id``, what it was renewed by.
+    Loaded with its CA, profile, request, issuing certificate, automatic renewal and, as ``successor_id``, what it was
+    renewed by.
 
     Raises:
         NotFound: none, or none that the requester may know of.
@@ -51,7 +52,7 @@ def find_certificate(*, requester: Requester, reference: str, action: Action = A
 
 def _hits(*, requester: Requester, reference: str) -> list[Certificate]:
     certificates = with_links(Certificate.objects.filter(project__in=projects_visible_to(requester)))
-    certificates = certificates.select_related("authority_certificate")
+    certificates = certificates.select_related("authority_certificate", "auto_renewal")
     if identifier := id_in(reference):
         return list(certificates.filter(pk=identifier))
     if serial_number := normal_serial_number(reference):

@@ -145,6 +145,10 @@ def plan_auto_renewal(certificate: Certificate) -> None:
             "due_at": spread(certificate.renew_at, not_after=certificate.not_after),
             "attempts": 0,
             "gave_up_at": None,
+            # What was rehearsed was another day.
+            "rehearsed_at": None,
+            "rehearsal_error": "",
+            "rehearsal_violations": [],
         },
     )
 

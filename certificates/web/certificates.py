@@ -32,10 +32,11 @@ CERTIFICATES_A_PAGE = 25
 
 @project_page(section="certificates", action=Action.CERTIFICATES_READ)
 def certificates(request: HttpRequest, page: Page) -> HttpResponse:
-    """Newest first; ``search``, ``status`` and ``profile`` narrow the table, alone for htmx."""
+    """Newest first; ``search``, ``status``, ``profile`` and ``renewal`` narrow the table, alone for htmx."""
     now = timezone.now()
     filters = filters_of(request.GET)
     found = for_list(narrowed(certificates_visible_to(page.requester, page.project), filters, now=now))
+    found = found.select_related("auto_renewal").defer("auto_renewal__rehearsal_violations")
     page_obj = Paginator(found, CERTIFICATES_A_PAGE).get_page(request.GET.get("page"))
     context = {
         "page_obj": page_obj,
@@ -43,6 +44,7 @@ def certificates(request: HttpRequest, page: Page) -> HttpResponse:
         "search": filters.search,
         "status": request.GET.get("status", ""),
         "profile": request.GET.get("profile", ""),
+        "renewal": "failing" if filters.failing_renewal_only else "",
         "is_narrowed": filters != CertificateFilters(),
     }
     if request.headers.get("HX-Target") == "certificates":
@@ -110,6 +112,7 @@ def filters_of(query: QueryDict) -> CertificateFilters:
         search=query.get("search", "").replace("\x00", ""),
         status=StatusFilter(status) if status in set(StatusFilter) else None,
         profile_ids=(profile_id,) if profile_id else (),
+        failing_renewal_only=query.get("renewal") == "failing",
     )
 
 

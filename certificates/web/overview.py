@@ -1,10 +1,17 @@
 """The first page of a project: what there is, what ends next, whether the CAs are well."""
 
+from django.db.models import Count, Min
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from certificates.models import CertificateAuthority
-from certificates.querysets import StatusFilter, certificates_visible_to, for_list, with_status
+from certificates.querysets import (
+    StatusFilter,
+    certificates_visible_to,
+    failing_renewals,
+    for_list,
+    with_status,
+)
 from certificates.web.states import EXPIRING_WITHIN, expiring_soon, line_of
 from pki_portal.access.permissions import Action
 from pki_portal.access.web.pages import Page, project_page, show
@@ -19,6 +26,7 @@ def overview(request: HttpRequest, page: Page) -> HttpResponse:
     certificates = certificates_visible_to(page.requester, page.project)
     counts = {status.value: with_status(certificates, status, now).count() for status in StatusFilter}
     ending = expiring_soon(certificates, now)
+    failing = failing_renewals(certificates, now)
     authorities = CertificateAuthority.objects.filter(project=page.project).order_by("not_before", "name")
     context = {
         "counts": counts,
@@ -28,5 +36,6 @@ def overview(request: HttpRequest, page: Page) -> HttpResponse:
         "newest": [line_of(certificate, now) for certificate in for_list(certificates)[:LINES]],
         "authorities": authorities,
         "expiring_days": EXPIRING_WITHIN.days,
+        "failing": failing.aggregate(count=Count("pk"), first=Min("auto_renewal__due_at")),
     }
     return show(request, page, "certificates/overview.html", context)

@@ -1,6 +1,7 @@
 """What the database holds of background work."""
 
 from datetime import datetime
+from typing import ClassVar
 
 from django.db import models
 
@@ -23,7 +24,7 @@ class DueRow(models.Model):
 
     class Meta:
         abstract = True
-        indexes = (
+        indexes: ClassVar[tuple[models.Index, ...]] = (
             models.Index(fields=("due_at",), condition=models.Q(due_at__isnull=False), name="%(class)s_due"),
             models.Index(fields=("lease",), condition=models.Q(lease__isnull=False), name="%(class)s_lease"),
         )

@@ -54,11 +54,14 @@ class Nightly:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """``run(now)`` is idempotent and ends within minutes; a failure is tried again sooner than the schedule says."""
+    """``run(now)`` is idempotent and ends within minutes; a failure is tried again sooner than the schedule says.
+
+    One that has more to do than that does a part, and returns when it shall go on.
+    """
 
     name: str
     schedule: Schedule
-    run: Callable[[datetime], None]
+    run: Callable[[datetime], datetime | None]
 
 
 _jobs: dict[str, Job] = {}
@@ -92,8 +95,7 @@ def _run(row: ScheduledJob, now: datetime) -> datetime:
     if job is None:
         raise GiveUp("No such job any more.")
     ScheduledJob.objects.filter(pk=row.pk).update(last_started_at=now)
-    job.run(now)
-    return job.schedule.following(now)
+    return job.run(now) or job.schedule.following(now)
 
 
 def _count(row: ScheduledJob, outcome: Outcome, now: datetime) -> None:
