@@ -228,7 +228,7 @@ class AuthorityCertificateAdmin(ReadOnlyAdmin):
 
     action = Action.CERTIFICATE_AUTHORITIES_READ
     project_path = "authority__project"
-    list_display = ("authority", "version", "serial_number", "not_before", "not_after")
+    list_display = ("authority", "version", "serial_number", "not_before", "not_after", "revoked_at")
     list_select_related = ("authority",)
     search_fields = ("serial_number", "authority__name")
     unread = ("der", "external_chain")
@@ -241,6 +241,7 @@ class AuthorityCertificateAdmin(ReadOnlyAdmin):
         "path_length",
         "not_before",
         "not_after",
+        "revoked_at",
         "created_at",
     )
 
@@ -278,15 +279,16 @@ class RevocationEntryAdmin(ReadOnlyAdmin):
     """What was revoked or put on hold; revoking is the portal's dialog, on the certificate's page."""
 
     action = Action.CERTIFICATES_READ
-    project_path = "certificate__project"
+    project_path = "revocation_list__key__authority__project"
     list_display = ("serial_number", "certificate", "reason", "revoked_at", "released_at", "actor_name")
-    list_filter = ("reason", ("certificate__authority", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("reason", ("revocation_list__key__authority", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("certificate",)
     search_fields = ("serial_number", "actor_name")
     unread = ("der", "certificate__der")
     fields = (
         "id",
         "certificate",
+        "authority_certificate",
         "serial_number",
         "reason",
         "revoked_at",

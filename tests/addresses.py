@@ -41,6 +41,7 @@ def project_pages(
         "edit-template": f"templates/{template}/edit/",
         "authorities": "authorities/",
         "authority": f"authorities/{authority}/",
+        "revoke-authority": f"authorities/{authority}/1/revoke/",
         "create-authority": "authorities/create/",
         "import-authority": "authorities/import/",
         "alerts": "alerts/",

@@ -29,6 +29,7 @@ from pki_portal.rest import (
     TimeField,
     UUIDField,
     WireSerializer,
+    iso,
 )
 from profiles.api.fields import WordField
 from profiles.policy.vocabulary import KeyAlgorithm, parse_key_algorithm
@@ -432,9 +433,12 @@ class AuthorityCertificateAnswer(serializers.Serializer[Any]):
 
 
 class AuthorityCertificateVersionAnswer(AuthorityCertificateAnswer):
-    """The same with its version, 1 for the first."""
+    """The same with its id and version, 1 for the first; the reason of a revocation is that of RFC 5280, 5.3.1."""
 
+    certId = serializers.UUIDField()
     version = serializers.IntegerField()
+    revokedAt = TimeField(allow_null=True)
+    revocationReason = serializers.IntegerField(allow_null=True)
 
 
 class IssuedAuthorityCertificateAnswer(AuthorityCertificateAnswer):
@@ -481,6 +485,18 @@ def certificate_answer(certificate: AuthorityCertificate) -> dict[str, Any]:
         "certificate": own,
         "certificateChain": "\n".join(above),
         "serialNumber": certificate.serial_number,
+    }
+
+
+def version_answer(certificate: AuthorityCertificate) -> dict[str, Any]:
+    """The same in the list of versions; with its revocation, if that was loaded or there is one."""
+    revocation = getattr(certificate, "revocation", None)
+    return {
+        **certificate_answer(certificate),
+        "certId": str(certificate.pk),
+        "version": certificate.version,
+        "revokedAt": iso(certificate.revoked_at) if certificate.revoked_at else None,
+        "revocationReason": revocation.reason if revocation else None,
     }
 
 

@@ -2,8 +2,8 @@
 
 from django.urls import path
 
+from certificates.api import authority_revocation_views, ocsp_views, published_views
 from certificates.api import authority_views as views
-from certificates.api import ocsp_views, published_views
 
 _AUTHORITIES = "api/v1/cert-manager/ca"
 _INTERNAL = f"{_AUTHORITIES}/internal"
@@ -40,6 +40,11 @@ urlpatterns = [
         f"{_AUTHORITY}/certificates/<str:certificate_id>/der",
         published_views.PublishedAuthorityCertificateView.as_view(),
         name="published-authority-certificate",
+    ),
+    path(
+        f"{_AUTHORITY}/certificates/<str:certificate_id>/revoke",
+        authority_revocation_views.RevokeAuthorityCertificateView.as_view(),
+        name="api-revoke-authority-certificate",
     ),
     path(_CRL, published_views.PublishedCrlOldView.as_view(), name="published-crl-old"),
     path(f"{_CRL}/der", published_views.PublishedCrlView.as_view(), name="published-crl"),

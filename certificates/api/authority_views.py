@@ -37,6 +37,7 @@ from certificates.api.authority_serializers import (
     key_file_in,
     path_length_in,
     subject_in,
+    version_answer,
 )
 from certificates.api.schema import CA_CERT_ID, CA_ID, PROJECT_ID, paging
 from certificates.models import CertificateAuthority
@@ -90,6 +91,7 @@ _WIRE_NAMES: Mapping[str, str] = {
     "private_key": "privateKey",
     "chain_phase": "chainPhase",
     "certification_path": "certificateChain",
+    "reason": "revocationReason",
     "authority": "",
 }
 
@@ -334,7 +336,7 @@ class AuthorityCertificatesView(AuthorityView):
     def get(self, request: Request, ca_id: str) -> Response:
         """Every version of the CA's certificate, oldest first."""
         versions = authority_certificates_of(self.authority(ca_id))
-        return Response([{**certificate_answer(each), "version": each.version} for each in versions])
+        return Response([version_answer(each) for each in versions])
 
 
 class SignIntermediateView(AuthorityView):

@@ -53,6 +53,26 @@ class RevokeSerializer(WireSerializer):
     )
 
 
+class VersionAnswer(serializers.Serializer[Any]):
+    """Enough of a CA's certificate to know it by."""
+
+    certId = serializers.UUIDField(source="id")
+    version = serializers.IntegerField()
+    serialNumber = serializers.CharField(source="serial_number")
+    notAfter = TimeField(source="not_after")
+
+
+class RevokedAuthorityCertificateAnswer(serializers.Serializer[Any]):
+    """That a CA's certificate is revoked; the CRL and OCSP of the CA that signed it say so already."""
+
+    message = serializers.CharField()
+    caId = serializers.UUIDField()
+    serialNumber = serializers.CharField()
+    revokedAt = TimeField()
+    siblings = VersionAnswer(many=True, help_text="Other live certificates for the CA's key, where it is compromised.")
+    warnings = serializers.ListField(child=serializers.CharField(), required=False)
+
+
 class RevokeSelectedSerializer(WireSerializer):
     """Body of POST /projects/{id}/certificates/revoke."""
 

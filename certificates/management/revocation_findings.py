@@ -18,6 +18,7 @@ from django.urls import Resolver404, resolve
 from django.utils import timezone
 
 from certificates.models import (
+    AuthorityCertificate,
     Certificate,
     CertificateRevocationList,
     DeltaRevocationList,
@@ -62,8 +63,10 @@ def revocation_findings() -> Iterator[str]:
 
 
 def _state_findings() -> Iterator[str]:
-    """A certificate is revoked exactly where it has an entry that was not released, of the same time and reason."""
-    live = RevocationEntry.objects.filter(released_at__isnull=True)
+    """A certificate is revoked exactly where it has an entry that was not released, of the same time and reason; a
+    CA's likewise, which is never released.
+    """
+    live = RevocationEntry.objects.filter(certificate__isnull=False, released_at__isnull=True)
     revoked = Certificate.objects.filter(status=CertificateStatus.REVOKED)
     for pk in revoked.exclude(pk__in=live.values("certificate")).values_list("pk", flat=True).iterator():
         yield f"certificate {pk}: is revoked, and no revocation entry says so"
@@ -74,17 +77,29 @@ def _state_findings() -> Iterator[str]:
     )
     for pk in astray.values_list("certificate", flat=True).iterator():
         yield f"certificate {pk}: its state is not that of its revocation entry"
+    of_authorities = RevocationEntry.objects.filter(authority_certificate__isnull=False)
+    revoked_versions = AuthorityCertificate.objects.filter(revoked_at__isnull=False)
+    unlisted = revoked_versions.exclude(pk__in=of_authorities.values("authority_certificate"))
+    for pk in unlisted.values_list("pk", flat=True).iterator():
+        yield f"authority certificate {pk}: is revoked, and no revocation entry says so"
+    for pk in (
+        of_authorities.exclude(authority_certificate__revoked_at=F("revoked_at"))
+        .values_list("authority_certificate", flat=True)
+        .iterator()
+    ):
+        yield f"authority certificate {pk}: its state is not that of its revocation entry"
 
 
 def _entry_findings() -> Iterator[str]:
-    """An entry is of its certificate's list and says what its columns say."""
-    of_others = RevocationEntry.objects.exclude(
-        serial_number=F("certificate__serial_number"),
-        not_after=F("certificate__not_after"),
-        revocation_list__key=F("certificate__authority_certificate__key"),
-    )
-    for pk in of_others.values_list("pk", flat=True).iterator():
-        yield f"revocation entry {pk}: is not of its certificate, or on a list of another key"
+    """An entry is of its certificate's list, unless that was deleted, and says what its columns say."""
+    for whose, key in (("certificate", "authority_certificate"), ("authority_certificate", "issuer_certificate")):
+        of_others = RevocationEntry.objects.filter(**{f"{whose}__isnull": False}).exclude(
+            serial_number=F(f"{whose}__serial_number"),
+            not_after=F(f"{whose}__not_after"),
+            revocation_list__key=F(f"{whose}__{key}__key"),
+        )
+        for pk in of_others.values_list("pk", flat=True).iterator():
+            yield f"revocation entry {pk}: is not of its certificate, or on a list of another key"
     for entry in RevocationEntry.objects.iterator(chunk_size=CHUNK):
         if bytes(entry.der) != _encoded(entry):
             yield f"revocation entry {entry.pk}: its encoding does not say what its columns say"

@@ -118,7 +118,10 @@ class AuthorityKey(models.Model):
 
 
 class AuthorityCertificate(models.Model):
-    """One version of a CA's own certificate; ``issuer_certificate`` is None for a self-signed one."""
+    """One version of a CA's own certificate; ``issuer_certificate`` is None where no CA of ours signed it.
+
+    ``revoked_at`` repeats what its ``revocation`` says, which has the reason; only what ours signed can be revoked.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     authority = models.ForeignKey(CertificateAuthority, on_delete=models.CASCADE, related_name="certificates")
@@ -134,6 +137,7 @@ class AuthorityCertificate(models.Model):
     path_length = models.PositiveSmallIntegerField(null=True, blank=True)
     not_before = models.DateTimeField()
     not_after = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -144,6 +148,10 @@ class AuthorityCertificate(models.Model):
             # others signed) are not compared, nor are end entities: there the randomness of serial numbers is all.
             models.UniqueConstraint(
                 fields=("issuer_certificate", "serial_number"), name="authority_certificate_serial_unique"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(revoked_at__isnull=True) | models.Q(issuer_certificate__isnull=False),
+                name="authority_certificate_revoked_by_issuer",
             ),
         )
 

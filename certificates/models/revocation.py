@@ -4,7 +4,7 @@ import uuid
 
 from django.db import models
 
-from certificates.models.authority import AuthorityKey
+from certificates.models.authority import AuthorityCertificate, AuthorityKey
 from certificates.models.certificate import Certificate, RevocationReason
 
 
@@ -97,7 +97,9 @@ class DeltaRevocationList(models.Model):
 class RevocationEntry(models.Model):
     """One certificate that was revoked or put on hold, as its CRL lists it; stored in the transaction of the act.
 
-    A released hold stays as a row with ``released_at``: it is on no list any more, but a delta CRL may have to say so.
+    It is an end entity's or a CA's. The entry outlives both rows: relying parties may hold the certificate for longer
+    than we do (RFC 5280, 3.3). A released hold stays as a row with ``released_at``: it is on no list any more, but a
+    delta CRL may have to say so.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -106,7 +108,12 @@ class RevocationEntry(models.Model):
     shard = models.ForeignKey(
         RevocationListShard, on_delete=models.PROTECT, null=True, blank=True, related_name="entries"
     )
-    certificate = models.OneToOneField(Certificate, on_delete=models.PROTECT, related_name="revocation")
+    certificate = models.OneToOneField(
+        Certificate, on_delete=models.SET_NULL, null=True, blank=True, related_name="revocation"
+    )
+    authority_certificate = models.OneToOneField(
+        AuthorityCertificate, on_delete=models.SET_NULL, null=True, blank=True, related_name="revocation"
+    )
     # 40 lower-case hex digits; repeated from the certificate, as is not_after: lists are made from this table alone.
     serial_number = models.CharField(max_length=40)
     not_after = models.DateTimeField()
@@ -132,6 +139,10 @@ class RevocationEntry(models.Model):
                 condition=models.Q(released_at__isnull=True) | models.Q(reason=RevocationReason.CERTIFICATE_HOLD),
                 name="revocation_released_only_from_hold",
             ),
+            models.CheckConstraint(
+                condition=models.Q(certificate__isnull=True) | models.Q(authority_certificate__isnull=True),
+                name="revocation_of_one_certificate",
+            ),
         )
         indexes = (
             models.Index(fields=("revocation_list", "revoked_at", "serial_number"), name="revocation_in_list_order"),
@@ -148,7 +159,7 @@ class RevocationEntry(models.Model):
 
 
 class BlockedKey(models.Model):
-    """A public key that was revoked for keyCompromise: it is certified never again."""
+    """A public key that was revoked for keyCompromise, or a CA's for cACompromise: it is certified never again."""
 
     # SHA-256 of the DER of SubjectPublicKeyInfo, lower-case hex.
     digest = models.CharField(max_length=64, primary_key=True)

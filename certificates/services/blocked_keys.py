@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import replace
 
-from certificates.models import BlockedKey
+from certificates.models import AuthorityKey, BlockedKey
 from profiles.policy.request import ApplicantKey, IssuanceRequest
 
 
@@ -23,6 +23,11 @@ def with_blocked_key_told(request: IssuanceRequest) -> IssuanceRequest:
         f" at {blocked.blocked_at:%Y-%m-%d %H:%M:%S} UTC"
     )
     return replace(request, applicant_key=replace(key, weaknesses=(*key.weaknesses, weakness)))
+
+
+def blocked_key_of(key: AuthorityKey) -> BlockedKey | None:
+    """The block of a CA's key, if it is compromised. One query."""
+    return BlockedKey.objects.filter(pk=hashlib.sha256(bytes(key.subject_public_key_info)).hexdigest()).first()
 
 
 def digest_of(key: ApplicantKey) -> str:

@@ -176,7 +176,9 @@ def revoked(
             "reason": int(entries[0].reason),
             "invalidityDate": entries[0].invalidity_date,
             "actor": {"kind": requester.kind, "id": requester.id, "name": requester.name},
+            # None for a CA's certificate, which the next line about the CA tells of.
             "entries": [[entry.certificate_id, entry.serial_number, entry.revoked_at] for entry in entries],
+            "authorityCertificate": entries[0].authority_certificate_id,
         },
     )
 

@@ -8,12 +8,11 @@ from datetime import datetime
 from itertools import groupby
 from uuid import UUID
 
-from django.db import DatabaseError, models, transaction
+from django.db import models, transaction
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from certificates.models import (
-    BlockedKey,
     Certificate,
     CertificateRevocationList,
     OcspResponse,
@@ -22,17 +21,26 @@ from certificates.models import (
 )
 from certificates.models.certificate import CertificateStatus, IdempotentAct, RevocationReason
 from certificates.querysets import CertificateFilters, StatusFilter, certificates_visible_to, narrowed, with_status
-from certificates.services.crl import List, publish_if_stale, shards_by_url
+from certificates.services.crl import List, shards_by_url
 from certificates.services.idempotency import IdempotencyKey, claimed
 from certificates.services.journal import journaled, released, revoked
-from certificates.x509 import crl as x509_crl
-from certificates.x509.inspect import crl_urls_of
+from certificates.services.revocation_entries import (
+    block_keys,
+    complete_lists,
+    count_changes,
+    fill,
+    invalidity_date_violations,
+    is_compromise,
+    lists_with,
+    next_revision,
+    publish_lists,
+    shard_of,
+)
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action, projects_allowing, require
 from pki_portal.access.requester import Requester
 from pki_portal.audit.services import record, recorded_refusals
-from pki_portal.errors import Conflict, Invalid, NotFound, PortalError, Unavailable, Violation
-from pki_portal.storable import storable
+from pki_portal.errors import Conflict, Invalid, NotFound, Violation
 
 REVOKE_EVENT = "revoke-cert"
 RELEASE_EVENT = "release-cert-hold"
@@ -53,7 +61,9 @@ REASON_SENTENCES: Mapping[RevocationReason, str] = {
     RevocationReason.KEY_COMPROMISE: (
         "Somebody else has, or may have, the private key. The key is blocked: no certificate is issued for it again."
     ),
-    RevocationReason.CA_COMPROMISE: "The certificate is a CA's, and somebody else has or may have that CA's key.",
+    RevocationReason.CA_COMPROMISE: (
+        "The certificate is a CA's, and somebody else has or may have that CA's key. The key is blocked."
+    ),
     RevocationReason.AFFILIATION_CHANGED: "A name in it is no longer right; the key is not in danger.",
     RevocationReason.SUPERSEDED: "Another certificate has taken its place; the key is not in danger.",
     RevocationReason.CESSATION_OF_OPERATION: "What it was for no longer runs; the key is not in danger.",
@@ -68,7 +78,8 @@ class Revoked:
     """A revoked certificate.
 
     Attributes:
-        siblings: other live certificates with the same key, of what the requester may read; for keyCompromise only.
+        siblings: other live certificates with the same key, of what the requester may read; where that key is
+            compromised only.
         is_replay: an Idempotency-Key stood for this revocation already.
     """
 
@@ -128,11 +139,12 @@ def revoke_certificate(
                     if claim is not None:
                         claim.complete(locked)
     entry = _entry_of(certificate)
-    _publish(_lists_with(entry), now=now, done=f"Certificate {entry.serial_number} is revoked")
+    row = entry.certificate or certificate
+    publish_lists(lists_with(entry), now=now, done=f"Certificate {entry.serial_number} is revoked")
     return Revoked(
-        certificate=entry.certificate,
+        certificate=row,
         revoked_at=entry.revoked_at,
-        siblings=_siblings(requester, [entry.certificate], now) if reason == RevocationReason.KEY_COMPROMISE else (),
+        siblings=_siblings(requester, [row], now) if is_compromise(reason, is_ca=row.is_ca) else (),
         is_replay=is_replay,
     )
 
@@ -153,15 +165,15 @@ def release_hold(*, requester: Requester, certificate: Certificate) -> Certifica
             locked = _lock(certificate)
             _refuse_any(_release_violations(locked))
             RevocationEntry.objects.filter(certificate=locked).update(
-                released_at=now, revision=_next_revision(revocation_list)
+                released_at=now, revision=next_revision(revocation_list)
             )
-            RevocationListShard.objects.filter(entries__certificate=locked).update(revision=models.F("revision") + 1)
+            count_changes(RevocationListShard.objects.filter(entries__certificate=locked))
             OcspResponse.objects.filter(certificate=locked).delete()
             locked.status, locked.revoked_at, locked.revocation_reason = CertificateStatus.ACTIVE, None, None
             locked.save(update_fields=["status", "revoked_at", "revocation_reason", "updated_at"])
             _record(RELEASE_EVENT, requester, locked, {})
             released(revocation_list, locked, released_at=now)
-    _publish(_lists_with(_entry_of(locked)), now=now, done=f"Certificate {locked.serial_number} is released")
+    publish_lists(lists_with(_entry_of(locked)), now=now, done=f"Certificate {locked.serial_number} is released")
     return locked
 
 
@@ -214,7 +226,7 @@ def revoke_selected(
             keys = found.order_by().values("authority_certificate__key").distinct()
             lists = {
                 each.key_id: each
-                for each in _lists().filter(key__in=keys).select_for_update(no_key=True).order_by("pk")
+                for each in complete_lists().filter(key__in=keys).select_for_update(no_key=True).order_by("pk")
             }
             identifiers = _identifiers(found)
             if (len(identifiers), _digest(identifiers)) != (count, digest):
@@ -222,7 +234,7 @@ def revoke_selected(
             rows = _locked_rows(identifiers)
             for key_id, of_key in groupby(rows, key=_key_of):
                 _revoke(lists[key_id], list(of_key), requester=requester, reason=reason, invalidity_date=None, now=now)
-    _publish(lists.values(), now=now, done=f"{count} certificates are revoked")
+    publish_lists(lists.values(), now=now, done=f"{count} certificates are revoked")
     first = sorted(rows, key=lambda row: row.pk)[:PREVIEWED]
     return Selection(count=count, digest=digest, first=tuple(first))
 
@@ -244,7 +256,7 @@ def _revoke(
     The lists that are stale from then on, the complete one last.
     """
     now = now.replace(microsecond=0)
-    revision = _next_revision(revocation_list)
+    revision = next_revision(revocation_list)
     shards: dict[UUID, RevocationListShard] = {}
     by_url = shards_by_url(revocation_list)
     before = RevocationEntry.objects.filter(certificate__in=certificates).select_related("shard").defer("shard__der")
@@ -257,20 +269,23 @@ def _revoke(
             revocation_list=revocation_list,
             serial_number=certificate.serial_number,
             not_after=certificate.not_after,
-            shard=_shard_of(certificate, by_url),
+            shard=shard_of(bytes(certificate.der), by_url),
         )
         if entry.shard is not None:
             shards[entry.shard.pk] = entry.shard
         # What was on hold and is now revoked for good has not been valid in between.
         if certificate.revoked_at is None:
             certificate.revoked_at = now
-        entry.revoked_at = certificate.revoked_at
-        entry.reason, entry.invalidity_date, entry.released_at = reason, invalidity_date, None
-        entry.actor_kind, entry.actor_id = requester.kind, requester.id
-        entry.actor_name = storable(requester.name)[:255]
-        entry.revision, entry.der = revision, _encoded(entry)
+        fill(
+            entry,
+            requester=requester,
+            revoked_at=certificate.revoked_at,
+            reason=reason,
+            invalidity_date=invalidity_date,
+            revision=revision,
+        )
         (changed if certificate.pk in known else made).append(entry)
-    RevocationListShard.objects.filter(pk__in=shards).update(revision=models.F("revision") + 1)
+    count_changes(RevocationListShard.objects.filter(pk__in=shards))
     for start in range(0, len(certificates), CHUNK):
         some = Certificate.objects.filter(pk__in=[each.pk for each in certificates[start : start + CHUNK]])
         some.update(
@@ -286,62 +301,20 @@ def _revoke(
         _CHANGED_WITH_A_REASON,
         batch_size=CHUNK,
     )
-    if reason == RevocationReason.KEY_COMPROMISE:
-        blocked = (
-            BlockedKey(digest=each.public_key_sha256, blocked_at=now, serial_number=each.serial_number)
-            for each in certificates
-        )
-        BlockedKey.objects.bulk_create(blocked, ignore_conflicts=True, batch_size=CHUNK)
+    compromised = [each for each in certificates if is_compromise(reason, is_ca=each.is_ca)]
+    block_keys({each.public_key_sha256: each.serial_number for each in compromised}, now=now)
     for certificate in certificates:
         _record(REVOKE_EVENT, requester, certificate, {"reason": RevocationReason(reason).name})
     revoked(revocation_list, [*made, *changed], requester=requester)
     return [*shards.values(), revocation_list]
 
 
-def _shard_of(certificate: Certificate, by_url: Mapping[str, RevocationListShard]) -> RevocationListShard | None:
-    urls = crl_urls_of(bytes(certificate.der)) if by_url else ()
-    return next((by_url[url] for url in urls if url in by_url), None)
-
-
-def _encoded(entry: RevocationEntry) -> bytes:
-    return x509_crl.encode_entry(
-        x509_crl.RevokedEntry(
-            serial_number=int(entry.serial_number, 16),
-            revoked_at=entry.revoked_at,
-            reason=x509_crl.RevocationReason(entry.reason),
-            invalidity_date=entry.invalidity_date,
-        )
-    )
-
-
-def _next_revision(revocation_list: CertificateRevocationList) -> int:
-    """Count one more change of a locked list, in the caller's transaction: its published form is stale from then on."""
-    revocation_list.revision += 1
-    revocation_list.save(update_fields=["revision"])
-    return revocation_list.revision
-
-
 def _entry_of(certificate: Certificate) -> RevocationEntry:
     entries = RevocationEntry.objects.select_related("certificate", "revocation_list__key", "shard")
-    return entries.defer("revocation_list__der", "shard__der").get(certificate=certificate)
-
-
-def _lists_with(entry: RevocationEntry) -> list[List]:
-    """The lists that tell of it."""
-    return [entry.shard, entry.revocation_list] if entry.shard is not None else [entry.revocation_list]
-
-
-def _publish(lists: Iterable[List], *, now: datetime, done: str) -> None:
-    """Publish after the commit; what was done stays done, whatever happens here."""
-    for revocation_list in lists:
-        try:
-            publish_if_stale(revocation_list=revocation_list, now=now)
-        except (PortalError, DatabaseError, OSError) as problem:
-            cause = problem.message if isinstance(problem, PortalError) else f"{type(problem).__name__}: {problem}"
-            raise Unavailable(
-                f"{done}, but the CRL could not be published: {cause} The last CRL is served meanwhile; it is published"
-                " by whoever asks for it next, or by manage.py publish_crls."
-            ) from problem
+    found = entries.defer("revocation_list__der", "shard__der").filter(certificate=certificate).first()
+    if found is None:
+        raise _gone()
+    return found
 
 
 def _siblings(requester: Requester, certificates: Sequence[Certificate], now: datetime) -> tuple[Certificate, ...]:
@@ -357,16 +330,12 @@ def _siblings(requester: Requester, certificates: Sequence[Certificate], now: da
 # --- Locks: the list first, then the certificates in the order of their ids, so that nobody waits in a circle ---------
 
 
-def _lists() -> models.QuerySet[CertificateRevocationList]:
-    return CertificateRevocationList.objects.defer("der")
-
-
 def _lock_list(certificate: Certificate) -> CertificateRevocationList:
     """The list that the certificate will be on, locked. Raises Invalid where no CA of ours signed it."""
     if certificate.authority_certificate_id is None:
         raise _without_authority(certificate)
     return (
-        _lists()
+        complete_lists()
         .select_for_update(of=("self",), no_key=True)
         .get(key__certificates=certificate.authority_certificate_id)
     )
@@ -375,7 +344,7 @@ def _lock_list(certificate: Certificate) -> CertificateRevocationList:
 def _lock(certificate: Certificate) -> Certificate:
     locked = Certificate.objects.select_for_update(no_key=True).filter(pk=certificate.pk).first()
     if locked is None:
-        raise NotFound("There is no certificate with this id or serial number.")
+        raise _gone()
     return locked
 
 
@@ -469,15 +438,7 @@ def _violations(
             f"{by}, reason {why.name}",
             fix="Release it, or revoke it for another reason." if is_held else "Nothing is left to do.",
         )
-    if invalidity_date is not None and invalidity_date > now:
-        yield Violation(
-            field="invalidity_date",
-            code="invalidity_date_in_future",
-            rule="RFC 5280, 5.3.2",
-            asked=invalidity_date.isoformat(),
-            allowed=f"not after now, {now:%Y-%m-%dT%H:%M:%SZ}",
-            fix="Send the date since when the key is suspected, or none.",
-        )
+    yield from invalidity_date_violations(invalidity_date, now=now)
 
 
 def _release_violations(certificate: Certificate) -> Iterator[Violation]:
@@ -497,6 +458,10 @@ def _refuse_any(violations: Iterable[Violation]) -> None:
     found = tuple(violations)
     if found:
         raise Invalid("; ".join(f"{each.asked}: {each.allowed}" for each in found), violations=found)
+
+
+def _gone() -> NotFound:
+    return NotFound("There is no certificate with this id or serial number.")
 
 
 def _without_authority(certificate: Certificate) -> Invalid:

@@ -133,7 +133,7 @@ def import_authority(request: HttpRequest, page: Page) -> HttpResponse:
 @project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_READ)
 def authority(request: HttpRequest, page: Page, authority_id: UUID) -> HttpResponse:
     """Health, facts, keys, certificates by version, CRLs; POST ``act`` does one thing to the CA."""
-    found = _find(page, authority_id)
+    found = find_authority_of(page, authority_id)
     forms: dict[str, InstallForm | RenewForm | MirrorsForm] = {
         "install": InstallForm(),
         "renew": RenewForm(),
@@ -164,7 +164,7 @@ def authority(request: HttpRequest, page: Page, authority_id: UUID) -> HttpRespo
         "csr": authority_csr(requester=page.requester, authority=found) if is_waiting and may_edit else "",
         "profiles": found.certificate_profiles.order_by("slug"),
         "children": found.children.order_by("name"),
-        "why_kept": list(deletion_violations(found)),
+        "why_kept": list(deletion_violations(found, now=now)),
     }
     refusal = forms[act].refusal if act in forms else None
     status = refusal.status if refusal is not None else 422 if act in forms else 200
@@ -174,7 +174,7 @@ def authority(request: HttpRequest, page: Page, authority_id: UUID) -> HttpRespo
 @project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_READ)
 def authority_download(request: HttpRequest, page: Page, authority_id: UUID, version: int, part: str) -> HttpResponse:
     """``certificate`` or ``chain`` (that certificate first, root last) of one version as a file."""
-    found = _find(page, authority_id)
+    found = find_authority_of(page, authority_id)
     row = authority_certificates_of(found).filter(version=version).first()
     if row is None or part not in {"certificate", "chain"}:
         raise Http404
@@ -277,7 +277,8 @@ def _do(page: Page, found: CertificateAuthority, form: InstallForm | RenewForm |
     return "The new key was made and signs from now on."
 
 
-def _find(page: Page, authority_id: UUID) -> CertificateAuthority:
+def find_authority_of(page: Page, authority_id: UUID) -> CertificateAuthority:
+    """The CA, if it is of the page's project. Raises NotFound, PermissionDenied."""
     found = find_authority(requester=page.requester, authority_id=authority_id)
     if found.project_id != page.project.pk:
         raise NotFound("There is no such CA in this project.")

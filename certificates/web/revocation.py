@@ -3,11 +3,16 @@
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 
+from certificates.services.authorities import (
+    RevokedVersion,
+    authority_certificates_of,
+    revoke_authority_certificate,
+)
 from certificates.services.revocation import (
     Revoked,
     Selection,
@@ -16,6 +21,7 @@ from certificates.services.revocation import (
     revoke_certificate,
     revoke_selected,
 )
+from certificates.web.authorities import find_authority_of
 from certificates.web.certificates import filters_of, find_certificate_of
 from certificates.web.revocation_form import RevokeForm
 from certificates.web.states import line_of
@@ -66,6 +72,37 @@ def release(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpRespo
         except PortalError as error:
             messages.error(request, error.message)
     return redirect("certificate", page.project.slug, found.pk)
+
+
+@project_page(section="authorities", action=Action.CERTIFICATE_AUTHORITIES_ISSUE_CA_CERTIFICATE, event="revoke-ca-cert")
+def revoke_authority(request: HttpRequest, page: Page, authority_id: UUID, version: int) -> HttpResponse:
+    """GET shows the form, POST revokes one version of a CA's certificate and leads to the CA."""
+    found = find_authority_of(page, authority_id)
+    row = authority_certificates_of(found).filter(version=version).first()
+    if row is None:
+        raise Http404
+    form = RevokeForm(request.POST if request.method == "POST" else None, wanted=found.name, can_hold=False)
+    status = 200
+    if request.method == "POST":
+        status = 422
+        if form.is_valid():
+            try:
+                revoked = revoke_authority_certificate(
+                    requester=page.requester,
+                    certificate=row,
+                    reason=form.cleaned_data["reason"],
+                    invalidity_date=form.since(),
+                )
+            except Unavailable as problem:
+                messages.warning(request, problem.message)
+                return redirect("authority", page.project.slug, found.pk)
+            except PortalError as error:
+                form.refuse(error)
+            else:
+                messages.success(request, _authority_told(found.name, revoked))
+                return redirect("authority", page.project.slug, found.pk)
+    context = {"form": form, "authority": found, "version": row}
+    return show(request, page, "certificates/revoke_authority.html", context, status=status)
 
 
 @project_page(section="certificates", action=Action.CERTIFICATES_REVOKE, event="revoke-certs")
@@ -121,6 +158,16 @@ def _told(name: str, revoked: Revoked) -> str:
     names = ", ".join(str(sibling) for sibling in revoked.siblings[:5])
     more = f" and {len(revoked.siblings) - 5} more" if len(revoked.siblings) > 5 else ""
     return f"{name} is revoked and its key blocked. Other live certificates have the same key: {names}{more}."
+
+
+def _authority_told(name: str, revoked: RevokedVersion) -> str:
+    told = (
+        f"Version {revoked.certificate.version} of the certificate of {name} is revoked; the CRL of its issuer says so."
+    )
+    if not revoked.siblings:
+        return told
+    versions = ", ".join(str(sibling.version) for sibling in revoked.siblings)
+    return f"{told} The key is blocked, and these versions hold it too: {versions}."
 
 
 def _to(request: HttpRequest, address: str) -> HttpResponse:

@@ -13,7 +13,10 @@ from pki_portal.errors import PortalError, Violation
 
 
 class RevokeForm(forms.Form):
-    """A reason and the proof that it is meant; ``wanted`` is what must be typed."""
+    """A reason and the proof that it is meant; ``wanted`` is what must be typed.
+
+    ``can_hold`` False offers no hold, for what is revoked for good only.
+    """
 
     reason = forms.TypedChoiceField(
         choices=[(reason.value, reason.label) for reason in RevocationReason],
@@ -30,9 +33,10 @@ class RevokeForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}),
     )
 
-    def __init__(self, data: QueryDict | None = None, *, wanted: str) -> None:
+    def __init__(self, data: QueryDict | None = None, *, wanted: str, can_hold: bool = True) -> None:
         super().__init__(data)
         self.wanted = wanted
+        self.can_hold = can_hold
         self.refusal: Refusal | None = None
         self.violations: dict[str, list[Violation]] = {}
         self.fields["confirmation"].label = f"Type {wanted} to confirm"
@@ -44,6 +48,7 @@ class RevokeForm(forms.Form):
         return [
             (reason.value, reason.label, REASON_SENTENCES[reason], chosen == str(reason.value))
             for reason in RevocationReason
+            if self.can_hold or reason != RevocationReason.CERTIFICATE_HOLD
         ]
 
     @property

@@ -47,6 +47,11 @@ urlpatterns = [
     path("projects/<slug:slug>/authorities/import/", authorities.import_authority, name="import-authority"),
     path("projects/<slug:slug>/authorities/<uuid:authority_id>/", authorities.authority, name="authority"),
     path(
+        "projects/<slug:slug>/authorities/<uuid:authority_id>/<int:version>/revoke/",
+        revocation.revoke_authority,
+        name="revoke-authority",
+    ),
+    path(
         "projects/<slug:slug>/authorities/<uuid:authority_id>/<int:version>/<str:part>.pem",
         authorities.authority_download,
         name="authority-download",

@@ -155,7 +155,16 @@ def start_violations(validity: Validity, *, now: datetime) -> Iterator[Violation
 def issuer_violations(issuer: IssuerFacts, *, now: datetime) -> Iterator[Violation]:
     """The issuer can sign at all: it is active and its certificate is valid now."""
     rule = f"CA {issuer.name}"
-    if not issuer.is_active:
+    if issuer.revoked:
+        yield Violation(
+            field="parent",
+            code="issuer_revoked",
+            rule=rule,
+            asked=f"{issuer.name}, below a certificate of {issuer.revoked} that was revoked",
+            allowed="a CA whose certificate, and none above it, was revoked",
+            fix=f"Give {issuer.revoked} a new certificate, or choose another parent.",
+        )
+    elif not issuer.is_active:
         yield Violation(
             field="parent",
             code="issuer_not_active",

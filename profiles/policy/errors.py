@@ -62,6 +62,7 @@ class Code(StrEnum):
     PATH_LENGTH_TOO_LONG = "path_length_too_long"
     # The signing CA
     ISSUER_NOT_ACTIVE = "issuer_not_active"
+    ISSUER_REVOKED = "issuer_revoked"
     ISSUER_EXPIRED = "issuer_expired"
     ISSUER_ALLOWS_NO_CA = "issuer_allows_no_ca"
     # The answer itself
@@ -121,6 +122,7 @@ VERDICTS: Mapping[str, str] = {
     Code.PATH_LENGTH_OUT_OF_RANGE: "is out of range",
     Code.PATH_LENGTH_TOO_LONG: "is too long",
     Code.ISSUER_NOT_ACTIVE: "is not active",
+    Code.ISSUER_REVOKED: "was revoked, or a CA above it was",
     Code.ISSUER_EXPIRED: "has expired",
     Code.ISSUER_ALLOWS_NO_CA: "may have no CA below it",
     Code.TOO_MANY_VIOLATIONS: "is not told in full",

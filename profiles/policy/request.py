@@ -136,6 +136,7 @@ class IssuerFacts:
         is_active: false for a disabled CA and one without a certificate.
         subject: of the CA's current certificate, in the order encoded; no certificate below it may bear this name.
         name_constraints: of every CA in the certification path, its own included; only of those that constrain.
+        revoked: the CA in the certification path whose certificate was revoked, if one was; then nothing below counts.
     """
 
     name: str
@@ -147,3 +148,4 @@ class IssuerFacts:
     is_active: bool = True
     subject: tuple[AttributeValue, ...] = ()
     name_constraints: tuple[PathConstraint, ...] = ()
+    revoked: str = ""

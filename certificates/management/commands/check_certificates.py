@@ -32,6 +32,7 @@ from certificates.models.authority import AuthorityStatus
 from certificates.models.certificate import CertificateStatus, IdempotentAct
 from certificates.models.request import RequestStatus
 from certificates.services.authorities import certification_path_of
+from certificates.services.authorities.rules import is_cut_off
 from certificates.services.columns import columns_of
 from certificates.services.kept_keys import open_secret
 from certificates.services.signing import check_authority_key
@@ -94,8 +95,8 @@ class Command(BaseCommand):
 
 
 def authority_findings() -> Iterator[str]:
-    """An active or disabled CA has its own newest certificate and the dates of it."""
-    for authority in CertificateAuthority.objects.select_related("active_certificate").iterator(chunk_size=CHUNK):
+    """A CA that is active or disabled has its own newest certificate and its dates; revoked, it is not active."""
+    for authority in CertificateAuthority.objects.select_related("active_certificate__key").iterator(chunk_size=CHUNK):
         name = f"authority {authority.id}"
         active = authority.active_certificate
         if active is None:
@@ -106,6 +107,8 @@ def authority_findings() -> Iterator[str]:
             yield f"{name}: its active certificate {active.id} belongs to authority {active.authority_id}"
         if (authority.not_before, authority.not_after) != (active.not_before, active.not_after):
             yield f"{name}: its dates are not those of its active certificate {active.id}"
+        if authority.status == AuthorityStatus.ACTIVE and is_cut_off(authority):
+            yield f"{name}: is active, and its certificate {active.id} is revoked or its key compromised"
 
 
 def key_findings() -> Iterator[str]:
@@ -150,7 +153,7 @@ def authority_certificate_findings(addresses: Addresses) -> Iterator[str]:
         path = load_path(row)
         yield from (f"{name}: {reason}" for reason in path_reasons(path, certificate))
         if row.issuer_certificate_id is not None and len(path) > 1:
-            addresses.add(name, certificate, path[1])
+            addresses.add(name, certificate, path[1], is_revoked=row.revoked_at is not None)
 
 
 # --- Certificates -----------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from certificates.services.authorities.lookup import (
 from certificates.services.authorities.making import create_intermediate, create_root
 from certificates.services.authorities.paths import certification_path_of, chain_below, chain_of
 from certificates.services.authorities.rekeying import Rekeyed, rekey_authority
+from certificates.services.authorities.revoking import RevokedVersion, revoke_authority_certificate
 from certificates.services.authorities.rules import AuthoritySubject, name_of
 from certificates.services.authorities.versions import issue_authority_certificate, renew_authority
 
@@ -28,6 +29,7 @@ __all__ = [
     "AuthoritySubject",
     "KeyFile",
     "Rekeyed",
+    "RevokedVersion",
     "SignedIntermediate",
     "authorities_of",
     "authority_certificates_of",
@@ -53,6 +55,7 @@ __all__ = [
     "rekey_authority",
     "renew_authority",
     "revocation_lists_of",
+    "revoke_authority_certificate",
     "sign_intermediate",
     "update_authority",
 ]

@@ -1,6 +1,7 @@
 """Renaming, disabling, enabling and deleting CAs."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, models, transaction
@@ -8,12 +9,14 @@ from django.utils import timezone
 
 from certificates.models import (
     CertificateAuthority,
+    RevocationEntry,
 )
 from certificates.models.authority import AuthorityStatus, ChainPhase
 from certificates.services.authorities.acts import lock, name_taken_told, record_act, recorded, refuse_any
 from certificates.services.authorities.rekeying import switch_chain, switch_violations
 from certificates.services.authorities.rules import (
     crl_url_violations,
+    is_cut_off,
     name_taken,
     name_violations,
     normalised_urls,
@@ -90,7 +93,14 @@ def _update_violations(
             yield name_taken(name)
     if status is None or status == authority.status:
         return
-    if status == AuthorityStatus.PENDING_CERTIFICATE:
+    if status == AuthorityStatus.ACTIVE and is_cut_off(authority):
+        yield _status_violation(
+            authority,
+            status,
+            "disabled: its certificate was revoked, or its key is compromised",
+            "Give the CA a new certificate, where the key is compromised with a new key; that enables it.",
+        )
+    elif status == AuthorityStatus.PENDING_CERTIFICATE:
         yield _status_violation(authority, status, "active or disabled", "Disable the CA instead.")
     elif authority.active_certificate_id is None:
         yield _status_violation(
@@ -122,7 +132,7 @@ def delete_authority(*, requester: Requester, authority: CertificateAuthority) -
         try:
             with transaction.atomic():
                 locked = lock(authority.pk)
-                refuse_any(deletion_violations(locked))
+                refuse_any(deletion_violations(locked, now=timezone.now()))
                 record_act("delete-ca", requester, locked, data={})
                 authority_deleted(locked)
                 keys = list(locked.keys.all())
@@ -137,14 +147,16 @@ def _delete(authority: CertificateAuthority) -> None:
     authority.active_certificate = None
     authority.status = AuthorityStatus.PENDING_CERTIFICATE
     authority.save(update_fields=["active_certificate", "status"])
+    # Those that are left are of certificates that have ended, or are of its own.
+    RevocationEntry.objects.filter(revocation_list__key__authority=authority).delete()
     authority.certificates.filter(issuer_certificate__authority=authority).delete()
     authority.certificates.all().delete()
     authority.keys.all().delete()
     authority.delete()
 
 
-def deletion_violations(authority: CertificateAuthority) -> Iterator[Violation]:
-    """What depends on the CA, each kind one violation with its fix; four queries."""
+def deletion_violations(authority: CertificateAuthority, *, now: datetime) -> Iterator[Violation]:
+    """What depends on the CA, each kind one violation with its fix; five queries."""
     # By relation, not by import: profiles name their CA by a string.
     profiles = sorted(authority.certificate_profiles.values_list("slug", flat=True)[:10])
     children = sorted(
@@ -156,6 +168,9 @@ def deletion_violations(authority: CertificateAuthority) -> Iterator[Violation]:
         }
     )
     issued = authority.issued_certificates.count()
+    # Of certificates that were deleted since, and of CAs that were.
+    others = RevocationEntry.objects.filter(revocation_list__key__authority=authority, not_after__gt=now)
+    revoked = others.filter(certificate__isnull=True).exclude(authority_certificate__authority=authority).count()
     for code, users, fix in (
         ("in_use_by_profiles", ", ".join(profiles), "Delete these profiles first."),
         ("in_use_by_authorities", ", ".join(children), "Delete these CAs first, or renew them under another parent."),
@@ -163,6 +178,11 @@ def deletion_violations(authority: CertificateAuthority) -> Iterator[Violation]:
             "has_issued_certificates",
             f"{issued} certificates" if issued else "",
             "Disable the CA instead: what it signed needs its CRL.",
+        ),
+        (
+            "has_revocations",
+            f"{revoked} revocations of certificates that have not ended" if revoked else "",
+            "Disable the CA instead: relying parties need its CRL until these end.",
         ),
     ):
         if users:

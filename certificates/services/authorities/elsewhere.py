@@ -24,6 +24,7 @@ from certificates.services.authorities.paths import chain_below
 from certificates.services.authorities.rules import (
     AuthoritySubject,
     attributes_of,
+    blocked_key_violations,
     issuer_facts_of,
     name_of,
     parent_violation,
@@ -177,6 +178,7 @@ def _import_violations(
             "a CA without an internal parent",
             f"Renew {authority.name} under its parent instead.",
         )
+    yield from blocked_key_violations(authority, key)
     der = imported.certificate.public_bytes(Encoding.DER)
     if any(bytes(version.der) == der for version in authority.certificates.all()):
         yield state_violation(

@@ -9,6 +9,8 @@ from django.db import models
 
 from certificates.models import AuthorityCertificate, AuthorityKey, Certificate, CertificateAuthority
 from certificates.models.authority import AuthorityStatus, ChainPhase
+from certificates.services.authorities.paths import versions_above
+from certificates.services.blocked_keys import blocked_key_of
 from certificates.services.signing import check_authority_key
 from certificates.x509.keys import algorithm_of, describe, key_identifier, load_public_key
 from pki_portal.errors import Unavailable
@@ -55,7 +57,14 @@ class KeyState:
 
 
 def end_finding(authority: CertificateAuthority, now: datetime) -> Finding | None:
-    """How the end of the active certificate stands; None while there is none. No query."""
+    """How the end of the active certificate stands, or its revocation; None while there is none. No query."""
+    if authority.active_certificate is not None and authority.active_certificate.revoked_at is not None:
+        return Finding(
+            Level.BAD,
+            f"The certificate was revoked at {authority.active_certificate.revoked_at:%Y-%m-%d %H:%M} UTC: nothing that"
+            " the CA signed is accepted, and it issues nothing.",
+            "Give the CA a new certificate, and a new key where that was compromised.",
+        )
     start, end = authority.not_before, authority.not_after
     if authority.status == AuthorityStatus.PENDING_CERTIFICATE or start is None or end is None:
         return None
@@ -74,16 +83,33 @@ def health_of(authority: CertificateAuthority, now: datetime) -> list[Finding]:
     ending = end_finding(authority, now)
     return [
         *([ending] if ending is not None else []),
+        *_path_findings(authority),
         *_key_findings(authority),
         *_crl_findings(authority, now),
         *_phase_findings(authority),
     ]
 
 
+def _path_findings(authority: CertificateAuthority) -> Iterator[Finding]:
+    """What was revoked above the CA; one query for each CA there."""
+    if authority.active_certificate is None:
+        return
+    for version in versions_above(authority.active_certificate)[1:]:
+        if version.revoked_at is not None:
+            yield Finding(
+                Level.BAD,
+                f"The certificate of {version.authority.name}, above this CA, was revoked: nothing below is accepted.",
+                f"Give {version.authority.name} a new certificate, or renew this CA under another parent.",
+            )
+
+
 def _key_findings(authority: CertificateAuthority) -> Iterator[Finding]:
     keys = list(authority.keys.order_by("created_at"))
+    active = authority.active_certificate.key_id if authority.active_certificate is not None else None
     broken = 0
     for key in keys:
+        if key.pk == active and blocked_key_of(key) is not None:
+            yield Finding(Level.BAD, "The key is compromised: it is certified never again.", "Give the CA a new key.")
         try:
             check_authority_key(key)
         except Unavailable as problem:

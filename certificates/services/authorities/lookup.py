@@ -54,8 +54,9 @@ def authorities_of(*, requester: Requester, project_id: UUID) -> models.QuerySet
 
 
 def authority_certificates_of(authority: CertificateAuthority) -> models.QuerySet[AuthorityCertificate]:
-    """All versions, oldest first."""
-    return authority.certificates.select_related("issuer_certificate").order_by("version")
+    """All versions, oldest first, each with its revocation if there is one."""
+    versions = authority.certificates.select_related("issuer_certificate", "revocation")
+    return versions.defer("revocation__der").order_by("version")
 
 
 def current_certificate_of(authority: CertificateAuthority) -> AuthorityCertificate:

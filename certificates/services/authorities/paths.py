@@ -15,10 +15,18 @@ def certification_path_of(authority_certificate: AuthorityCertificate) -> tuple[
 
     One query for each certificate not yet loaded.
     """
+    return _encoded(versions_above(authority_certificate))
+
+
+def versions_above(authority_certificate: AuthorityCertificate) -> list[AuthorityCertificate]:
+    """The certificate and those of our CAs above it as they were signed, each with its CA but the first.
+
+    One query for each not yet loaded.
+    """
     path = [authority_certificate]
     while (issuer := _issuer_of(path[-1])) is not None:
         path.append(issuer)
-    return _encoded(path)
+    return path
 
 
 def chain_of(authority_certificate: AuthorityCertificate) -> tuple[bytes, ...]:
@@ -42,9 +50,12 @@ def chain_below(issuer: AuthorityCertificate) -> tuple[bytes, ...]:
 
 
 def offered_versions(version: AuthorityCertificate) -> tuple[AuthorityCertificate, ...]:
-    """The certificates of one CA that are handed out for the key in ``version``, up to its own root or its issuer's."""
+    """The certificates of one CA that are handed out for the key in ``version``, up to its own root or its issuer's.
+
+    A version that was revoked is replaced by the newest of the same key that was not, if there is one.
+    """
     if not version.authority.chain_phase:
-        return (version,)
+        return (version if version.revoked_at is None else _unrevoked(version),)
     rows = AuthorityCertificate.objects.filter(authority_id=version.authority_id).select_related("authority", "key")
     generations = _Generations(list(rows.order_by("version")))
     return tuple(generations.chain(version.key_id, ChainPhase(version.authority.chain_phase)))
@@ -89,6 +100,11 @@ def _issuer_of(version: AuthorityCertificate) -> AuthorityCertificate | None:
         rows = AuthorityCertificate.objects.select_related("authority")
         version.issuer_certificate = rows.get(pk=version.issuer_certificate_id)
     return version.issuer_certificate
+
+
+def _unrevoked(version: AuthorityCertificate) -> AuthorityCertificate:
+    others = AuthorityCertificate.objects.filter(key=version.key_id, revoked_at__isnull=True)
+    return others.select_related("authority").order_by("-version").first() or version
 
 
 def _encoded(path: Sequence[AuthorityCertificate]) -> tuple[bytes, ...]:

@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from certificates.models import AuthorityCertificate, Certificate, CertificateAuthority
+from certificates.models import AuthorityCertificate, AuthorityKey, Certificate, CertificateAuthority
 from certificates.models.authority import AuthorityKind, AuthorityStatus
 from certificates.models.certificate import CertificateStatus
-from certificates.services.authorities.paths import certification_path_of
+from certificates.services.authorities.paths import certification_path_of, versions_above
+from certificates.services.blocked_keys import blocked_key_of
 from certificates.x509.keys import algorithm_of
 from certificates.x509.lint import is_absolute_uri
 from certificates.x509.name_constraints import path_constraints
@@ -195,7 +196,38 @@ def facts_of_version(authority: CertificateAuthority, row: AuthorityCertificate)
         is_active=authority.status == AuthorityStatus.ACTIVE,
         subject=read_subject(path[0].subject),
         name_constraints=path_constraints(path),
+        revoked=_revoked_in(authority, row),
     )
+
+
+def _revoked_in(authority: CertificateAuthority, row: AuthorityCertificate) -> str:
+    """The CA in the path of one of its versions whose certificate was revoked, the nearest; empty where none was."""
+    for version in versions_above(row):
+        if version.revoked_at is not None:
+            return authority.name if version is row else version.authority.name
+    return ""
+
+
+def is_cut_off(authority: CertificateAuthority) -> bool:
+    """Whether all that the CA signs counts for nothing: its active certificate is revoked, or its key is blocked.
+
+    Only another certificate, or another key, mends that. One query.
+    """
+    active = authority.active_certificate
+    return active is not None and (active.revoked_at is not None or blocked_key_of(active.key) is not None)
+
+
+def blocked_key_violations(authority: CertificateAuthority, key: AuthorityKey) -> Iterator[Violation]:
+    """A key that is compromised is certified never again, by whomever. One query."""
+    blocked = blocked_key_of(key)
+    if blocked is not None:
+        yield state_violation(
+            authority,
+            "key_blocked",
+            f"has a compromised key: certificate {blocked.serial_number} with it was revoked at"
+            f" {blocked.blocked_at:%Y-%m-%d %H:%M:%S} UTC",
+            f"Give {authority.name} a new key.",
+        )
 
 
 def issuer_without_certificate(authority: CertificateAuthority) -> Violation:
@@ -246,8 +278,12 @@ def reissue_violations(
     max_path_length: int | None,
     now: datetime,
 ) -> Iterator[Violation]:
-    """What stands against a new certificate for a CA that exists; one query for each CA above the parent."""
-    if authority.status == AuthorityStatus.DISABLED:
+    """What stands against a new certificate for a CA that exists, whatever its key; one query for each CA above the
+    parent.
+
+    A CA that is disabled because its certificate was revoked is enabled by a new one.
+    """
+    if authority.status == AuthorityStatus.DISABLED and not is_cut_off(authority):
         yield state_violation(authority, "authority_disabled", "is disabled", f"Enable {authority.name} first.")
     yield from path_length_violations(max_path_length)
     yield from validity_violations(validity, now=now)
@@ -343,8 +379,9 @@ def renewal_violations(
     if present is None:
         yield without_certificate(authority)
         return
+    yield from blocked_key_violations(authority, present.key)
     yield from reissue_violations(authority, parent, validity=validity, max_path_length=present.path_length, now=now)
-    if validity.not_after <= present.not_after:
+    if present.revoked_at is None and validity.not_after <= present.not_after:
         yield Violation(
             field="not_after",
             code="not_after_not_later",

@@ -19,6 +19,7 @@ from certificates.services.authorities.acts import lock_with_parent, record_act,
 from certificates.services.authorities.imported import ImportedPath
 from certificates.services.authorities.rules import (
     attributes_of,
+    blocked_key_violations,
     issuer_facts_of,
     reissue_violations,
     renewal_violations,
@@ -73,7 +74,12 @@ def issue_authority_certificate(
         require_parent_in(authority.project_id, parent)
         with transaction.atomic():
             locked, above = lock_with_parent(authority, parent)
-            refuse_any(reissue_violations(locked, above, validity=validity, max_path_length=max_path_length, now=now))
+            refuse_any(
+                (
+                    *blocked_key_violations(locked, present_key(locked)),
+                    *reissue_violations(locked, above, validity=validity, max_path_length=max_path_length, now=now),
+                )
+            )
             certificate = certify(locked, parent=above, validity=validity, max_path_length=max_path_length, now=now)
             record_act("issue-ca-cert", requester, locked, data=version_facts(certificate))
     authority.refresh_from_db()

@@ -148,7 +148,17 @@ def judge_issuer(findings: Findings, *, issuer: IssuerFacts | None, now: datetim
     if issuer is None:
         return
     name = f"CA {shown(issuer.name)}"
-    if not issuer.is_active:
+    if issuer.revoked:
+        revoked = f"CA {shown(issuer.revoked)}"
+        findings.refuse(
+            "issuer",
+            Code.ISSUER_REVOKED,
+            rule="state of the CA",
+            asked=name,
+            allowed="a CA whose certificate, and none above it, was revoked",
+            fix=f"have {revoked} given a new certificate, or use a profile of another CA",
+        )
+    elif not issuer.is_active:
         findings.refuse(
             "issuer",
             Code.ISSUER_NOT_ACTIVE,
@@ -166,7 +176,7 @@ def judge_issuer(findings: Findings, *, issuer: IssuerFacts | None, now: datetim
             allowed=f"until {time(utc_second(issuer.not_after))}",
             fix=f"have {name} renewed, or use a profile of another CA",
         )
-    elif issuer.is_active:
+    elif issuer.is_active and not issuer.revoked:
         findings.passed("issuer", "state of the CA", name, "an active CA whose certificate has not ended")
 
 

@@ -552,9 +552,10 @@ def test_pending_ca_gets_its_certificate(robot: APIClient, project: Project) -> 
     assert certificate.not_valid_after_utc == datetime(2030, 6, 12, tzinfo=UTC)
     assert body["serialNumber"] == f"{certificate.serial_number:040x}"
     assert robot.get(f"{BASE}/{issuing.pk}/certificate/{body['certId']}").json() == body
+    unrevoked = {"revokedAt": None, "revocationReason": None}
+    assert robot.get(f"{BASE}/{issuing.pk}/ca-certificates").json() == [body | {"version": 1} | unrevoked]
     del body["certId"]
     assert robot.get(f"{BASE}/{issuing.pk}/certificate").json() == body
-    assert robot.get(f"{BASE}/{issuing.pk}/ca-certificates").json() == [body | {"version": 1}]
     assert_error(robot.get(f"{BASE}/{issuing.pk}/certificate/{uuid4()}"), status=404, error="NotFound")
 
 

@@ -31,6 +31,7 @@ from certificates.models import (
     RevocationEntry,
 )
 from certificates.models.certificate import RevocationReason
+from certificates.services.authorities import revoke_authority_certificate
 from certificates.services.crl import current_delta
 from certificates.services.kept_keys import destroy_private_key
 from certificates.services.revocation import release_hold, revoke_certificate
@@ -267,6 +268,36 @@ def move_an_entry(pki: Pki) -> str:
     return f"revocation entry {RevocationEntry.objects.get().pk}: is not of its certificate, or on a list of another"
 
 
+def revoked_ca(pki: Pki) -> AuthorityCertificate:
+    version = AuthorityCertificate.objects.get(authority=pki.issuing)
+    revoke_authority_certificate(requester=SYSTEM, certificate=version, reason=RevocationReason.SUPERSEDED)
+    return version
+
+
+def lose_the_entry_of_a_ca(pki: Pki) -> str:
+    version = revoked_ca(pki)
+    RevocationEntry.objects.all().delete()
+    return f"authority certificate {version.pk}: is revoked, and no revocation entry says so"
+
+
+def lose_the_revocation_of_a_ca(pki: Pki) -> str:
+    version = revoked_ca(pki)
+    AuthorityCertificate.objects.filter(pk=version.pk).update(revoked_at=None)
+    return f"authority certificate {version.pk}: its state is not that of its revocation entry"
+
+
+def move_the_entry_of_a_ca(pki: Pki) -> str:
+    revoked_ca(pki)
+    RevocationEntry.objects.update(revocation_list=CertificateRevocationList.objects.get(key__authority=pki.issuing))
+    return f"revocation entry {RevocationEntry.objects.get().pk}: is not of its certificate, or on a list of another"
+
+
+def enable_a_revoked_ca(pki: Pki) -> str:
+    version = revoked_ca(pki)
+    CertificateAuthority.objects.filter(pk=pki.issuing.pk).update(status="active")
+    return f"authority {pki.issuing.pk}: is active, and its certificate {version.pk} is revoked or its key compromised"
+
+
 def restore_an_older_list(pki: Pki) -> str:
     row = CertificateRevocationList.objects.filter(key__authority=pki.issuing)
     before = row.values("der", "number", "this_update", "next_update", "entry_count").get()
@@ -338,6 +369,10 @@ def lose_a_ca_certificate(pki: Pki) -> str:
         lose_a_revocation,
         change_a_reason,
         move_an_entry,
+        lose_the_entry_of_a_ca,
+        lose_the_revocation_of_a_ca,
+        move_the_entry_of_a_ca,
+        enable_a_revoked_ca,
         restore_an_older_list,
         forget_an_entry_that_is_listed,
         let_a_list_run_out,

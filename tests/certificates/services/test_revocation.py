@@ -12,7 +12,7 @@ from certificates.keystore.database import forget_keys
 from certificates.models import AuthorityKey, BlockedKey, Certificate, CertificateRevocationList, RevocationEntry
 from certificates.models.certificate import CertificateStatus, RevocationReason
 from certificates.querysets import CertificateFilters
-from certificates.services import revocation
+from certificates.services import revocation, revocation_entries
 from certificates.services.authorities import sign_intermediate
 from certificates.services.crl import current_crl
 from certificates.services.idempotency import IdempotencyKey, KeyReused
@@ -319,7 +319,7 @@ def test_a_disk_that_is_full_leaves_the_revocation_and_tells_the_cause(
     def full(**_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(revocation, "publish_if_stale", full)
+    monkeypatch.setattr(revocation_entries, "publish_if_stale", full)
     with pytest.raises(Unavailable, match="No space left on device"):
         revoke(certificate)
     monkeypatch.undo()

@@ -401,3 +401,32 @@ def test_ocsp_is_turned_off_and_on(alice: Client, project: Project) -> None:
         alice.post(page, {"act": act})
         ca.refresh_from_db()
         assert ca.is_ocsp_enabled is is_on
+
+
+def test_the_certificate_of_a_ca_is_revoked_by_its_page(alice: Client, project: Project) -> None:
+    issuing = make_authority(project, name="issuing", parent=make_authority(project, name="top"))
+    address = reverse("revoke-authority", args=["acme", issuing.pk, 1])
+    page = reverse("authority", args=["acme", issuing.pk])
+    assert address in alice.get(page).content.decode()
+    form = alice.get(address).content.decode()
+    assert "Certificate hold" not in form
+    for wrong in ({"reason": "6", "confirmation": "issuing"}, {"reason": "1", "confirmation": "top"}):
+        assert alice.post(address, wrong).status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+
+    response = alice.post(address, {"reason": "1", "confirmation": "issuing"}, follow=True)
+
+    assert response.redirect_chain == [(page, HTTPStatus.FOUND)]
+    told = response.content.decode()
+    for text in (
+        "is revoked; the CRL of its issuer says so.",
+        ">Revoked</span>",
+        "key compromise, by alice",
+        "Disabled",
+    ):
+        assert text in told
+    assert address not in told
+    assert 'value="enable"' not in told
+    again = alice.post(address, {"reason": "1", "confirmation": "issuing"})
+    assert again.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert "reason KEY_COMPROMISE" in again.content.decode()
+    assert alice.get(reverse("revoke-authority", args=["acme", issuing.pk, 2])).status_code == HTTPStatus.NOT_FOUND
