@@ -173,9 +173,8 @@ def configure_renewal(*, certificate: Certificate, requester: Requester, renew_b
 
 def keep_error(certificate: Certificate, refusal: PortalError) -> None:
     """Keep every reason on the certificate, unless it was renewed meanwhile: then nothing failed."""
-    told = "\n".join(f"{each.asked}: {each.fix}" for each in refusal.violations) or refusal.message
     Certificate.objects.filter(pk=certificate.pk, status=CertificateStatus.ACTIVE, renewed_by__isnull=True).update(
-        renewal_error=storable(told)[:ERROR_LIMIT]
+        renewal_error=storable(refusal.message)[:ERROR_LIMIT]
     )
 
 

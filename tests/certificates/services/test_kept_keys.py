@@ -1,6 +1,7 @@
 """Kept keys: sealed with the certificate, read by permission and never unseen, destroyed for good."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from certificates.services.idempotency import IdempotencyKey
 from certificates.services.issuance import IssuedCertificate, issue_certificate
 from certificates.services.kept_keys import (
     destroy_private_key,
+    destroy_unclaimed_keys,
     is_key_kept,
     open_secret,
     private_key_if_kept,
@@ -24,6 +26,7 @@ from certificates.services.kept_keys import (
     require_kept_key,
     secret_of,
 )
+from certificates.services.renewal import RenewalKeySource, renew_certificate
 from certificates.x509.csr import read_csr
 from certificates.x509.keys import public_key_info
 from pki_portal.access.models import Project, Role
@@ -330,3 +333,85 @@ def test_states_that_cannot_be(profile: CertificateProfile, broken: dict[str, An
 
     with pytest.raises(IntegrityError), transaction.atomic():
         CertificateSecret.objects.filter(pk=secret.pk).update(**values)
+
+
+# --- The one claim of a renewal's key
+
+
+def renewed(profile: CertificateProfile) -> Certificate:
+    """A certificate whose key waits for its claim: nobody was there to receive it."""
+    escrow(profile, "once")
+    profile = CertificateProfile.objects.select_related("template").get(pk=profile.pk)
+    answer = renew_certificate(certificate=issue(profile).certificate, requester=SYSTEM)
+    assert answer.private_key is None
+    assert answer.is_key_kept
+    return answer.certificate
+
+
+def test_the_first_reading_is_the_claim_and_destroys_it(profile: CertificateProfile, bob: Requester) -> None:
+    row = renewed(profile)
+
+    key = load_pem_private_key(read_private_key(requester=bob, certificate=row, via="bundle").encode(), password=None)
+
+    assert public_key_info(key.public_key()) == public_key_info(
+        x509.load_der_x509_certificate(bytes(row.der)).public_key()
+    )
+    secret = CertificateSecret.objects.get(certificate=row)
+    assert secret.sealed_private_key is None
+    assert (secret.claimed_by, secret.destroyed_by) == ("bob", "bob")
+    (event,) = events("claim-cert-private-key")
+    assert (event.actor_name, event.data["via"]) == ("bob", "bundle")
+    with pytest.raises(Gone, match=rf"claimed by bob at {secret.claimed_at:%Y-%m-%d %H:%M:%S} UTC"):
+        read_private_key(requester=SYSTEM, certificate=row, via="test")
+    assert private_key_if_kept(requester=SYSTEM, certificate=row, via="test") is None
+
+
+def test_who_may_not_read_keys_claims_none(profile: CertificateProfile, viewer: Requester) -> None:
+    row = renewed(profile)
+
+    assert private_key_if_kept(requester=viewer, certificate=row, via="test") is None
+    with pytest.raises(PermissionDenied):
+        read_private_key(requester=viewer, certificate=row, via="test")
+    require_kept_key(requester=SYSTEM, certificate=row)
+
+    assert is_key_kept(row)
+
+
+def test_an_unclaimed_key_is_destroyed_after_a_week(profile: CertificateProfile) -> None:
+    row = renewed(profile)
+    secret = CertificateSecret.objects.get(certificate=row)
+
+    assert destroy_unclaimed_keys(now=secret.created_at + timedelta(days=7, seconds=-1)) == 0
+    assert destroy_unclaimed_keys(now=secret.created_at + timedelta(days=7)) == 1
+
+    secret.refresh_from_db()
+    assert (secret.sealed_private_key, secret.destroyed_by, secret.claimed_at) == (None, "unclaimed keys", None)
+    assert events("destroy-cert-private-key")[0].data["reason"] == "not claimed in time"
+    with pytest.raises(Gone, match="destroyed by unclaimed keys"):
+        read_private_key(requester=SYSTEM, certificate=row, via="test")
+
+
+def test_an_unclaimed_key_is_destroyed_when_its_certificate_ends(profile: CertificateProfile) -> None:
+    row = renewed(profile)
+    Certificate.objects.filter(pk=row.pk).update(not_after=row.not_before + timedelta(hours=1))
+
+    assert destroy_unclaimed_keys(now=row.not_before + timedelta(hours=1)) == 1
+
+
+def test_a_kept_key_outlives_the_week(profile: CertificateProfile) -> None:
+    row = issue(profile).certificate
+
+    assert destroy_unclaimed_keys(now=timezone.now() + timedelta(days=30)) == 0
+    assert is_key_kept(row)
+
+
+def test_a_renewal_of_a_kept_key_keeps_the_new_one_or_the_same(profile: CertificateProfile) -> None:
+    old = issue(profile)
+
+    same = renew_certificate(certificate=old.certificate, requester=SYSTEM, key_source=RenewalKeySource.REUSE)
+    new = renew_certificate(certificate=same.certificate, requester=SYSTEM)
+
+    assert read_private_key(requester=SYSTEM, certificate=same.certificate, via="test") == old.private_key
+    assert read_private_key(requester=SYSTEM, certificate=new.certificate, via="test") != old.private_key
+    assert is_key_kept(new.certificate)
+    assert (same.certificate.key_source, new.certificate.key_source) == ("portal", "portal")
