@@ -82,6 +82,30 @@ def _take_all(album: Album, portal: Portal) -> None:
     album.page.locator(".opblock").first.wait_for()
     album.take("api-docs")
     _issue(album, pages["certificates"])
+    _renew(album, refused=pages["certificate"], granted=pages["certificate-unclaimed"])
+
+
+def _renew(album: Album, *, refused: str, granted: str) -> None:
+    """The dialog and its refusal; what comes of a renewal, and the page of a key that was claimed."""
+    page = album.page
+    page.goto(refused)
+    page.get_by_role("link", name="Renew").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Renew").wait_for()
+    album.take("renew-dialog")
+    dialog.get_by_role("button", name="Renew").click()
+    dialog.get_by_text("Not renewed").wait_for()
+    album.take("renew-dialog-refused")
+    album.visit("certificate-renewal-refused", refused)
+    page.goto(granted)
+    page.get_by_role("link", name="Renew").click()
+    dialog.get_by_role("button", name="Renew").click()
+    page.locator("#private-key").wait_for()
+    album.take("renewed")
+    page.goto(granted)
+    page.get_by_role("link", name="its successor").click()
+    page.get_by_text("was claimed by").wait_for()
+    album.take("certificate-claimed")
 
 
 def _enter(album: Album, portal: Portal) -> None:
@@ -119,7 +143,7 @@ def _issue(album: Album, certificates: str) -> None:
     dialog.get_by_label("Paste a CSR").check()
     album.take("issue-dialog-csr")
     dialog.get_by_label("Fill in fields").check()
-    dialog.get_by_label("Common name").fill("service.acme.com")
+    dialog.get_by_label("Common name").fill("service.example.com")
     dialog.get_by_label("Valid for").fill("90d")
     dialog.get_by_role("button", name="Issue").click()
     page.locator("#private-key").wait_for()
@@ -138,7 +162,7 @@ def _fill(portal: Portal) -> dict[str, str]:
         return [{"type": "DNS", "value": value} for value in values]
 
     long = f"{'a-host-with-a-long-name-' * 2}in.a-region-with-a-long-name.example.com"
-    issue(client, attributes={"commonName": "build agent 7", "ttl": "3d", "organization": "Acme"})
+    agent = issue(client, attributes={"commonName": "build agent 7", "ttl": "3d", "organization": "Acme"})
     issue(server, attributes={"altNames": names(long, *(f"node-{number}.example.com" for number in range(12)))})
     issue(server, csr=_csr("signed-from-a-csr.example.com"), attributes={"ttl": "30d"})
     shown = issue(
@@ -150,6 +174,9 @@ def _fill(portal: Portal) -> dict[str, str]:
             "altNames": [*names("shop.example.com", "*.shop.example.com"), {"type": "IP", "value": "10.20.0.7"}],
             "ttl": "90d",
         },
+    )
+    renewed = portal.call(
+        "POST", f"/api/v1/cert-manager/certificates/{agent['certificate']['certificateId']}/renew", token=token
     )
     try:
         issue(server, attributes={"commonName": "too-long.example.com", "ttl": "9y"})
@@ -181,7 +208,8 @@ def _fill(portal: Portal) -> dict[str, str]:
     )
     portal.call("POST", f"/api/v1/cert-manager/alerts/{alert['alert']['id']}/test", token=token)
     portal.manage("quickstart", "--project", "payments-and-settlement")
-    return project_pages(
+    unclaimed = {"certificate-unclaimed": f"/projects/{made['projectSlug']}/certificates/{renewed['certificateId']}/"}
+    return unclaimed | project_pages(
         slug=made["projectSlug"],
         certificate=shown["certificate"]["certificateId"],
         request=shown["certificateRequestId"],

@@ -20,6 +20,7 @@ def project_pages(
         "certificates": "certificates/",
         "certificate": f"certificates/{certificate}/",
         "certificate-decision": f"certificates/{certificate}/decision/",
+        "renew": f"certificates/{certificate}/renew/",
         "issue": "certificates/issue/",
         "requests": "requests/",
         "request": f"requests/{request}/",

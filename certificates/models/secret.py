@@ -1,11 +1,15 @@
 """Private keys of certificates that the portal keeps."""
 
 import uuid
+from datetime import datetime, timedelta
 
 from django.db import models
 
 from certificates.models.certificate import Certificate
 from profiles.policy.vocabulary import KeyRetention
+
+# A key that nobody claims is destroyed after this, or when its certificate ends.
+CLAIM_WINDOW = timedelta(days=7)
 
 
 def secret_retentions() -> list[tuple[str, str]]:
@@ -45,3 +49,13 @@ class CertificateSecret(models.Model):
 
     def __str__(self) -> str:
         return f"private key of certificate {self.certificate_id}"
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether its one claim is still to come."""
+        return self.retention == KeyRetention.ONCE and self.destroyed_at is None
+
+    @property
+    def claim_ends_at(self) -> datetime:
+        """When a key that waits for its claim is destroyed."""
+        return min(self.created_at + CLAIM_WINDOW, self.certificate.not_after)

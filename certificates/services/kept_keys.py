@@ -6,7 +6,7 @@ renewal, waits for its one claim: the first reading of it by whatever road destr
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from cryptography import x509
@@ -17,6 +17,7 @@ from django.utils import timezone
 from certificates.keystore.database import open_subject_key, seal_subject_key
 from certificates.models import Certificate, CertificateSecret
 from certificates.models.certificate import KeySource
+from certificates.models.secret import CLAIM_WINDOW
 from certificates.x509.keys import PrivateKey, private_key_pem, public_key_info
 from pki_portal.access.permissions import Action, has_permission, require
 from pki_portal.access.requester import Requester, system_requester
@@ -27,8 +28,6 @@ from profiles.policy.vocabulary import KeyRetention
 READ_EVENT = "get-cert-private-key"
 CLAIM_EVENT = "claim-cert-private-key"
 DESTROY_EVENT = "destroy-cert-private-key"
-# A key that nobody claims is destroyed after this, or when its certificate ends.
-CLAIM_WINDOW = timedelta(days=7)
 UNCLAIMED = system_requester("unclaimed keys")
 
 

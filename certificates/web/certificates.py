@@ -9,7 +9,8 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from certificates.models import Certificate
+from certificates.models import AutoRenewal, Certificate
+from certificates.models.certificate import KeySource
 from certificates.querysets import (
     CertificateFilters,
     StatusFilter,
@@ -18,13 +19,21 @@ from certificates.querysets import (
     id_in,
     narrowed,
 )
-from certificates.services.kept_keys import DESTROY_EVENT, READ_EVENT, destroy_private_key, read_private_key, secret_of
+from certificates.services.kept_keys import (
+    DESTROY_EVENT,
+    READ_EVENT,
+    destroy_private_key,
+    is_key_kept,
+    read_private_key,
+    secret_of,
+)
 from certificates.services.retrieval import certificate_pem, chain_pem, find_certificate
 from certificates.web.files import key_file_name
 from certificates.web.states import line_of
 from pki_portal.access.permissions import Action
 from pki_portal.access.web.pages import Page, project_page, show
 from pki_portal.errors import NotFound
+from profiles.enrollment import EnrollmentMethod
 from profiles.querysets import profiles_visible_to
 
 CERTIFICATES_A_PAGE = 25
@@ -57,12 +66,22 @@ def certificates(request: HttpRequest, page: Page) -> HttpResponse:
 def certificate(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpResponse:
     """Facts, PEM and chain; never a key."""
     found = find_certificate_of(page, certificate_id)
+    line = line_of(found, timezone.now())
+    can_renew = (
+        line.status in {"active", "expiring"}
+        and getattr(found, "successor_id", None) is None
+        and found.profile is not None
+        and found.profile.enrollment_method == EnrollmentMethod.API
+    )
     context = {
-        "line": line_of(found, timezone.now()),
+        "line": line,
+        "can_renew": can_renew,
+        "can_configure": can_renew and found.key_source == KeySource.PORTAL,
         "certificate": found,
         "certificate_pem": certificate_pem(found),
         "chain_pem": chain_pem(found),
         "secret": secret_of(found),
+        "auto_renewal": AutoRenewal.objects.filter(pk=found.pk, due_at__isnull=False).first(),
     }
     return show(request, page, "certificates/certificate.html", context)
 
@@ -70,11 +89,12 @@ def certificate(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpR
 @require_POST
 @project_page(section="certificates", action=Action.CERTIFICATES_READ_PRIVATE_KEY, event=READ_EVENT)
 def certificate_key(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpResponse:
-    """The private key that is kept, straight from the POST: no address serves it."""
+    """The private key that is kept or waits for its claim, straight from the POST: no address serves it."""
     found = find_certificate_of(page, certificate_id)
     context = {
         "certificate": found,
         "private_key": read_private_key(requester=page.requester, certificate=found, via="page"),
+        "is_kept": is_key_kept(found),
         "key_filename": key_file_name(found),
     }
     return show(request, page, "certificates/private_key.html", context)

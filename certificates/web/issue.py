@@ -58,7 +58,7 @@ def issue(request: HttpRequest, page: Page) -> HttpResponse:
         return _show_form(request, page, profiles, None)
     profile = find_profile(requester=page.requester, profile_id=chosen.pk)
     if request.method != "POST":
-        return _show_form(request, page, profiles, IssueForm(profile=profile, token=_new_token(), typed=request.GET))
+        return _show_form(request, page, profiles, IssueForm(profile=profile, token=new_token(), typed=request.GET))
     if "check" in request.POST or "apply" in request.POST:
         return _check(request, page, profiles, profile)
     form = _sent_form(request.POST, profile)
@@ -69,17 +69,19 @@ def issue(request: HttpRequest, page: Page) -> HttpResponse:
             profile=profile,
             request=form.asked_of(page.requester),
             requester=page.requester,
-            idempotency=IdempotencyKey(key=f"form:{form.cleaned_data['token']}", body_digest=_digest(request.POST)),
+            idempotency=IdempotencyKey(
+                key=f"form:{form.cleaned_data['token']}", body_digest=digest_of_form(request.POST)
+            ),
         )
     except PermissionDenied:
         raise
     except KeyReused:
-        form.renew_token(_new_token())
+        form.renew_token(new_token())
         return _show_form(request, page, profiles, form, status=422)
     except PortalError as error:
         form.refuse(error)
         return _show_form(request, page, profiles, form, status=form.refusal.status if form.refusal else 422)
-    return _show_issued(request, page, issued)
+    return show_issued(request, page, issued)
 
 
 def _chosen(wanted: str | None, profiles: list[CertificateProfile]) -> CertificateProfile | None:
@@ -121,7 +123,8 @@ def _show_form(
     return show(request, page, template, context, status=status)
 
 
-def _show_issued(request: HttpRequest, page: Page, issued: IssuedCertificate) -> HttpResponse:
+def show_issued(request: HttpRequest, page: Page, issued: IssuedCertificate) -> HttpResponse:
+    """The new certificate's page, with its key if there is one: never to be shown again."""
     address = reverse("certificate", args=[page.project.slug, issued.certificate.pk])
     is_htmx = bool(request.headers.get("HX-Request"))
     if issued.is_replay and not is_htmx:
@@ -147,11 +150,12 @@ def _show_issued(request: HttpRequest, page: Page, issued: IssuedCertificate) ->
     return response
 
 
-def _new_token() -> str:
+def new_token() -> str:
+    """For a form that may be sent once."""
     return secrets.token_urlsafe(24)
 
 
-def _digest(sent: QueryDict) -> str:
-    """What a form's token stands for: everything that was sent beside it."""
+def digest_of_form(sent: QueryDict, *, about: str = "") -> str:
+    """What a form's token stands for: everything that was sent beside it, and what the form is ``about``."""
     told = {name: sent.getlist(name) for name in sorted(sent) if name not in {"token", "csrfmiddlewaretoken"}}
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    return hashlib.sha256(repr((about, told)).encode()).hexdigest()

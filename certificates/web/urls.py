@@ -2,13 +2,29 @@
 
 from django.urls import path
 
-from certificates.web import authorities, certificates, decisions, issue, overview, requests, revocation, try_it
+from certificates.web import (
+    authorities,
+    certificates,
+    decisions,
+    issue,
+    overview,
+    renewal,
+    requests,
+    revocation,
+    try_it,
+)
 
 urlpatterns = [
     path("projects/<slug:slug>/", overview.overview, name="overview"),
     path("projects/<slug:slug>/certificates/", certificates.certificates, name="certificates"),
     path("projects/<slug:slug>/certificates/issue/", issue.issue, name="issue"),
     path("projects/<slug:slug>/certificates/revoke/", revocation.revoke_many, name="revoke-many"),
+    path("projects/<slug:slug>/certificates/<uuid:certificate_id>/renew/", renewal.renew, name="renew"),
+    path(
+        "projects/<slug:slug>/certificates/<uuid:certificate_id>/renewal/",
+        renewal.renewal_config,
+        name="renewal-config",
+    ),
     path("projects/<slug:slug>/certificates/<uuid:certificate_id>/revoke/", revocation.revoke, name="revoke"),
     path("projects/<slug:slug>/certificates/<uuid:certificate_id>/release/", revocation.release, name="release"),
     path("projects/<slug:slug>/certificates/<uuid:certificate_id>/", certificates.certificate, name="certificate"),

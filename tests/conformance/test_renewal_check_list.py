@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from certificates.models import Certificate
+from certificates.models.authority import AuthorityStatus
 from certificates.models.certificate import RevocationReason
 from certificates.services.authorities import update_authority
 from certificates.services.revocation import revoke_certificate
@@ -138,7 +139,7 @@ def test_line_20_a_revoked_one_is_refused(pki: Pki, robot: Client) -> None:
 
 def test_line_21_a_disabled_ca_is_named_with_its_status(pki: Pki, robot: Client) -> None:
     old = issued_id(robot, pki)
-    update_authority(requester=SYSTEM, authority=pki.issuing, status="disabled")
+    update_authority(requester=SYSTEM, authority=pki.issuing, status=AuthorityStatus.DISABLED)
 
     body = assert_error(renew(robot, old), status=400, error="BadRequest")
 

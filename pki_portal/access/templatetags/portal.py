@@ -32,6 +32,7 @@ TONES: Mapping[str, str] = {
     "disabled": "grey",
     "revoked": "bad",
     "on-hold": "warn",
+    "unclaimed": "warn",
     "failed": "bad",
     "refused": "bad",
     "pass": "good",

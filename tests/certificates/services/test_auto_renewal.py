@@ -1,4 +1,4 @@
-"""The worker renews what is due: once, in time, whatever stands in the way for a while; and says why where it cannot."""
+"""The worker renews what is due: once and in time, whatever stands in the way for a while; or it says why not."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from pytest_django import Settings
 from certificates.keystore.database import forget_keys
 from certificates.keystore.sealing import forget_keyring
 from certificates.models import AutoRenewal, Certificate, CertificateRequest
+from certificates.models.authority import AuthorityStatus
 from certificates.models.certificate import RevocationReason
 from certificates.services.authorities import update_authority
 from certificates.services.auto_renewal import renew_automatically
@@ -186,7 +187,7 @@ def test_a_disabled_ca_keeps_the_renewal_waiting(profile: CertificateProfile) ->
     certificate = issue(profile)
     authority = profile.certificate_authority
     assert authority is not None
-    update_authority(requester=SYSTEM, authority=authority, status="disabled")
+    update_authority(requester=SYSTEM, authority=authority, status=AuthorityStatus.DISABLED)
     moment = due_at(certificate)
 
     work_at(moment)
