@@ -46,6 +46,7 @@ def granted_by(certificate: Certificate) -> ProfileDefaults:
         key_usages=tuple(map(KeyUsage, certificate.key_usages)),
         extended_key_usages=tuple(as_word(each, ExtendedKeyUsage) or each for each in certificate.extended_key_usages),
         key_algorithm=as_word(certificate.key_algorithm, KeyAlgorithm),
+        source="the certificate before it",
     )
 
 

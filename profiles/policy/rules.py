@@ -207,7 +207,10 @@ def _read_state(text: str) -> BasicConstraintsState:
 
 @dataclass(frozen=True, slots=True)
 class ProfileDefaults:
-    """What a profile fills in where the request is silent; None and empty mean that it fills nothing."""
+    """What fills a request where it is silent; None and empty mean that it fills nothing.
+
+    ``source`` is where that comes from, for people: a renewal is filled from the certificate before it.
+    """
 
     subject: tuple[AttributeValue, ...] = ()
     key_usages: tuple[KeyUsage, ...] | None = None
@@ -215,6 +218,7 @@ class ProfileDefaults:
     key_algorithm: KeyAlgorithm | None = None
     signature_algorithm: SignatureAlgorithm | None = None
     ttl: timedelta | None = None
+    source: str = "the profile"
 
     @classmethod
     def from_json(cls, document: Mapping[str, object]) -> Self:

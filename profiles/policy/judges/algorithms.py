@@ -109,7 +109,7 @@ def judge_signature_algorithm(
     asked = f"signature algorithm {wanted}"
     if request.signature_algorithm is None:
         asked += _FROM_PROFILE
-        findings.note(f"no signature algorithm was asked for: {wanted} is filled in from the profile")
+        findings.note(f"no signature algorithm was asked for: {wanted} is filled in from {defaults.source}")
     if offered is not None and wanted not in offered:
         _refuse_unlisted(findings, "signature_algorithm", _SIGNATURE_RULE, asked, fitting)
     elif wanted.family is not family:
@@ -185,7 +185,7 @@ def _filled_key_algorithm(
     offered = rules.key_algorithms
     default = defaults.key_algorithm
     if default is not None:
-        findings.note(f"no key algorithm was asked for: {default} is filled in from the profile")
+        findings.note(f"no key algorithm was asked for: {default} is filled in from {defaults.source}")
         asked = f"key algorithm {default}{_FROM_PROFILE}"
         if offered is not None and default not in offered:
             _refuse_unlisted(findings, "key_algorithm", _KEY_RULE, asked, offered)

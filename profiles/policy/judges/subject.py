@@ -26,7 +26,7 @@ def judge_subject(
     """The subject in the order of encoding, filled from the profile's defaults."""
     filled = _missing(defaults, request)
     findings.warnings.extend(
-        f"{attribute.type} was not asked for: {quoted(attribute.value)} is filled in from the profile"
+        f"{attribute.type} was not asked for: {quoted(attribute.value)} is filled in from {defaults.source}"
         for attribute in filled
     )
     granted: list[AttributeValue] = []

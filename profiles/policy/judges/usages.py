@@ -97,7 +97,7 @@ def judge_extended_key_usages(
     rule = rules.extended_key_usages
     asked = request.extended_key_usages
     if asked is None:
-        wanted, source = _defaults(rule, defaults.extended_key_usages)
+        wanted, source = _defaults(rule, defaults.extended_key_usages, defaults.source)
         usages = _in_order(_PURPOSES, wanted)
         _note_filled(findings, _EXTENDED, usages, source)
     else:
@@ -138,12 +138,14 @@ def _required(rule: UsageRule[Usage] | None) -> tuple[Usage, ...]:
     return () if rule is None else tuple(dict.fromkeys(rule.required))
 
 
-def _defaults(rule: UsageRule[Usage] | None, from_profile: tuple[Usage, ...] | None) -> tuple[tuple[Usage, ...], str]:
+def _defaults(
+    rule: UsageRule[Usage] | None, from_profile: tuple[Usage, ...] | None, source: str
+) -> tuple[tuple[Usage, ...], str]:
     """What to fill in and who says so; what the template requires is always among it."""
     required = _required(rule)
     if from_profile is None:
         return required, "the template requires"
-    return tuple(dict.fromkeys(chain(from_profile, required))), "the profile fills in"
+    return tuple(dict.fromkeys(chain(from_profile, required))), f"{source} fills in"
 
 
 def _note_filled(findings: Findings, kind: _Kind[Word], usages: tuple[Word, ...], source: str) -> None:
@@ -159,7 +161,7 @@ def _filled_key_usages(
     *,
     is_ca: bool,
 ) -> tuple[KeyUsage, ...]:
-    wanted, source = _defaults(rule, defaults.key_usages)
+    wanted, source = _defaults(rule, defaults.key_usages, defaults.source)
     if is_ca:
         # RFC 5280, 4.2.1.3: a CA's certificate has the extension, and in it keyCertSign.
         source = f"{source} and a CA needs" if wanted else "a CA needs"
