@@ -5,7 +5,7 @@ from datetime import datetime, time, timedelta
 
 from certificates.gauges import measure_expiring, measure_renewals
 from certificates.models import AutoRenewal, IdempotencyRecord
-from certificates.services.auto_renewal import keep_within_life, renew_automatically
+from certificates.services.auto_renewal import keep_within_life, plan_lost_renewals, renew_automatically
 from certificates.services.crl import publish_due
 from certificates.services.idempotency import KEPT_FOR
 from certificates.services.kept_keys import destroy_unclaimed_keys
@@ -42,6 +42,11 @@ def destroy_overdue_keys(now: datetime) -> None:
     destroy_unclaimed_keys(now=now)
 
 
+def find_lost_renewals(now: datetime) -> None:
+    """Bring back renewals that a wrong clock lost."""
+    plan_lost_renewals(now=now)
+
+
 def rehearse_coming_renewals(now: datetime) -> datetime | None:
     """Rehearse what is due within 45 days, each once a night; goes on at once where there is more to do."""
     return now if rehearse_renewals(now=now) else None
@@ -59,6 +64,7 @@ def register_all() -> None:
         )
     )
     register_job(Job("destroy-unclaimed-keys", Every(timedelta(hours=1)), destroy_overdue_keys))
+    register_job(Job("find-lost-renewals", Every(timedelta(hours=1)), find_lost_renewals))
     register_job(Job("rehearse-renewals", Every(timedelta(minutes=15)), rehearse_coming_renewals))
     register_job(Job("renew-crls", Every(timedelta(minutes=5)), renew_crls))
     register_job(Job("measure-expiring", Every(timedelta(minutes=15)), measure_expiring))

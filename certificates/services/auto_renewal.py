@@ -4,14 +4,17 @@ import logging
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.db.models import F, Q
+
 from certificates.models import AutoRenewal, Certificate
 from certificates.models.certificate import CertificateStatus, RevocationReason
 from certificates.services.renewal import AUTOMATED_EVENT, keep_error, renew_certificate
-from certificates.services.succession import successor_id
+from certificates.services.succession import plan_auto_renewal, successor_id
 from pki_portal.access.requester import system_requester
 from pki_portal.background.work import Outcome
-from pki_portal.errors import Conflict, PortalError, Unavailable
+from pki_portal.errors import Conflict, Invalid, PortalError, Unavailable
 from pki_portal.metrics import RENEWALS, count
+from profiles.policy.renewal import DAY
 
 logger = logging.getLogger(__name__)
 
@@ -24,10 +27,14 @@ def renew_automatically(row: AutoRenewal, now: datetime) -> datetime | None:
     """Renew the certificate of a due row; when it is due again, or None when there is nothing left to renew.
 
     Idempotent: a certificate that has a successor, is revoked, has ended or no longer renews by itself is left alone.
-    A refusal stands on the certificate as its ``renewal_error``. Raises Conflict, Unavailable: try again soon.
+    A refusal stands on the certificate as its ``renewal_error``, and so does that it came too late.
+    Raises Conflict, Unavailable: try again soon.
     """
     certificate = Certificate.objects.select_related("request", "profile", "authority").get(pk=row.pk)
-    if certificate.renew_at is None or certificate.not_after <= now or successor_id(certificate.pk):
+    if certificate.renew_at is None or successor_id(certificate.pk):
+        return None
+    if certificate.not_after <= now:
+        _keep_too_late(certificate, row)
         return None
     if certificate.status == CertificateStatus.REVOKED:
         is_on_hold = certificate.revocation_reason == RevocationReason.CERTIFICATE_HOLD
@@ -52,6 +59,33 @@ def keep_within_life(row: AutoRenewal, outcome: Outcome, now: datetime) -> None:
         return
     again = _again(Certificate.objects.only("not_after").get(pk=row.pk), now)
     AutoRenewal.objects.filter(pk=row.pk, due_at__gt=again).update(due_at=again)
+
+
+def plan_lost_renewals(*, now: datetime) -> int:
+    """Plan anew what nothing would come back to although it renews by itself and has not ended; how many that were.
+
+    A clock that was ahead for a while leaves such: it made the worker think that a certificate had ended, or put a
+    renewal off.
+    """
+    renewing = Certificate.objects.filter(
+        renew_at__isnull=False, status=CertificateStatus.ACTIVE, not_after__gt=now, renewed_by__isnull=True
+    )
+    # Chance puts a renewal off by a day at most, and so does a refusal.
+    is_far_off = Q(auto_renewal__due_at__gt=F("renew_at") + 2 * DAY) & Q(auto_renewal__due_at__gt=now + 2 * DAY)
+    lost = list(renewing.filter(Q(auto_renewal__due_at__isnull=True) | is_far_off).order_by())
+    for certificate in lost:
+        logger.warning("the renewal of certificate %s was lost and is planned anew", certificate.pk)
+        plan_auto_renewal(certificate)
+    return len(lost)
+
+
+def _keep_too_late(certificate: Certificate, row: AutoRenewal) -> None:
+    """Say on the certificate why it has no successor, unless a refusal stands there."""
+    if certificate.status == CertificateStatus.ACTIVE and not certificate.renewal_error:
+        count(RENEWALS, outcome="too late")
+        why = f"the last attempt failed: {row.last_error}" if row.last_error else "no worker came to it in time."
+        keep_error(certificate, Invalid(f"The certificate ended before it was renewed; {why}"))
+        logger.warning("certificate %s ended before it was renewed", certificate.pk)
 
 
 def _again(certificate: Certificate, now: datetime) -> datetime:

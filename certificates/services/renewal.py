@@ -22,6 +22,7 @@ from certificates.services.succession import (
     plan_auto_renewal,
     refuse_any,
     state_violations,
+    successor_id,
 )
 from certificates.x509.csr import applicant_key_of, read_csr
 from pki_portal.access.permissions import Action, require
@@ -81,8 +82,9 @@ def renew_certificate(
         require(requester=requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=certificate.project_id)
         profile = profile_to_renew_by(certificate)
         _require_key_source(certificate, key_source)
+        # What cannot be asked says nothing of the certificate, so it is not kept there.
+        refuse_any(_form_violations(certificate, key_source=key_source, csr=csr, changes=changes))
         try:
-            refuse_any(_form_violations(certificate, key_source=key_source, csr=csr, changes=changes))
             request, filling = renewal_of(certificate, key_source=key_source, csr=csr, changes=changes)
             return issue_certificate(
                 profile=profile,
@@ -173,9 +175,11 @@ def configure_renewal(*, certificate: Certificate, requester: Requester, renew_b
 
 def keep_error(certificate: Certificate, refusal: PortalError) -> None:
     """Keep every reason on the certificate, unless it was renewed meanwhile: then nothing failed."""
-    Certificate.objects.filter(pk=certificate.pk, status=CertificateStatus.ACTIVE, renewed_by__isnull=True).update(
-        renewal_error=storable(refusal.message)[:ERROR_LIMIT]
-    )
+    with transaction.atomic():
+        # Whoever renews it now holds this lock: its successor is seen here, or it takes back what is written here.
+        locked = Certificate.objects.select_for_update(of=("self",)).only("status").get(pk=certificate.pk)
+        if locked.status == CertificateStatus.ACTIVE and successor_id(locked.pk) is None:
+            Certificate.objects.filter(pk=locked.pk).update(renewal_error=storable(refusal.message)[:ERROR_LIMIT])
 
 
 def profile_to_renew_by(certificate: Certificate) -> CertificateProfile:

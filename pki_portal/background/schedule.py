@@ -65,6 +65,8 @@ class Job:
 
 
 _jobs: dict[str, Job] = {}
+# Later than chance and a retry ever put a job off.
+_LATE = timedelta(hours=2)
 
 
 def register_job(job: Job) -> None:
@@ -78,8 +80,16 @@ def registered_jobs() -> tuple[Job, ...]:
 
 
 def make_job_rows(now: datetime) -> None:
-    """Make the rows of jobs that the database does not know yet; safe beside others that do the same."""
-    known = set(ScheduledJob.objects.values_list("name", flat=True))
+    """Make the rows of jobs that the database does not know yet, and bring back those that a clock which was ahead for
+    a while put off; safe beside others that do the same. One query where there is nothing to do.
+    """
+    known: dict[str, datetime | None] = dict(ScheduledJob.objects.values_list("name", "due_at"))
+    for job in _jobs.values():
+        due_at = known.get(job.name)
+        if due_at is not None and due_at > job.schedule.following(now) + _LATE:
+            ScheduledJob.objects.filter(name=job.name, due_at=due_at).update(due_at=job.schedule.first(now))
+    if known.keys() >= _jobs.keys():
+        return
     ScheduledJob.objects.bulk_create(
         [
             ScheduledJob(name=job.name, due_at=job.schedule.first(now))

@@ -32,7 +32,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
 from django.db import connection, models, transaction
-from django.db.models import F, Q
+from django.db.models import F, Min, Q
 from django.utils import timezone
 
 from pki_portal.background.models import DueRow
@@ -98,7 +98,8 @@ class Work(Generic[Row]):
 
     def due(self, now: datetime) -> "models.QuerySet[Row]":
         """Those that wait to be taken, the longest waiting first."""
-        free = Q(leased_until__isnull=True) | Q(leased_until__lte=now)
+        # No lease ends as far ahead as the last one here: the clock was wrong when it was taken.
+        free = Q(leased_until__isnull=True) | Q(leased_until__lte=now) | Q(leased_until__gt=now + 2 * self.lease)
         return self.rows.filter(self.claimable(), free, due_at__lte=now).order_by("due_at", "pk")
 
 
@@ -168,6 +169,16 @@ def sweep(*, should_stop: Callable[[], bool] = bool) -> int:
         tried += sum(count for _, count in counts)
         waiting = [work for work, count in counts if count]
     return tried
+
+
+def seconds_until_due(*, at_most: float) -> float:
+    """How long until the next row becomes due, or ``at_most``; one indexed query for each kind of work."""
+    now = timezone.now()
+    coming = Q(due_at__gt=now, due_at__lte=now + timedelta(seconds=at_most))
+    soonest = [
+        work.rows.filter(work.claimable(), coming).aggregate(at=Min("due_at"))["at"] for work in registered_works()
+    ]
+    return min([(due_at - now).total_seconds() for due_at in soonest if due_at is not None], default=at_most)
 
 
 def delete_in_batches(queryset: "models.QuerySet[Any]", size: int = 500) -> int:

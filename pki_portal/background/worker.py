@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from pki_portal.background.schedule import make_job_rows
 from pki_portal.background.tasks import take_hints
-from pki_portal.background.work import sweep
+from pki_portal.background.work import seconds_until_due, sweep
 
 logger = logging.getLogger(__name__)
 
@@ -44,18 +44,16 @@ class Worker:
         with self._signals(), self._alone_on_sqlite():
             logger.info("worker %s works", os.getpid())
             next_sweep = 0.0
-            are_jobs_known = False
             while not self.should_stop():
                 pause = HINT_SECONDS
                 try:
                     close_old_connections()
-                    if not are_jobs_known:
-                        make_job_rows(timezone.now())
-                        are_jobs_known = True
                     take_hints(should_stop=self.should_stop)
                     if time.monotonic() >= next_sweep:
+                        make_job_rows(timezone.now())
                         sweep(should_stop=self.should_stop)
-                        next_sweep = time.monotonic() + SWEEP_SECONDS
+                        # The renewal of a certificate that lives for seconds cannot wait for ten of them.
+                        next_sweep = time.monotonic() + seconds_until_due(at_most=SWEEP_SECONDS)
                 except DatabaseError as problem:
                     # Nothing is lost: what was in hand is due again when its lease has ended.
                     logger.warning("the database failed (%s); trying again", type(problem).__name__)

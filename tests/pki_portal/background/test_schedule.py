@@ -57,6 +57,19 @@ def test_rows_are_made_once_and_keep_their_time(clock: time_machine.Traveller) -
 
 
 @pytest.mark.django_db
+def test_a_job_that_a_clock_far_ahead_put_off_comes_back(clock: time_machine.Traveller) -> None:
+    register_job(Job("often", Every(timedelta(minutes=5)), lambda now: None))
+    register_job(Job("nightly", Nightly(time(1)), lambda now: None))
+    make_job_rows(NOON)
+    ScheduledJob.objects.update(due_at=NOON + timedelta(days=365))
+    make_job_rows(NOON)
+    back = dict(ScheduledJob.objects.values_list("name", "due_at"))
+    assert back["often"] == NOON
+    assert back["nightly"] is not None
+    assert timedelta() < back["nightly"] - NOON < timedelta(days=1)
+
+
+@pytest.mark.django_db
 def test_a_due_job_runs_once_and_says_so(clock: time_machine.Traveller) -> None:
     ran: list[datetime] = []
     register_job(Job("often", Every(timedelta(minutes=5)), ran.append))

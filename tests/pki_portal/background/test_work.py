@@ -24,6 +24,7 @@ from pki_portal.background.work import (
     do_row,
     register,
     registered_works,
+    seconds_until_due,
     sweep,
     work_on,
 )
@@ -77,6 +78,10 @@ class TestOneRow:
 
     def test_of_a_dead_worker_is_taken_when_the_lease_ends(self) -> None:
         make_rows(lease=uuid4(), leased_until=NOW)
+        assert do_due(work()) == 1
+
+    def test_is_taken_from_a_lease_that_a_clock_far_ahead_made(self) -> None:
+        make_rows(lease=uuid4(), leased_until=NOW + timedelta(days=365))
         assert do_due(work()) == 1
 
     def test_that_failed_is_due_again_later_and_later(self, at_noon: time_machine.Traveller) -> None:
@@ -247,3 +252,24 @@ def test_deleting_in_batches_leaves_the_others() -> None:
 
 def test_the_work_of_a_model_is_found_by_it() -> None:
     assert work_on(ScheduledJob) in registered_works()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("columns", "seconds"),
+    [
+        ({"due_at": NOW + timedelta(seconds=3)}, 3),
+        ({"due_at": NOW + timedelta(seconds=30)}, 10),
+        ({"due_at": NOW - timedelta(seconds=3)}, 10),
+        ({"due_at": None}, 10),
+    ],
+    ids=["soon", "later", "in other hands or just tried", "never"],
+)
+def test_the_worker_knows_how_long_it_may_wait(
+    columns: dict[str, object], seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pki_portal.background.work._works", {})
+    register(work())
+    make_rows(1, **columns)
+    with time_machine.travel(NOW, tick=False):
+        assert seconds_until_due(at_most=10) == seconds
