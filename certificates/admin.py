@@ -313,11 +313,12 @@ class CertificateAdmin(ReadOnlyAdmin):
     list_filter = (
         ("project", admin.RelatedOnlyFieldListFilter),
         "status",
+        "source",
         ("authority", admin.RelatedOnlyFieldListFilter),
     )
     list_select_related = ("project", "authority")
-    unread = ("der",)
-    search_fields = ("common_name", "alt_names", "serial_number")
+    unread = ("der", "external_chain")
+    search_fields = ("common_name", "alt_names", "friendly_name", "serial_number")
     fields = (
         "id",
         "project",
@@ -338,6 +339,8 @@ class CertificateAdmin(ReadOnlyAdmin):
         "not_before",
         "not_after",
         "fingerprint_sha256",
+        "source",
+        "friendly_name",
         "key_source",
         "metadata",
         "lint_findings",

@@ -12,7 +12,7 @@ from enum import StrEnum
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
 from certificates.models import AutoRenewal, Certificate, CertificateRequest, CertificateSecret
-from certificates.models.certificate import CertificateStatus
+from certificates.models.certificate import CertificateSource, CertificateStatus
 from certificates.models.request import RequestStatus
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action, projects_allowing
@@ -55,6 +55,7 @@ class CertificateFilters:
     common_name: str = ""
     friendly_name: str = ""
     status: StatusFilter | None = None
+    source: CertificateSource | None = None
     profile_ids: tuple[uuid.UUID, ...] = ()
     created_from: datetime | None = None
     created_to: datetime | None = None
@@ -97,11 +98,11 @@ def with_status(queryset: QuerySet[Certificate], status: str, now: datetime) -> 
 
 
 def matching(queryset: QuerySet[Certificate], search: str) -> QuerySet[Certificate]:
-    """Those with ``search`` in common name, alternative names or serial number, or of just that id; blank finds all."""
+    """Those with ``search`` in a name or the serial number, or of just that id; blank finds all."""
     text = search.strip()
     if not text:
         return queryset
-    found = Q(common_name__icontains=text) | Q(alt_names__icontains=text)
+    found = Q(common_name__icontains=text) | Q(alt_names__icontains=text) | Q(friendly_name__icontains=text)
     if serial_part := normal_serial_number(text):
         found |= Q(serial_number__contains=serial_part)
     if identifier := id_in(text):
@@ -115,10 +116,11 @@ def narrowed(queryset: QuerySet[Certificate], filters: CertificateFilters, *, no
     if filters.common_name:
         narrow = narrow.filter(common_name__icontains=filters.common_name)
     if filters.friendly_name:
-        # No certificate has one; a filter that is not applied would show what was filtered out.
-        return narrow.none()
+        narrow = narrow.filter(friendly_name__icontains=filters.friendly_name)
     if filters.status is not None:
         narrow = with_status(narrow, filters.status, now)
+    if filters.source is not None:
+        narrow = narrow.filter(source=filters.source)
     if filters.profile_ids:
         narrow = narrow.filter(profile__in=filters.profile_ids)
     if filters.created_from is not None:
@@ -165,7 +167,7 @@ def with_links(queryset: QuerySet[Certificate]) -> QuerySet[Certificate]:
 
 def for_list(queryset: QuerySet[Certificate]) -> QuerySet[Certificate]:
     """Rows as a list shows them: all links in the same query, no encoding."""
-    return with_links(queryset).defer("der", "lint_findings")
+    return with_links(queryset).defer("der", "lint_findings", "external_chain")
 
 
 def matching_requests(queryset: QuerySet[CertificateRequest], search: str) -> QuerySet[CertificateRequest]:

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from certificates.api.fields import FlagField, IdListField, MomentField
+from certificates.models.certificate import CertificateSource
 from certificates.models.request import RequestStatus
 from certificates.querysets import CertificateFilters, CertificateOrder, RequestFilters, RequestOrder, StatusFilter
 from pki_portal.rest import EnumField, StrictBooleanField, StrictCharField, StrictIntegerField, WireSerializer
@@ -76,8 +77,9 @@ class CertificatesQuery(WireSerializer):
 
     search = _search_field(help_text="In names and serial number, or an id.")
     commonName = _search_field(help_text="In the common name.")  # noqa: N815
-    friendlyName = _search_field(help_text="Certificates have none, so anything here finds nothing.")  # noqa: N815
+    friendlyName = _search_field(help_text="In the name given to an imported one.")  # noqa: N815
     status = EnumField(StatusFilter, required=False)
+    source = EnumField(CertificateSource, required=False)  # type: ignore[assignment] # DRF takes the fields off the class
     profileIds = IdListField(required=False)  # noqa: N815
     fromDate = MomentField(required=False, max_length=100, help_text="Made at or after.")  # noqa: N815
     toDate = MomentField(required=False, max_length=100, help_text="Made at or before.")  # noqa: N815
@@ -99,6 +101,7 @@ def filters_in(asked: Mapping[str, Any]) -> CertificateFilters:
         common_name=asked.get("commonName", ""),
         friendly_name=asked.get("friendlyName", ""),
         status=asked.get("status"),
+        source=asked.get("source"),
         profile_ids=tuple(asked.get("profileIds", ())),
         created_from=asked.get("fromDate"),
         created_to=asked.get("toDate"),

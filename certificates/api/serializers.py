@@ -18,7 +18,7 @@ from certificates.api.fields import (
     WireUsagesField,
 )
 from certificates.models import Certificate, CertificateRequest
-from certificates.models.certificate import CertificateStatus, KeySource
+from certificates.models.certificate import CertificateSource, CertificateStatus, KeySource
 from certificates.models.request import RequestStatus
 from certificates.services.retrieval import certificate_pem
 from pki_portal.rest import StrictCharField, TimeField, WireSerializer, pointer_of
@@ -46,11 +46,14 @@ class CertificateSerializer(serializers.Serializer[Any]):
     certificateTemplateId = serializers.UUIDField(source="profile.template_id", allow_null=True)  # noqa: N815
     profileId = serializers.UUIDField(source="profile_id", allow_null=True)  # noqa: N815
     profileName = serializers.CharField(source="profile.slug", allow_null=True)  # noqa: N815
-    enrollmentType = serializers.CharField(source="request.method")  # noqa: N815
+    enrollmentType = serializers.CharField(  # noqa: N815
+        source="request.method", allow_null=True, help_text="Null where it was imported."
+    )
+    source = serializers.ChoiceField(choices=CertificateSource.values)  # type: ignore[assignment] # as in queries
     pkiSubscriberId = serializers.SerializerMethodField()  # noqa: N815
     status = serializers.ChoiceField(choices=CertificateStatus.choices, help_text="Expiry is told by notAfter.")
     serialNumber = serializers.CharField(source="serial_number", help_text="40 hexadecimal digits.")  # noqa: N815
-    friendlyName = serializers.SerializerMethodField()  # noqa: N815
+    friendlyName = OptionalTextField(source="friendly_name")  # noqa: N815
     commonName = OptionalTextField(source="common_name")  # noqa: N815
     subjectOrganization = OptionalTextField(source="organization")  # noqa: N815
     subjectOrganizationalUnit = OptionalTextField(source="organizational_unit")  # noqa: N815
@@ -84,15 +87,11 @@ class CertificateSerializer(serializers.Serializer[Any]):
     metadata = CertificateMetadataSerializer(many=True)
 
     def get_caType(self, certificate: Certificate) -> str | None:  # noqa: N802
-        """Every CA here is internal; null for a self-signed certificate."""
+        """Every CA here is internal; null for a self-signed certificate and an imported one."""
         return "internal" if certificate.authority_id else None
 
     def get_pkiSubscriberId(self, certificate: Certificate) -> str | None:  # noqa: N802
         """There are no subscribers here; the key is for clients that read it."""
-        return None
-
-    def get_friendlyName(self, certificate: Certificate) -> str | None:  # noqa: N802
-        """Certificates have no name besides those inside; the key is for clients that read it."""
         return None
 
 
@@ -155,6 +154,7 @@ class CertificateDetailSerializer(CertificateSerializer):
     """A certificate as one object, with its subject, fingerprints and constraints as groups."""
 
     subject = CertificateSubjectSerializer(source="*")
+    issuerName = serializers.CharField(source="issuer_name", allow_blank=True)  # noqa: N815
     fingerprints = CertificateFingerprintsSerializer(source="*")
     basicConstraints = CertificateConstraintsSerializer(source="*")  # noqa: N815
     renewalRehearsal = serializers.SerializerMethodField()  # noqa: N815

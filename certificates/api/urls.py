@@ -2,14 +2,19 @@
 
 from django.urls import include, path
 
-from certificates.api import renewal_views, revocation_views, views
+from certificates.api import import_views, renewal_views, revocation_views, views
 
 _CERTIFICATES = "api/v1/cert-manager/certificates"
 _PROFILES = "api/v1/cert-manager/certificate-profiles"
 
 urlpatterns = [
     path(_CERTIFICATES, views.IssueView.as_view(), name="api-issue-certificate"),
-    # Before the references: "certificate-requests" is no serial number.
+    # Before the references: neither is a serial number.
+    path(
+        f"{_CERTIFICATES}/import-certificate",
+        import_views.ImportCertificateView.as_view(),
+        name="api-import-certificate",
+    ),
     path(
         f"{_CERTIFICATES}/certificate-requests",
         views.CertificateRequestsView.as_view(),

@@ -362,7 +362,7 @@ class CertificateDecisionView(CertificateView):
     def get(self, request: Request, reference: str) -> Response:
         """Every rule that was looked at; 404 where none was, or for certificates from before this was kept."""
         certificate = find_certificate(requester=requester_of(request), reference=reference)
-        return _decision_answer(certificate.request, certificate_id=certificate.id)
+        return _decision_answer(certificate.issuing_request, certificate_id=certificate.id)
 
 
 def _decision_answer(request: CertificateRequest, *, certificate_id: UUID | None) -> Response:

@@ -9,6 +9,7 @@ from certificates.models.authority import AuthorityCertificate, CertificateAutho
 from certificates.models.request import CertificateRequest
 from certificates.x509.names import distinguished_name
 from pki_portal.access.models import Project
+from pki_portal.errors import NotFound
 from profiles.models import CertificateProfile
 
 
@@ -19,9 +20,15 @@ class CertificateStatus(models.TextChoices):
     REVOKED = "revoked", "Revoked"
 
 
+class CertificateSource(models.TextChoices):
+    ISSUED = "issued", "Issued here"
+    IMPORTED = "imported", "Imported"
+
+
 class KeySource(models.TextChoices):
     PORTAL = "portal", "Made by the portal"
     APPLICANT = "applicant", "From a CSR"
+    IMPORTED = "imported", "Imported"
 
 
 class RevocationReason(models.IntegerChoices):
@@ -39,21 +46,33 @@ class RevocationReason(models.IntegerChoices):
 
 
 class Certificate(models.Model):
-    """One end-entity (or profile-issued CA) certificate; every column but the links repeats what ``der`` says."""
+    """One end-entity (or profile-issued CA) certificate; every column but the links repeats what ``der`` says.
+
+    An imported one was issued elsewhere, to anybody: it has no request, profile or CA here, and is watched alone. What
+    is in one project says nothing to another, so that each can have a row of its own for the same certificate.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="certificates")
     profile = models.ForeignKey(
         CertificateProfile, on_delete=models.SET_NULL, null=True, blank=True, related_name="certificates"
     )
-    request = models.OneToOneField(CertificateRequest, on_delete=models.PROTECT, related_name="certificate")
-    # Both None for a self-signed certificate.
+    source = models.CharField(max_length=16, choices=CertificateSource.choices, default=CertificateSource.ISSUED)
+    # None where it was imported.
+    request = models.OneToOneField(
+        CertificateRequest, on_delete=models.PROTECT, null=True, blank=True, related_name="certificate"
+    )
+    # Both None for a self-signed and for an imported certificate.
     authority = models.ForeignKey(
         CertificateAuthority, on_delete=models.PROTECT, null=True, blank=True, related_name="issued_certificates"
     )
     authority_certificate = models.ForeignKey(
         AuthorityCertificate, on_delete=models.PROTECT, null=True, blank=True, related_name="issued_certificates"
     )
+    # PEM of what was imported with a certificate: issuer first, as far as it was given.
+    external_chain = models.TextField(blank=True, default="")
+    # What people call an imported certificate.
+    friendly_name = models.CharField(max_length=255, blank=True, default="")
     status = models.CharField(max_length=16, choices=CertificateStatus.choices, default=CertificateStatus.ACTIVE)
     # 40 lower-case hex digits (RFC 5280, 4.1.2.2: at most 20 octets, positive).
     serial_number = models.CharField(max_length=40)
@@ -76,7 +95,7 @@ class Certificate(models.Model):
     path_length = models.PositiveSmallIntegerField(null=True, blank=True)
     not_before = models.DateTimeField()
     not_after = models.DateTimeField()
-    fingerprint_sha256 = models.CharField(max_length=64, unique=True)
+    fingerprint_sha256 = models.CharField(max_length=64)
     fingerprint_sha1 = models.CharField(max_length=40)
     # SHA-256 of the DER of SubjectPublicKeyInfo: finds the other certificates of one key.
     public_key_sha256 = models.CharField(max_length=64)
@@ -119,6 +138,10 @@ class Certificate(models.Model):
         constraints = (
             # RFC 5280, 4.1.2.2: the serial number is unique for each issuer.
             models.UniqueConstraint(fields=("authority", "serial_number"), name="certificate_serial_unique_per_issuer"),
+            # In this order it finds a fingerprint in whatever project, too.
+            models.UniqueConstraint(
+                fields=("fingerprint_sha256", "project"), name="certificate_fingerprint_once_per_project"
+            ),
             models.CheckConstraint(
                 condition=models.Q(not_after__gt=models.F("not_before")), name="certificate_validity_forward"
             ),
@@ -126,6 +149,22 @@ class Certificate(models.Model):
                 condition=models.Q(authority__isnull=True, authority_certificate__isnull=True)
                 | models.Q(authority__isnull=False, authority_certificate__isnull=False),
                 name="certificate_issuer_whole_or_none",
+            ),
+            models.CheckConstraint(
+                condition=(
+                    models.Q(source=CertificateSource.ISSUED, request__isnull=False, external_chain="")
+                    & ~models.Q(key_source=KeySource.IMPORTED)
+                )
+                | models.Q(
+                    source=CertificateSource.IMPORTED,
+                    key_source=KeySource.IMPORTED,
+                    request__isnull=True,
+                    profile__isnull=True,
+                    authority__isnull=True,
+                    status=CertificateStatus.ACTIVE,
+                    renew_at__isnull=True,
+                ),
+                name="certificate_imported_has_nothing_here",
             ),
             models.CheckConstraint(
                 condition=models.Q(
@@ -145,9 +184,26 @@ class Certificate(models.Model):
         return self.common_name or self.alt_names or self.serial_number
 
     @property
+    def is_imported(self) -> bool:
+        """Whether it was issued elsewhere."""
+        return self.source == CertificateSource.IMPORTED
+
+    @property
+    def issuing_request(self) -> CertificateRequest:
+        """What it was issued for. Raises NotFound where it was imported: nothing was asked here then."""
+        if self.request is None:
+            raise NotFound("The certificate was imported: there is no request for it here, nor a decision.")
+        return self.request
+
+    @property
     def subject_name(self) -> str:
         """The subject as ``C=US, O=Acme, CN=www.acme.com``, read from the encoding."""
         return distinguished_name(x509.load_der_x509_certificate(bytes(self.der)).subject)
+
+    @property
+    def issuer_name(self) -> str:
+        """The issuer likewise."""
+        return distinguished_name(x509.load_der_x509_certificate(bytes(self.der)).issuer)
 
 
 class IdempotentAct(models.TextChoices):

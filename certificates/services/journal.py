@@ -138,7 +138,7 @@ def certificate_stored(row: Certificate | OcspResponder) -> None:
     if act is None or act.signing is None:
         raise RuntimeError("a certificate is stored within the act that signed it")
     if isinstance(row, Certificate):
-        rows = [_document(row.request), _document(row, leaving_out=REPEATED_COLUMNS)]
+        rows = [_document(row.issuing_request), _document(row, leaving_out=REPEATED_COLUMNS)]
     else:
         rows = [_document(row, leaving_out=frozenset({"der", "sealed_private_key"}))]
     values = {"of": act.signing, "der": column_value(models.BinaryField(), row.der), "rows": rows}

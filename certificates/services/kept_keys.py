@@ -109,7 +109,7 @@ def private_key_if_kept(*, requester: Requester, certificate: Certificate, via: 
 
     That it did not open is audited. That somebody may not read it is no event: keys stand in larger answers, too.
     """
-    if certificate.key_source != KeySource.PORTAL or not is_key_kept(certificate):
+    if certificate.key_source == KeySource.APPLICANT or not is_key_kept(certificate):
         return None
     if not has_permission(
         requester=requester, action=Action.CERTIFICATES_READ_PRIVATE_KEY, project_id=certificate.project_id
@@ -195,6 +195,8 @@ def _require_kept(certificate: Certificate) -> None:
     """Return if a key is kept that can be read now. Raises NotFound or Gone."""
     if certificate.key_source == KeySource.APPLICANT:
         raise NotFound("The private key of this certificate was never here: the certificate was signed from a CSR.")
+    if certificate.is_imported and secret_of(certificate) is None:
+        raise NotFound("The private key of this certificate was never here: the certificate was imported without it.")
     if not is_key_kept(certificate):
         raise _gone(certificate)
 
@@ -221,7 +223,7 @@ def _gone(certificate: Certificate) -> Gone:
             " issue a new certificate for a new key."
         )
     return Gone(
-        f"The private key was given to {certificate.request.requester_name} in the answer of the issue"
+        f"The private key was given to {certificate.issuing_request.requester_name} in the answer of the issue"
         f" at {certificate.created_at:%Y-%m-%d %H:%M:%S} UTC and was not kept;"
         " issue a new certificate if it is lost."
     )

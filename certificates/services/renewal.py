@@ -123,7 +123,7 @@ def renewal_of(
     """
     life = certificate.not_after - certificate.not_before
     filling = granted_by(certificate)
-    original = read_csr(csr) if csr is not None else request_of(certificate.request)
+    original = read_csr(csr) if csr is not None else request_of(certificate.issuing_request)
     if key_source is RenewalKeySource.REUSE and original.applicant_key is None:
         key = x509.load_der_x509_certificate(bytes(certificate.der)).public_key()
         original = replace(original, applicant_key=applicant_key_of(key), key_algorithm=None)
@@ -185,8 +185,10 @@ def keep_error(certificate: Certificate, refusal: PortalError) -> None:
 def profile_to_renew_by(certificate: Certificate) -> CertificateProfile:
     """The certificate's profile with its template, as they are now.
 
-    Raises Forbidden: there is none any more, or it enrolls by another method.
+    Raises Forbidden: there is none any more, or it enrolls by another method; and Invalid for what was imported.
     """
+    if certificate.is_imported:
+        refuse_any([_no_profile(certificate)])
     profile = (
         CertificateProfile.objects.select_related("template").filter(pk=certificate.profile_id).first()
         if certificate.profile_id
@@ -206,6 +208,15 @@ def profile_to_renew_by(certificate: Certificate) -> CertificateProfile:
 
 
 def _no_profile(certificate: Certificate) -> Violation:
+    if certificate.is_imported:
+        return Violation(
+            field="certificate",
+            code="imported",
+            rule="a certificate is renewed by the CA that issued it",
+            asked=f"{certificate}, which was imported",
+            allowed="a certificate that was issued here",
+            fix="Have its own CA renew it and import the result, or issue a new one from a profile here.",
+        )
     return Violation(
         field="certificate",
         code="no_profile",
@@ -250,7 +261,7 @@ def _form_violations(
                 fix="Leave the CSR out." if csr is not None else "Send the CSR.",
             )
         )
-    is_said_by_csr = csr is not None or bool(certificate.request.csr)
+    is_said_by_csr = csr is not None or bool(certificate.issuing_request.csr)
     overruled = sorted([*changes.subject, *(set(changes.fields) - _BESIDE_A_CSR)])
     if is_said_by_csr and overruled:
         found.append(

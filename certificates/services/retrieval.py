@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from certificates.models import Certificate, CertificateRequest
 from certificates.querysets import (
@@ -17,7 +18,7 @@ from certificates.querysets import (
     with_status,
 )
 from certificates.services.authorities import chain_below
-from certificates.x509.inspect import is_self_signed, pem_of
+from certificates.x509.inspect import is_issued_by, is_self_signed, pem_of
 from pki_portal.access.permissions import Action, has_permission, projects_visible_to, require
 from pki_portal.access.requester import Requester
 from pki_portal.errors import Invalid, NotFound, Violation
@@ -37,7 +38,7 @@ def find_certificate(*, requester: Requester, reference: str, action: Action = A
     Raises:
         NotFound: none, or none that the requester may know of.
         PermissionDenied: it is in one of the requester's projects, whose role does not include ``action``.
-        Invalid: several have this serial number, of different CAs; the message names their ids.
+        Invalid: several have this serial number, of different CAs or in several projects; the message names their ids.
     """
     hits = _hits(requester=requester, reference=reference.strip())
     if not hits:
@@ -63,9 +64,10 @@ def _hits(*, requester: Requester, reference: str) -> list[Certificate]:
 
 
 def _ambiguous(reference: str, certificates: list[Certificate]) -> Invalid:
+    """Of different CAs, or one that several of the requester's projects have."""
     ids = ", ".join(str(certificate.id) for certificate in certificates)
     return Invalid(
-        f"Several certificates have the serial number {reference}; name one by its id: {ids}.",
+        f"Several certificates are called {reference}; name one by its id: {ids}.",
         violations=[
             Violation(
                 field="certificate_id",
@@ -73,7 +75,7 @@ def _ambiguous(reference: str, certificates: list[Certificate]) -> Invalid:
                 rule="RFC 5280, 4.1.2.2: a serial number is unique for one issuer only",
                 asked=reference,
                 allowed=ids,
-                fix="Use one of these ids instead of the serial number.",
+                fix="Use one of these ids instead.",
             )
         ],
     )
@@ -146,11 +148,14 @@ def certification_path_pem(certificate: Certificate) -> tuple[str, ...]:
     """PEM (no final newline) of what is handed out above a certificate: issuing CA first, root last.
 
     It is the path by which it was issued, but where a root above has changed its key since. A self-signed certificate
-    is its own path.
+    is its own path; of an imported one it is what was imported with it, perhaps nothing.
     """
+    if certificate.external_chain:
+        return tuple(_pem(each) for each in x509.load_pem_x509_certificates(certificate.external_chain.encode()))
     issuer = certificate.authority_certificate
     if issuer is None or certificate.authority is None:
-        return (certificate_pem(certificate),)
+        own = x509.load_der_x509_certificate(bytes(certificate.der))
+        return () if certificate.is_imported and not is_issued_by(own, own) else (_pem(own),)
     issuer.authority = certificate.authority
     return tuple(pem_of(der) for der in chain_below(issuer))
 
@@ -158,13 +163,17 @@ def certification_path_pem(certificate: Certificate) -> tuple[str, ...]:
 def chain_pem(certificate: Certificate, *, without_roots: bool = False) -> str:
     """The path above a certificate in PEM, issuer first and root last, joined by newlines with none at the end.
 
-    A self-signed certificate is its own chain, whatever is asked.
+    A self-signed certificate that was issued here is its own chain, whatever is asked.
     """
     return join_path(certificate, certification_path_pem(certificate), without_roots=without_roots)
 
 
 def join_path(certificate: Certificate, path: tuple[str, ...], *, without_roots: bool = False) -> str:
     """:func:`chain_pem` of a path that is known already; roots are the self-signed members (RFC 5280, 3.2)."""
-    if without_roots and certificate.authority_id is not None:
+    if without_roots and (certificate.authority_id is not None or certificate.is_imported):
         path = tuple(member for member in path if not is_self_signed(x509.load_pem_x509_certificate(member.encode())))
     return "\n".join(path)
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(Encoding.PEM).decode("ascii").strip()

@@ -465,16 +465,22 @@ def _gone() -> NotFound:
 
 
 def _without_authority(certificate: Certificate) -> Invalid:
+    if certificate.is_imported:
+        message = "The certificate was imported: only the CA that issued it can revoke it."
+        fix = f"Have it revoked by its issuer, {certificate.issuer_name[:500] or 'which has no name'}."
+    else:
+        message = "The certificate signs itself: no CA publishes that it was revoked."
+        fix = "Take it out of the trust stores that hold it."
     return Invalid(
-        "The certificate signs itself: no CA publishes that it was revoked.",
+        message,
         violations=[
             Violation(
                 field="certificate_id",
                 code="without_authority",
                 rule="a CA revokes what it issued",
                 asked=f"revoke {certificate.serial_number}",
-                allowed="certificates of a CA",
-                fix="Take it out of the trust stores that hold it.",
+                allowed="certificates of a CA of this portal",
+                fix=fix,
             )
         ],
     )

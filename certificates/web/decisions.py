@@ -20,7 +20,7 @@ def certificate_decision(request: HttpRequest, page: Page, certificate_id: UUID)
     """Of a certificate."""
     found = find_certificate_of(page, certificate_id)
     back = reverse("certificate", args=[page.project.slug, found.pk])
-    return _show(request, page, found.request, {"list_url": "certificates", "back": back, "name": str(found)})
+    return _show(request, page, found.issuing_request, {"list_url": "certificates", "back": back, "name": str(found)})
 
 
 @project_page(section="requests", action=Action.CERTIFICATE_REQUESTS_READ)

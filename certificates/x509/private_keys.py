@@ -7,6 +7,7 @@ opened by ``key_process``. No exception repeats anything of what was sent, nor c
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from cryptography import x509
@@ -14,13 +15,19 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
-from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
+from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12KeyAndCertificates, load_pkcs12
 
+from certificates.x509.der import INTEGER, OCTET_STRING, SEQUENCE, Value, context
 from certificates.x509.keys import PrivateKey, algorithm_of, describe
 from profiles.policy.vocabulary import KeyAlgorithm
 from profiles.policy.wording import listed
 
 MAX_KEY_BYTES: Final = 256 * 1024
+# All those of a file together. The careful ask for 600,000, three times over; a million takes a quarter of a second.
+MAX_ITERATIONS: Final = 3_000_000
+_MAX_VALUES: Final = 5_000
+# What holds another value: an explicit context tag, and the octets of content that is itself encoded (RFC 7292, 4.1).
+_WRAPPERS: Final = frozenset({context(0), OCTET_STRING})
 _PEM_KEY: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{0,32})PRIVATE KEY-----.*?-----END \1PRIVATE KEY-----", re.DOTALL)
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm)
 
@@ -52,6 +59,18 @@ class KeyMaterial:
     chain: tuple[x509.Certificate, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class StoreContents:
+    """What lay in a PKCS#12 file: certificates, the key's own first, and the key.
+
+    ``private_key`` is None where there was none, or one of a kind that signs nothing here: ``has_other_key`` then.
+    """
+
+    certificates: tuple[x509.Certificate, ...]
+    private_key: PrivateKey | None = field(default=None, repr=False)
+    has_other_key: bool = False
+
+
 def read_key_material(data: bytes, password: str = "") -> KeyMaterial:
     """The key in a PKCS#8 or PKCS#12 file. For as long as the file's maker wished.
 
@@ -63,7 +82,7 @@ def read_key_material(data: bytes, password: str = "") -> KeyMaterial:
     secret = password.encode() or None
     if b"-----BEGIN" in data:
         return KeyMaterial(_usable(*_pem_loader(data, secret)))
-    if _looks_like_pkcs12(data):
+    if is_pkcs12(data):
         return _pkcs12_material(data, secret)
     return KeyMaterial(_usable(load_der_private_key, data, secret))
 
@@ -124,9 +143,27 @@ def _checked(key: object) -> PrivateKey:
     return key
 
 
-def _pkcs12_material(data: bytes, secret: bytes | None) -> KeyMaterial:
+def read_store(data: bytes, password: str = "") -> StoreContents:
+    """Everything in a PKCS#12 file, with a key or without. For as long as the file's maker wished.
+
+    Raises:
+        KeyUnreadable: it is none, does not open, or is too large.
+    """
+    if len(data) > MAX_KEY_BYTES:
+        raise KeyUnreadable("key_too_large", f"the file has {len(data)} bytes", f"Send at most {MAX_KEY_BYTES} bytes.")
+    store = _opened_pkcs12(data, password.encode() or None)
+    own = [store.cert.certificate] if store.cert else []
+    is_usable = isinstance(store.key, PrivateKey) and algorithm_of(store.key.public_key()) is not None
+    return StoreContents(
+        certificates=(*own, *(each.certificate for each in store.additional_certs)),
+        private_key=_checked(store.key) if is_usable else None,
+        has_other_key=store.key is not None and not is_usable,
+    )
+
+
+def _opened_pkcs12(data: bytes, secret: bytes | None) -> PKCS12KeyAndCertificates:
     try:
-        store = load_pkcs12(data, secret)
+        return load_pkcs12(data, secret)
     except _UNREADABLE:
         # The library does not tell a wrong password from a broken file.
         raise KeyUnreadable(
@@ -135,6 +172,10 @@ def _pkcs12_material(data: bytes, secret: bytes | None) -> KeyMaterial:
             "Check the password and the file.",
             is_password=True,
         ) from None
+
+
+def _pkcs12_material(data: bytes, secret: bytes | None) -> KeyMaterial:
+    store = _opened_pkcs12(data, secret)
     if store.key is None:
         raise KeyUnreadable("key_missing", "the PKCS#12 file holds no private key", "Export it with its key.")
     return KeyMaterial(
@@ -144,8 +185,11 @@ def _pkcs12_material(data: bytes, secret: bytes | None) -> KeyMaterial:
     )
 
 
-def _looks_like_pkcs12(data: bytes) -> bool:
-    """RFC 7292, 4: PFX ::= SEQUENCE { version INTEGER {v3(3)}, authSafe ContentInfo ... }."""
+def is_pkcs12(data: bytes) -> bool:
+    """Whether ``data`` looks like PKCS#12.
+
+    RFC 7292, 4: PFX ::= SEQUENCE { version INTEGER {v3(3)}, authSafe ContentInfo ... }.
+    """
     inside = next(_elements(data), None)
     return inside is not None and inside[0] == 0x30 and inside[1][:4] == b"\x02\x01\x03\x30"
 
@@ -163,3 +207,27 @@ def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
             position += count
         yield tag, der[position : position + length]
         position += length
+
+
+def claimed_iterations(data: bytes) -> int:
+    """How many iterations a DER file says openly that it wants, all together; 0 where it cannot be followed.
+
+    They stand behind a salt in the parameters of every cipher (RFC 8018, A.2; RFC 7292, C) and of the MAC (RFC 7292,
+    4). Those in an encrypted part do not show.
+    """
+    total, waiting = 0, [data]
+    for _ in range(_MAX_VALUES):
+        if not waiting:
+            break
+        try:
+            value = Value.whole(waiting.pop())
+            members = value.members() if value.tag == SEQUENCE else []
+        except ValueError:
+            continue
+        if value.tag in _WRAPPERS:
+            waiting.append(value.contents)
+        for before, member in pairwise(members):
+            if before.tag == OCTET_STRING and member.tag == INTEGER:
+                total += int.from_bytes(member.contents)
+        waiting += [member.encoded for member in members]
+    return total

@@ -39,6 +39,7 @@ class Action(StrEnum):
     CERTIFICATE_PROFILES_ISSUE_CERT = "certificate-profiles:issue-cert"
     CERTIFICATES_READ = "certificates:read"
     CERTIFICATES_EDIT = "certificates:edit"
+    CERTIFICATES_IMPORT = "certificates:import"
     CERTIFICATES_REVOKE = "certificates:revoke"
     CERTIFICATES_READ_PRIVATE_KEY = "certificates:read-private-key"
     CERTIFICATE_REQUESTS_READ = "certificate-requests:read"
@@ -71,6 +72,7 @@ ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
     | {
         Action.CERTIFICATE_PROFILES_ISSUE_CERT,
         Action.CERTIFICATES_EDIT,
+        Action.CERTIFICATES_IMPORT,
         Action.CERTIFICATES_REVOKE,
         Action.CERTIFICATES_READ_PRIVATE_KEY,
     },

@@ -127,7 +127,7 @@ def test_all_filters_apply_together(pki: Pki) -> None:
 
 
 def test_requests_are_narrowed_by_date(pki: Pki) -> None:
-    request = issue(pki).request
+    request = issue(pki).issuing_request
     everything = requests_visible_to(SYSTEM)
 
     at = request.created_at
@@ -151,7 +151,7 @@ def test_a_list_is_one_query_without_encodings(pki: Pki, django_assert_num_queri
     with django_assert_num_queries(1) as queries:
         rows = list(for_list(Certificate.objects.all()))
         for row in rows:
-            assert (row.authority, row.profile, row.request.method) == (pki.issuing, pki.profile, "api")
+            assert (row.authority, row.profile, row.issuing_request.method) == (pki.issuing, pki.profile, "api")
     assert '."der"' not in queries.captured_queries[0]["sql"]
 
 

@@ -234,8 +234,8 @@ def test_rules_changed_while_certificates_are_made_judge_each_by_what_it_points_
     assert {status for each in answers[1:] for status in each} <= {200, 409}
     assert CertificateTemplate.objects.get().version == 4
     for certificate in Certificate.objects.all():
-        assert certificate.request.template_version is not None
-        assert 1 <= certificate.request.template_version.number <= 4
+        assert certificate.issuing_request.template_version is not None
+        assert 1 <= certificate.issuing_request.template_version.number <= 4
     call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
 
 

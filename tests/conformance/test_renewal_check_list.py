@@ -225,8 +225,8 @@ def test_line_100_names_come_from_what_was_asked_and_not_from_what_came_of_it(pk
 
     new = row(renew(robot, old).json()["certificateId"])
 
-    assert new.request.asked["subject_alternative_names"] == []
-    assert new.request.asked["subject"] == row(old).request.asked["subject"]
+    assert new.issuing_request.asked["subject_alternative_names"] == []
+    assert new.issuing_request.asked["subject"] == row(old).issuing_request.asked["subject"]
     assert (new.common_name, new.alt_names) == (row(old).common_name, row(old).alt_names)
 
 

@@ -54,7 +54,7 @@ def assert_all_the_same(count: int) -> list[Certificate]:
     assert len({comparable(certificate) for certificate in made}) == 1
     lives = {certificate.not_after - certificate.not_before for certificate in made}
     assert len(lives) == 1
-    asked = [unordered(certificate.request.asked) for certificate in made]
+    asked = [unordered(certificate.issuing_request.asked) for certificate in made]
     assert all(each == asked[0] for each in asked)
     assert len({certificate.serial_number for certificate in made}) == count
     for certificate in made:

@@ -8,6 +8,7 @@ certificate, most of it the linter's (100,000 take 7 minutes), for every night.
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -29,7 +30,7 @@ from certificates.models import (
     IdempotencyRecord,
 )
 from certificates.models.authority import AuthorityStatus
-from certificates.models.certificate import CertificateStatus, IdempotentAct
+from certificates.models.certificate import CertificateSource, CertificateStatus, IdempotentAct
 from certificates.models.request import RequestStatus
 from certificates.services.authorities import certification_path_of
 from certificates.services.authorities.rules import is_cut_off
@@ -178,8 +179,10 @@ def lint_reasons(row: Certificate, *, now: datetime) -> Iterator[str]:
     """What the linter says from WARNING up that neither stands with the certificate nor is waived.
 
     The memory of clean shapes has no part in this: every certificate is linted by itself. Addresses that the
-    certificate has for its CRL and its CA are the portal's own, of whatever time.
+    certificate has for its CRL and its CA are the portal's own, of whatever time. What was imported is not judged.
     """
+    if row.is_imported:
+        return
     try:
         facts = facts_of(x509.load_der_x509_certificate(bytes(row.der)))
     except UNREADABLE:
@@ -217,6 +220,9 @@ def _reasons(row: Certificate, paths: dict[UUID, Path], addresses: Addresses) ->
     for column, value in said.items():
         if column != "der" and getattr(row, column) != value:
             yield f"{column} is {getattr(row, column)!r}, the certificate says {value!r}"
+    if row.is_imported:
+        yield from imported_reasons(row, certificate)
+        return
     issuer = row.authority_certificate
     if issuer is None:
         yield from path_reasons((certificate,), certificate)
@@ -238,6 +244,18 @@ def _reasons(row: Certificate, paths: dict[UUID, Path], addresses: Addresses) ->
         yield from path_reasons((certificate, *path), certificate)
     else:
         yield from link_reasons(certificate, path[0])
+
+
+def imported_reasons(row: Certificate, certificate: x509.Certificate) -> Iterator[str]:
+    """Why what was imported as a certificate's chain is none. How others issue is theirs: nothing else is judged."""
+    try:
+        chain = x509.load_pem_x509_certificates(row.external_chain.encode()) if row.external_chain else []
+    except UNREADABLE as problem:
+        yield f"its imported chain cannot be read: {problem}"
+        return
+    for below, issuer in pairwise((certificate, *chain)):
+        if not is_issued_by(below, issuer):
+            yield f"{distinguished_name(issuer.subject)} of its imported chain did not issue what stands below it"
 
 
 def link_reasons(certificate: x509.Certificate, issuer: x509.Certificate) -> Iterator[str]:
@@ -282,11 +300,14 @@ def orphan_findings() -> Iterator[str]:
     issued_without = CertificateRequest.objects.filter(status=RequestStatus.ISSUED, certificate__isnull=True)
     for request_id in issued_without.values_list("pk", flat=True).iterator(chunk_size=CHUNK):
         yield f"request {request_id}: is issued, and there is no certificate"
-    unasked = Certificate.objects.filter(Q(request__isnull=True) | ~Q(request__status=RequestStatus.ISSUED))
+    unasked = Certificate.objects.filter(
+        Q(request__isnull=True) & ~Q(source=CertificateSource.IMPORTED)
+        | Q(request__isnull=False) & ~Q(request__status=RequestStatus.ISSUED)
+    )
     for certificate_id in unasked.values_list("pk", flat=True).iterator(chunk_size=CHUNK):
         yield f"certificate {certificate_id}: its request is missing or not issued"
     astray = Certificate.objects.filter(
-        ~Q(project=F("request__project"))
+        Q(request__isnull=False) & ~Q(project=F("request__project"))
         | Q(profile__isnull=False) & ~Q(project=F("profile__project"))
         | Q(authority__isnull=False) & ~Q(project=F("authority__project"))
     )

@@ -49,7 +49,7 @@ def test_an_issued_certificate_tells_its_plan_and_the_versions_that_judged_it(pk
     assert response.headers["Cache-Control"] == "no-store"
     told = response.json()
     assert told.keys() == KEYS
-    request = Certificate.objects.get().request
+    request = Certificate.objects.get().issuing_request
     assert (told["certificateId"], told["certificateRequestId"]) == (made["certificateId"], str(request.pk))
     assert (told["profileId"], told["profileVersion"]) == (str(pki.profile.pk), 1)
     assert (told["certificateTemplateId"], told["templateVersion"]) == (str(pki.profile.template_id), 2)

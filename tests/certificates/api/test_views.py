@@ -204,7 +204,7 @@ def test_metadata_is_kept_with_certificate_and_request(pki: Pki, robot: Client) 
     assert response.status_code == 200, response.json()
     row = Certificate.objects.select_related("request").get()
     assert row.metadata == metadata
-    assert row.request.metadata == metadata
+    assert row.issuing_request.metadata == metadata
     assert robot.get(f"{CERTIFICATES}/{row.pk}").json()["certificate"]["metadata"] == metadata
 
 

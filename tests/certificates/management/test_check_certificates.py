@@ -151,7 +151,7 @@ def lose_a_certificate(pki: Pki) -> str:
 
 def fail_an_issued_request(pki: Pki) -> str:
     row = own()
-    CertificateRequest.objects.filter(pk=row.request_id).update(status="failed")
+    CertificateRequest.objects.filter(pk=row.issuing_request.pk).update(status="failed")
     return f"certificate {row.pk}: its request is missing or not issued"
 
 
@@ -164,21 +164,21 @@ def move_to_another_project(pki: Pki) -> str:
 def judge_by_another_profile(pki: Pki) -> str:
     row = own()
     other = ProfileVersion.objects.exclude(profile_id=pki.profile.pk).latest("created_at")
-    CertificateRequest.objects.filter(pk=row.request_id).update(profile_version=other)
+    CertificateRequest.objects.filter(pk=row.issuing_request.pk).update(profile_version=other)
     return f"request {row.request_id}: the versions that judged it are missing, of another profile"
 
 
 def judge_by_another_template(pki: Pki) -> str:
     row = own()
     other = TemplateVersion.objects.exclude(template_id=pki.profile.template_id).latest("created_at")
-    CertificateRequest.objects.filter(pk=row.request_id).update(template_version=other)
-    judged_by = row.request.profile_version_id
+    CertificateRequest.objects.filter(pk=row.issuing_request.pk).update(template_version=other)
+    judged_by = row.issuing_request.profile_version_id
     return f"profile version {judged_by}: requests that it judged point at template version {other.pk}"
 
 
 def lose_what_judged(pki: Pki) -> str:
     row = own()
-    CertificateRequest.objects.filter(pk=row.request_id).update(profile_version=None)
+    CertificateRequest.objects.filter(pk=row.issuing_request.pk).update(profile_version=None)
     return f"request {row.request_id}: the versions that judged it are missing"
 
 

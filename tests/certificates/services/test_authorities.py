@@ -855,7 +855,7 @@ def test_csr_from_elsewhere_is_signed_and_kept() -> None:
     certificate = x509.load_der_x509_certificate(bytes(stored.der))
     certificate.verify_directly_issued_by(certificate_of(root))
     assert lint(bytes(stored.der)) == ()
-    assert stored.request.csr.startswith("-----BEGIN CERTIFICATE REQUEST-----")
+    assert stored.issuing_request.csr.startswith("-----BEGIN CERTIFICATE REQUEST-----")
     assert signed.certification_path == path_of(root)
 
 
@@ -925,7 +925,7 @@ def test_path_length_of_a_csr_counts_for_nothing() -> None:
     )
 
     assert signed.certificate.path_length == 0
-    assert signed.certificate.request.asked["basic_constraints"]["path_length"] == 0
+    assert signed.certificate.issuing_request.asked["basic_constraints"]["path_length"] == 0
 
 
 def test_signing_by_a_disabled_ca_is_refused() -> None:

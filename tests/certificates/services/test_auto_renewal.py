@@ -82,7 +82,7 @@ def test_what_is_due_gets_one_successor_for_the_same_life(profile: CertificatePr
     new = head(certificate)
     assert new.not_before == moment.replace(microsecond=0)
     assert new.not_after - new.not_before == certificate.not_after - certificate.not_before
-    assert new.request.requester_name == "automatic renewal"
+    assert new.issuing_request.requester_name == "automatic renewal"
     assert AuditEvent.objects.get(event="automated-renew-certificate").subject_id == str(new.pk)
     assert not is_due_again(certificate)
     assert is_due_again(new)

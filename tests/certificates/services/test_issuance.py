@@ -142,8 +142,8 @@ def test_the_row_and_its_request_and_event_are_stored(profile: CertificateProfil
     row = Certificate.objects.select_related("request").get(pk=issued.certificate.pk)
     assert row.common_name == "service.acme.com"
     assert row.subject_alternative_names == [{"type": "dns_name", "value": "service.acme.com"}]
-    assert row.request.status == RequestStatus.ISSUED
-    assert row.request.requester_name == "alice"
+    assert row.issuing_request.status == RequestStatus.ISSUED
+    assert row.issuing_request.requester_name == "alice"
     event = AuditEvent.objects.get(subject_id=str(row.pk))
     assert (event.event, event.actor_name) == ("issue-certificate-from-profile", "alice")
     assert event.data["serialNumber"] == row.serial_number
@@ -409,7 +409,7 @@ def test_a_clean_shape_is_linted_once_on_localhost_too(
 def test_unique_serial_numbers_are_a_constraint(profile: CertificateProfile) -> None:
     row = issue_certificate(profile=profile, request=service_request(), requester=SYSTEM).certificate
     twin = Certificate.objects.get(pk=row.pk)
-    request = CertificateRequest.objects.get(pk=row.request_id)
+    request = CertificateRequest.objects.get(pk=row.issuing_request.pk)
     request.pk = uuid.uuid4()
     request.save(force_insert=True)
     twin.pk, twin.request, twin.fingerprint_sha256 = uuid.uuid4(), request, "0" * 64
@@ -426,10 +426,10 @@ def test_a_turned_off_auto_renewal_sets_nothing(profile: CertificateProfile) -> 
 
 
 def test_the_request_points_at_the_versions_that_judged_it_and_keeps_the_trace(profile: CertificateProfile) -> None:
-    first = issue_certificate(profile=profile, request=service_request(), requester=SYSTEM).certificate.request
+    first = issue_certificate(profile=profile, request=service_request(), requester=SYSTEM).certificate.issuing_request
     update_template(requester=SYSTEM, template=profile.template, changes={"validity": {"max": "100d"}})
     profile = update_profile(requester=SYSTEM, profile=profile, changes={"description": "narrowed"})
-    second = issue_certificate(profile=profile, request=service_request(), requester=SYSTEM).certificate.request
+    second = issue_certificate(profile=profile, request=service_request(), requester=SYSTEM).certificate.issuing_request
 
     first.refresh_from_db()
     assert first.profile_version is not None
@@ -462,7 +462,9 @@ def test_a_refused_request_keeps_what_refused_it(profile: CertificateProfile) ->
 
 
 def test_what_judged_a_certificate_stays_when_profile_and_template_are_deleted(profile: CertificateProfile) -> None:
-    request = issue_certificate(profile=profile, request=service_request(), requester=SYSTEM).certificate.request
+    request = issue_certificate(
+        profile=profile, request=service_request(), requester=SYSTEM
+    ).certificate.issuing_request
     delete_profile(requester=SYSTEM, profile=profile)
     delete_template(requester=SYSTEM, template=profile.template)
 

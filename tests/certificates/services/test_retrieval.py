@@ -95,9 +95,9 @@ def test_a_request_is_found_by_its_project_only(pki: Pki) -> None:
     alice = requester_for(make_user("alice", project=pki.project))
     charlie = requester_for(make_user("charlie", project=make_project()))
 
-    assert find_request(requester=alice, request_id=certificate.request_id).certificate.pk == certificate.pk
+    assert find_request(requester=alice, request_id=certificate.issuing_request.pk).certificate.pk == certificate.pk
     with pytest.raises(NotFound):
-        find_request(requester=charlie, request_id=certificate.request_id)
+        find_request(requester=charlie, request_id=certificate.issuing_request.pk)
     with pytest.raises(NotFound):
         find_request(requester=alice, request_id=uuid.uuid4())
 

@@ -11,10 +11,12 @@ from django.utils import timezone
 
 from certificates.models import Certificate, CertificateSecret
 from certificates.models.certificate import CertificateStatus, RevocationReason
+from certificates.services.importing import Upload, import_certificates
 from pki_portal.access.models import Role
 from pki_portal.audit.models import AuditEvent
 from profiles.models import CertificateProfile
 from profiles.services import update_profile
+from tests.elsewhere import foreign
 from tests.factories import PASSWORD, SYSTEM, make_project, make_user
 from tests.pages import make_issued
 from tests.scenery import make_issuing_profile
@@ -200,3 +202,17 @@ def test_findings_stand_on_the_page_with_what_waives_them(alice: Client, profile
 
     assert "pkix.invalid_domain_name_syntax" in page
     assert "private host name" in page
+
+
+def test_the_page_of_an_imported_certificate_says_whose_it_is(alice: Client, profile: CertificateProfile) -> None:
+    one = foreign()
+    done = import_certificates(
+        requester=SYSTEM, project=profile.project, upload=Upload(content=one.pem), friendly_name="shop"
+    )
+    response = alice.get(reverse("certificate", args=["acme", done.certificates[0].certificate.pk]))
+    page = response.content.decode()
+    assert "CN=Other Issuing" in page
+    assert "its own CA revokes and renews it" in page
+    assert "shop" in page
+    for act in ("revoke", "renew", "decision"):
+        assert f"/{act}/" not in page
