@@ -100,6 +100,24 @@ class RenewedAnswer(serializers.Serializer[Any]):
     )
 
 
+class RenewalDifferenceLine(serializers.Serializer[Any]):
+    """One place where a certificate and its predecessor differ."""
+
+    path = serializers.CharField(help_text="For example subject/common_name or extensions/crl_urls.")
+    before = serializers.JSONField(allow_null=True)
+    after = serializers.JSONField(allow_null=True)
+
+
+class RenewalDifferenceAnswer(serializers.Serializer[Any]):
+    """What a renewal changed. Serial numbers, dates and fingerprints, which are always new, are left out."""
+
+    certificateId = serializers.UUIDField(source="certificate.pk")
+    renewedFromCertificateId = serializers.UUIDField(source="predecessor.pk")
+    hasSameKey = serializers.BooleanField(source="has_same_key")
+    differences = RenewalDifferenceLine(many=True)
+    unchanged = serializers.ListField(child=serializers.CharField(), help_text="Fields in which both agree.")
+
+
 class RenewalConfigSerializer(WireSerializer):
     """Body of PATCH /certificates/{id}/config."""
 

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from certificates.api.renewal_serializers import (
     RenewalConfigAnswer,
     RenewalConfigSerializer,
+    RenewalDifferenceAnswer,
     RenewedAnswer,
     RenewSerializer,
 )
@@ -16,6 +17,7 @@ from certificates.api.schema import CERTIFICATE_ID, IDEMPOTENCY_KEY
 from certificates.api.views import CertificateView, idempotency_key_of, told_certificate
 from certificates.models import Certificate
 from certificates.services.renewal import configure_renewal, renew_certificate
+from certificates.services.renewal_difference import renewal_difference
 from certificates.services.retrieval import find_certificate
 from pki_portal.access.requester import Requester, requester_of
 from pki_portal.rest import parse_uuid, read, warned
@@ -66,6 +68,22 @@ class RenewView(CertificateView):
             answer["idempotentReplay"] = True
             answer["message"] = "This Idempotency-Key stands for this renewal already."
         return Response(answer)
+
+
+class RenewalDifferenceView(CertificateView):
+    """``/certificates/{id}/renewal-diff``."""
+
+    @extend_schema(
+        operation_id="getRenewalDifference",
+        summary="Read what a renewal changed",
+        tags=[TAG],
+        parameters=[CERTIFICATE_ID],
+        responses=answers(RenewalDifferenceAnswer),
+    )
+    def get(self, request: Request, certificate_id: str) -> Response:
+        """Field by field beside the certificate that this one took the place of; 404 where it renewed none."""
+        certificate = _certificate(requester_of(request), certificate_id)
+        return Response(RenewalDifferenceAnswer(renewal_difference(certificate)).data)
 
 
 class RenewalConfigView(CertificateView):

@@ -53,6 +53,11 @@ urlpatterns = [
         renewal_views.RenewalConfigView.as_view(),
         name="api-renewal-config",
     ),
+    path(
+        f"{_CERTIFICATES}/<str:certificate_id>/renewal-diff",
+        renewal_views.RenewalDifferenceView.as_view(),
+        name="api-renewal-diff",
+    ),
     path(f"{_CERTIFICATES}/<str:reference>/revoke", revocation_views.RevokeView.as_view(), name="api-revoke"),
     path(
         f"{_CERTIFICATES}/<str:reference>/release-hold",

@@ -29,6 +29,7 @@ from certificates.services.kept_keys import (
 )
 from certificates.services.retrieval import certificate_pem, chain_pem, find_certificate
 from certificates.web.files import key_file_name
+from certificates.web.renewal_changes import changes_of
 from certificates.web.states import line_of
 from pki_portal.access.permissions import Action
 from pki_portal.access.web.pages import Page, project_page, show
@@ -82,6 +83,7 @@ def certificate(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpR
         "chain_pem": chain_pem(found),
         "secret": secret_of(found),
         "auto_renewal": AutoRenewal.objects.filter(pk=found.pk, due_at__isnull=False).first(),
+        "changes": changes_of(found),
     }
     return show(request, page, "certificates/certificate.html", context)
 

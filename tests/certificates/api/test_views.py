@@ -558,6 +558,7 @@ def test_the_certificate_object_is_complete(pki: Pki, robot: Client) -> None:
         "renewedByCertificateId": None,
         "renewBeforeDays": 7,
         "renewalError": None,
+        "renewalRehearsal": None,
         "metadata": [],
         "subject": {
             "commonName": "service.acme.com",
