@@ -419,5 +419,6 @@ class CertificateRequestAdmin(ReadOnlyAdmin):
         "warnings",
         "decision",
         "metadata",
+        "certificate_deleted_at",
         "created_at",
     )

@@ -60,6 +60,7 @@ from certificates.querysets import (
     sorted_by,
     sorted_requests,
 )
+from certificates.services.deletion import delete_certificate
 from certificates.services.idempotency import IdempotencyKey
 from certificates.services.issuance import IssuedCertificate, explain_request, issue_certificate
 from certificates.services.kept_keys import (
@@ -249,6 +250,21 @@ class CertificateDetailView(CertificateView):
         """Everything but the encoding."""
         certificate = find_certificate(requester=requester_of(request), reference=reference)
         return Response(CertificateAnswerSerializer({"certificate": certificate}).data)
+
+    @extend_schema(
+        operation_id="deleteCertificate",
+        summary="Delete a certificate that has ended or is revoked",
+        tags=["Certificates"],
+        parameters=[REFERENCE],
+        responses=answers(CertificateAnswerSerializer, 409),
+    )
+    def delete(self, request: Request, reference: str) -> Response:
+        """With the key that is kept for it; answers what it was. CRL and OCSP go on telling of its revocation."""
+        requester = requester_of(request)
+        certificate = find_certificate(requester=requester, reference=reference)
+        answer = CertificateAnswerSerializer({"certificate": certificate}).data
+        delete_certificate(requester=requester, certificate=certificate)
+        return Response(answer)
 
 
 class CertificateBodyView(CertificateView):

@@ -50,6 +50,8 @@ class CertificateRequest(models.Model):
     # {decision, plan, rules, warnings}: the trace of how it was judged; None where it was not.
     decision = models.JSONField(null=True, blank=True)
     metadata = models.JSONField(default=list, blank=True)
+    # When the certificate that came of it was deleted; the request stays.
+    certificate_deleted_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

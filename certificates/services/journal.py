@@ -7,6 +7,7 @@ An act stands in a block of :func:`journaled`, and whatever it writes in between
 - ``sign``, on the disk before the key signs: the bytes to be signed, the issuer, and for whom they are signed;
 - ``signed``, before the commit: the certificate and its rows, from which they can be made again as they were;
 - ``revoke`` and ``release``, on the disk before the commit;
+- ``deleted``, on the disk before the commit: a certificate that is gone on purpose;
 - ``authority``, on the disk before the commit: a CA as it stands after an act on it, with its keys, sealed; and
   ``authority-deleted``;
 - ``crl``, on the disk before the list is handed out: its number and hash; ``shards``: those that were opened;
@@ -196,6 +197,11 @@ def released(revocation_list: CertificateRevocationList, certificate: Certificat
             "releasedAt": released_at,
         },
     )
+
+
+def certificate_deleted(certificate: Certificate) -> None:
+    """That a certificate is gone on purpose; its revocation is not."""
+    _append("deleted", {"certificate": certificate.pk, "serial": certificate.serial_number})
 
 
 def crl_signed(*, list_id: UUID, number: int, der: bytes) -> None:

@@ -153,7 +153,9 @@ def _stored_answer(
         return None
     try:
         with transaction.atomic():
-            certificate = rows.select_for_update(of=("self",), no_key=True).only("pk", "not_after").get()
+            certificate = rows.select_for_update(of=("self",), no_key=True).only("pk", "not_after").first()
+            if certificate is None:
+                return None  # deleted meanwhile
             single = _single(issuer, asked, now, responder)
             answer = _signed(issuer, responder, [single], None, now)
             kept = OcspResponse(

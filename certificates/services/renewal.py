@@ -28,7 +28,7 @@ from certificates.x509.csr import applicant_key_of, read_csr
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
 from pki_portal.audit.services import record, recorded_refusals
-from pki_portal.errors import Forbidden, Invalid, PortalError, Violation
+from pki_portal.errors import Forbidden, Invalid, NotFound, PortalError, Violation
 from pki_portal.storable import storable
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import CertificateProfile
@@ -146,7 +146,9 @@ def configure_renewal(*, certificate: Certificate, requester: Requester, renew_b
         if renew_before_days is not None:
             _require_key_source(certificate, RenewalKeySource.NEW)
         with transaction.atomic():
-            locked = Certificate.objects.select_for_update(of=("self",)).get(pk=certificate.pk)
+            locked = Certificate.objects.select_for_update(of=("self",)).filter(pk=certificate.pk).first()
+            if locked is None:
+                raise NotFound("There is no certificate with this id.")
             if renew_before_days is None:
                 locked.renew_before_days = locked.renew_at = None
             else:

@@ -11,7 +11,7 @@ from certificates.models import AutoRenewal, Certificate
 from certificates.models.certificate import CertificateStatus, KeySource, RevocationReason
 from certificates.services.kept_keys import SealedKey
 from certificates.x509.names import read_subject
-from pki_portal.errors import Invalid, Violation
+from pki_portal.errors import Invalid, NotFound, Violation
 from profiles.models import ApiEnrollment
 from profiles.policy.renewal import DAY, RenewalSchedule, schedule_renewal
 from profiles.policy.rules import ProfileDefaults
@@ -53,9 +53,12 @@ def granted_by(certificate: Certificate) -> ProfileDefaults:
 def lock_predecessor(succession: Succession, *, now: datetime) -> None:
     """Lock the predecessor in the caller's transaction and make sure that it still may be renewed.
 
-    Whoever comes second waits here and then finds the successor of the first. Raises Invalid.
+    Whoever comes second waits here and then finds the successor of the first. Raises Invalid, or NotFound where it was
+    deleted.
     """
-    predecessor = Certificate.objects.select_for_update(of=("self",)).get(pk=succession.predecessor.pk)
+    predecessor = Certificate.objects.select_for_update(of=("self",)).filter(pk=succession.predecessor.pk).first()
+    if predecessor is None:
+        raise NotFound("The certificate was deleted while its renewal was made; none was issued.")
     refuse_any(state_violations(predecessor, now=now))
     succession.predecessor.has_own_renewal = predecessor.has_own_renewal
     succession.predecessor.renew_before_days = predecessor.renew_before_days

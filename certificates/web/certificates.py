@@ -19,6 +19,7 @@ from certificates.querysets import (
     id_in,
     narrowed,
 )
+from certificates.services import deletion
 from certificates.services.kept_keys import (
     DESTROY_EVENT,
     READ_EVENT,
@@ -33,7 +34,7 @@ from certificates.web.renewal_changes import changes_of
 from certificates.web.states import line_of
 from pki_portal.access.permissions import Action
 from pki_portal.access.web.pages import Page, project_page, show
-from pki_portal.errors import NotFound
+from pki_portal.errors import NotFound, PortalError
 from profiles.enrollment import EnrollmentMethod
 from profiles.querysets import profiles_visible_to
 
@@ -66,8 +67,8 @@ def certificates(request: HttpRequest, page: Page) -> HttpResponse:
 @project_page(section="certificates", action=Action.CERTIFICATES_READ)
 def certificate(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpResponse:
     """Facts, PEM and chain; never a key."""
-    found = find_certificate_of(page, certificate_id)
-    line = line_of(found, timezone.now())
+    found, now = find_certificate_of(page, certificate_id), timezone.now()
+    line = line_of(found, now)
     can_renew = (
         line.status in {"active", "expiring"}
         and getattr(found, "successor_id", None) is None
@@ -78,6 +79,7 @@ def certificate(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpR
         "line": line,
         "can_renew": can_renew,
         "can_configure": can_renew and found.key_source == KeySource.PORTAL,
+        "can_be_deleted": not any(deletion.deletion_violations(found, now=now)),
         "certificate": found,
         "certificate_pem": certificate_pem(found),
         "chain_pem": chain_pem(found),
@@ -110,6 +112,21 @@ def destroy_key(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpR
     destroy_private_key(requester=page.requester, certificate=found)
     messages.success(request, "The private key was destroyed.")
     return redirect("certificate", page.project.slug, found.pk)
+
+
+@require_POST
+@project_page(section="certificates", action=Action.CERTIFICATES_DELETE, event=deletion.DELETE_EVENT)
+def delete_certificate(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpResponse:
+    """Delete a certificate that has ended or is revoked, and lead to the list."""
+    found = find_certificate_of(page, certificate_id)
+    name = line_of(found, timezone.now()).name
+    try:
+        deletion.delete_certificate(requester=page.requester, certificate=found)
+    except PortalError as error:
+        messages.error(request, error.message)
+        return redirect("certificate", page.project.slug, found.pk)
+    messages.success(request, f"Certificate {name} was deleted.")
+    return redirect("certificates", page.project.slug)
 
 
 @project_page(section="certificates", action=Action.CERTIFICATES_READ)

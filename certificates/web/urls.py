@@ -26,6 +26,11 @@ urlpatterns = [
         name="renewal-config",
     ),
     path("projects/<slug:slug>/certificates/<uuid:certificate_id>/revoke/", revocation.revoke, name="revoke"),
+    path(
+        "projects/<slug:slug>/certificates/<uuid:certificate_id>/delete/",
+        certificates.delete_certificate,
+        name="delete-certificate",
+    ),
     path("projects/<slug:slug>/certificates/<uuid:certificate_id>/release/", revocation.release, name="release"),
     path("projects/<slug:slug>/certificates/<uuid:certificate_id>/", certificates.certificate, name="certificate"),
     path(

@@ -41,6 +41,7 @@ class Action(StrEnum):
     CERTIFICATES_EDIT = "certificates:edit"
     CERTIFICATES_IMPORT = "certificates:import"
     CERTIFICATES_REVOKE = "certificates:revoke"
+    CERTIFICATES_DELETE = "certificates:delete"
     CERTIFICATES_READ_PRIVATE_KEY = "certificates:read-private-key"
     CERTIFICATE_REQUESTS_READ = "certificate-requests:read"
     PKI_ALERTS_READ = "pki-alerts:read"

@@ -210,3 +210,55 @@ def test_many_are_revoked_by_those_only_who_may(pki: Pki) -> None:
     assert_error(
         post_json(outsider, path.replace(str(pki.project.pk), "x"), body), status=422, error="ValidationFailure"
     )
+
+
+# --- Deletion ---------------------------------------------------------------------------------------------------------
+
+
+def test_deleting_answers_the_deleted_certificate_which_is_gone_then(pki: Pki, robot: Client) -> None:
+    row = issued(robot, pki.profile)
+    reference = f"{CERTIFICATES}/{row['certificateId']}"
+    request_id = str(Certificate.objects.get().request_id)
+    revoke(robot, row["certificateId"])
+    before = robot.get(reference).json()
+
+    answer = robot.delete(reference)
+
+    assert answer.status_code == 200
+    assert answer.json() == before
+    assert_error(robot.get(reference), status=404, error="NotFound")
+    assert_error(robot.delete(reference), status=404, error="NotFound")
+    told = robot.get(f"{CERTIFICATES}/certificate-requests/{request_id}").json()
+    assert (told["status"], told["certificate"], told["certificateId"]) == ("issued", None, None)
+    event = AuditEvent.objects.get(event="delete-cert")
+    assert (event.subject_id, event.data["serialNumber"]) == (row["certificateId"], row["serialNumber"])
+
+
+def test_a_deleted_certificate_stays_on_the_crl(pki: Pki, robot: Client) -> None:
+    """The reference forgets it."""
+    row = issued(robot, pki.profile)
+    revoke(robot, row["certificateId"])
+    assert robot.delete(f"{CERTIFICATES}/{row['certificateId']}").status_code == 200
+    crl = crl_named_in(row["certificate"])
+    assert crl.get_revoked_certificate_by_serial_number(int(row["serialNumber"], 16)) is not None
+
+
+def test_a_live_certificate_is_not_deleted(pki: Pki, robot: Client) -> None:
+    """The reference deletes it, and its CRL and OCSP know nothing of it any more."""
+    row = issued(robot, pki.profile)
+    told = robot.delete(f"{CERTIFICATES}/{row['certificateId']}")
+    body = assert_error(told, status=400, error="BadRequest", field="/certificateId")
+    assert body["details"][0]["fix"] == "Revoke it first, or wait for its end."
+    assert Certificate.objects.exists()
+
+
+def test_the_right_to_delete_is_needed(pki: Pki, robot: Client) -> None:
+    row = issued(robot, pki.profile)
+    revoke(robot, row["certificateId"])
+    member = make_client(pki.project, role=Role.MEMBER, name="member")
+    outsider = make_client(make_project("Other"), name="outsider")
+    reference = f"{CERTIFICATES}/{row['certificateId']}"
+    assert_error(Client().delete(reference), status=401, error="UnauthorizedError")
+    assert_error(member.delete(reference), status=403, error="PermissionDenied")
+    assert_error(outsider.delete(reference), status=404, error="NotFound")
+    assert Certificate.objects.exists()

@@ -297,7 +297,9 @@ def path_reasons(path: Path, certificate: x509.Certificate) -> Iterator[str]:
 
 def orphan_findings() -> Iterator[str]:
     """Rows whose other half is missing or is another's."""
-    issued_without = CertificateRequest.objects.filter(status=RequestStatus.ISSUED, certificate__isnull=True)
+    issued_without = CertificateRequest.objects.filter(
+        status=RequestStatus.ISSUED, certificate__isnull=True, certificate_deleted_at__isnull=True
+    )
     for request_id in issued_without.values_list("pk", flat=True).iterator(chunk_size=CHUNK):
         yield f"request {request_id}: is issued, and there is no certificate"
     unasked = Certificate.objects.filter(

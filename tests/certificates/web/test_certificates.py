@@ -9,9 +9,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from certificates.models import Certificate, CertificateSecret
+from certificates.models import Certificate, CertificateRequest, CertificateSecret
 from certificates.models.certificate import CertificateStatus, RevocationReason
 from certificates.services.importing import Upload, import_certificates
+from certificates.services.revocation import revoke_certificate
 from pki_portal.access.models import Role
 from pki_portal.audit.models import AuditEvent
 from profiles.models import CertificateProfile
@@ -216,3 +217,27 @@ def test_the_page_of_an_imported_certificate_says_whose_it_is(alice: Client, pro
     assert "shop" in page
     for act in ("revoke", "renew", "decision"):
         assert f"/{act}/" not in page
+
+
+def test_what_is_revoked_can_be_deleted_on_its_page_and_what_is_live_cannot(
+    alice: Client, profile: CertificateProfile
+) -> None:
+    certificate = make_issued(profile, "gone.acme.com")
+    page, act = (reverse(name, args=["acme", certificate.pk]) for name in ("certificate", "delete-certificate"))
+    assert act not in alice.get(page).content.decode()
+    refused = alice.post(act, follow=True)
+    assert refused.redirect_chain == [(page, HTTPStatus.FOUND)]
+    assert "certificates that have ended or are revoked for good" in refused.content.decode()
+    revoke_certificate(requester=SYSTEM, certificate=certificate, reason=RevocationReason.SUPERSEDED)
+    assert act in alice.get(page).content.decode()
+    bob = client_of("bob", profile, Role.MEMBER)
+    assert act not in bob.get(page).content.decode()
+    assert bob.post(act).status_code == HTTPStatus.FORBIDDEN
+
+    done = alice.post(act, follow=True)
+
+    assert done.redirect_chain == [(reverse("certificates", args=["acme"]), HTTPStatus.FOUND)]
+    assert "Certificate gone.acme.com was deleted." in done.content.decode()
+    assert not Certificate.objects.exists()
+    request = CertificateRequest.objects.get()
+    assert ">deleted " in alice.get(reverse("request", args=["acme", request.pk])).content.decode()
