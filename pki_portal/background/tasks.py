@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Final
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django_tasks import task
 from django_tasks_db.management.commands.db_worker import Worker as QueueWorker
 from django_tasks_db.models import DBTaskResult
@@ -84,18 +84,23 @@ def _take_from_database() -> bool:
 def _take_from_redis() -> bool:
     """Take one from RQ's queue. Nobody asks what became of a hint, so no worker of RQ is needed, nor its bookkeeping.
 
-    Nothing else is run, whatever may stand in the queue.
+    Nothing else is run, whatever may stand in the queue, and nothing that stands there ends the worker.
     """
     queue = import_module("django_rq").get_queue("default", job_class=import_module("django_tasks_rq").Job)
     try:
-        hinted = queue.pop_job_id()
-        job = hinted and queue.fetch_job(hinted)
+        hinted = queue.connection.lpop(queue.key)  # RQ's pop_job_id() raises where the queue is empty
+        job = hinted and queue.fetch_job(hinted.decode())
         if job:
             if job.func_name == do_now.module_path:
                 do_now.call(*map(str, job.args))
             job.delete()
+    except DatabaseError:
+        raise  # the worker's own matter
     except import_module("redis.exceptions").RedisError as problem:
         logger.warning("the queue does not answer (%s); the sweep does what is due", type(problem).__name__)
+        return False
+    except Exception:
+        logger.warning("a hint cannot be read; the sweep does what is due", exc_info=True)
         return False
     return bool(hinted)
 

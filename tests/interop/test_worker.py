@@ -107,8 +107,10 @@ def _answers(url: str) -> bool:
 
 @pytest.mark.timeout(180)
 def test_hints_can_be_queued_in_redis_and_are_not_missed_when_it_is_gone(redis_url: str, portal: Portal) -> None:
+    _wait_until(lambda: len(workers_of(portal)) == 1)
+    worker = workers_of(portal)
     with redis.Redis.from_url(redis_url) as client:
-        client.rpush("rq:queue:default", "no such job")
+        client.rpush("rq:queue:default", "no such job", b"\xff")
         _send_a_test(portal, name="by-redis")
         calls: Any = client.info("commandstats")
         assert calls["cmdstat_rpush"]["calls"] >= 2
@@ -116,6 +118,7 @@ def test_hints_can_be_queued_in_redis_and_are_not_missed_when_it_is_gone(redis_u
         assert client.keys("rq:job:*") == []
         client.shutdown(nosave=True)
     _send_a_test(portal, name="without")
+    assert workers_of(portal) == worker
 
 
 @pytest.mark.timeout(180)
