@@ -205,8 +205,8 @@ def sorted_requests(
 
 def requests_for_list(queryset: QuerySet[CertificateRequest]) -> QuerySet[CertificateRequest]:
     """Rows as a list shows them: profile and certificate in the same query, no CSR, no trace, no encoding."""
-    return queryset.select_related("profile", "certificate").defer(
-        "csr", "violations", "warnings", "decision", "certificate__der", "certificate__lint_findings"
+    return queryset.select_related("profile", "certificate", "approval").defer(
+        "approval__steps", "csr", "violations", "warnings", "decision", "certificate__der", "certificate__lint_findings"
     )
 
 

@@ -4,7 +4,8 @@ import logging
 from datetime import datetime, time, timedelta
 
 from certificates.gauges import measure_expiring, measure_renewals
-from certificates.models import AutoRenewal, IdempotencyRecord
+from certificates.models import ApprovalRequest, AutoRenewal, IdempotencyRecord
+from certificates.services.approvals.issuing import RETRY, note_outcome, work_off
 from certificates.services.auto_renewal import keep_within_life, plan_lost_renewals, renew_automatically
 from certificates.services.crl import publish_due
 from certificates.services.idempotency import KEPT_FOR
@@ -54,6 +55,7 @@ def rehearse_coming_renewals(now: datetime) -> datetime | None:
 
 def register_all() -> None:
     """Called once, when Django is ready."""
+    register(Work(name="approvals", model=ApprovalRequest, do=work_off, finished=note_outcome, retry=RETRY))
     register(
         Work(
             name="renewals",

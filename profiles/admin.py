@@ -45,7 +45,15 @@ _SETTINGS_FIELDS: Mapping[str, Mapping[str, str]] = {
         "skip_eab_binding": "acme_skip_eab_binding",
     },
 }
-_CHANGEABLE = ("slug", "description", "enrollment_method", "defaults", "key_retention", "lint_waivers")
+_CHANGEABLE = (
+    "slug",
+    "description",
+    "enrollment_method",
+    "defaults",
+    "key_retention",
+    "lint_waivers",
+    "requires_approval",
+)
 
 
 class RefusalForm(ServiceForm):
@@ -177,6 +185,7 @@ class CertificateProfileForm(RefusalForm):
             "defaults",
             "key_retention",
             "lint_waivers",
+            "requires_approval",
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -69,6 +69,16 @@ class ExplanationSerializer(serializers.Serializer[Any]):
     warnings = serializers.ListField(child=serializers.CharField())
 
 
+class AgreedSerializer(serializers.Serializer[Any]):
+    """One approval that counted when the certificate was issued."""
+
+    step = serializers.IntegerField(help_text="From 1.")
+    userId = serializers.CharField()
+    name = serializers.CharField()
+    comment = serializers.CharField(allow_blank=True)
+    at = serializers.DateTimeField()
+
+
 class StoredDecisionSerializer(serializers.Serializer[Any]):
     """How a request was judged, and by which versions of profile and template."""
 
@@ -78,7 +88,8 @@ class StoredDecisionSerializer(serializers.Serializer[Any]):
     profileVersion = serializers.IntegerField()
     certificateTemplateId = serializers.UUIDField()
     templateVersion = serializers.IntegerField()
-    decision = serializers.ChoiceField(choices=("issued", "refused"))
+    decision = serializers.ChoiceField(choices=("issued", "refused", "pending-approval"))
     plan = PlanSerializer(allow_null=True, help_text="Null where rules refused the request.")
     rules = RuleOutcomeSerializer(many=True)
     warnings = serializers.ListField(child=serializers.CharField())
+    approvals = AgreedSerializer(many=True, help_text="Who agreed before it was issued; empty where nobody had to.")

@@ -270,7 +270,9 @@ class IssuedCertificateSerializer(serializers.Serializer[Any]):
 class IssueCertificateAnswerSerializer(serializers.Serializer[Any]):
     """Answer to an issue request."""
 
-    certificate = IssuedCertificateSerializer(allow_null=True)
+    certificate = IssuedCertificateSerializer(
+        allow_null=True, help_text="Null where others must agree first, and where none came of a request that waited."
+    )
     certificateRequestId = serializers.UUIDField()  # noqa: N815
     status = serializers.ChoiceField(choices=RequestStatus.choices)
     message = serializers.CharField()

@@ -36,11 +36,15 @@ class SortDirection(StrEnum):
 
 
 class RequestState(StrEnum):
-    """What a certificate request can have come to."""
+    """What a certificate request can have come to, in full."""
 
+    PENDING_APPROVAL = "pending_approval"
     PENDING = "pending"
     ISSUED = "issued"
     FAILED = "failed"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
 
 
 def _search_field(**kwargs: Any) -> StrictCharField:

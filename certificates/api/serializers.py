@@ -24,6 +24,9 @@ from certificates.services.retrieval import certificate_pem
 from pki_portal.rest import StrictCharField, TimeField, WireSerializer, pointer_of
 from profiles.policy.vocabulary import SubjectAttribute
 
+# What the poll answers to clients that know nothing of approvals.
+POLL_STATUSES = (RequestStatus.PENDING.value, RequestStatus.ISSUED.value, RequestStatus.FAILED.value)
+
 
 class CertificateMetadataSerializer(WireSerializer):
     """A note kept with the certificate."""
@@ -241,9 +244,21 @@ class ProfileCertificatesAnswerSerializer(serializers.Serializer[Any]):
 
 
 class CertificateRequestSerializer(serializers.Serializer[Any]):
-    """One certificate request and what came of it. Reads what ``find_request`` joins; no query of its own."""
+    """One certificate request and what came of it. Reads what ``find_request`` joins; no query of its own.
 
-    status = serializers.ChoiceField(choices=RequestStatus.choices)
+    ``status`` is one of the three that clients from before approvals know; ``requestStatus`` says it in full.
+    """
+
+    status = serializers.SerializerMethodField(
+        help_text="pending, also while it waits for approval; issued; or failed, also where it was rejected, cancelled"
+        " or expired."
+    )
+    requestStatus = serializers.ChoiceField(  # noqa: N815
+        source="status", choices=RequestStatus.choices, help_text="The status in full."
+    )
+    approvalRequestId = serializers.UUIDField(  # noqa: N815
+        source="approval.id", allow_null=True, help_text="Of a request that waits, or waited, for approval."
+    )
     certificate = serializers.SerializerMethodField(help_text="PEM; null where none was issued.")
     certificateId = serializers.UUIDField(source="certificate.id", allow_null=True)  # noqa: N815
     privateKey = serializers.SerializerMethodField(  # noqa: N815
@@ -269,6 +284,13 @@ class CertificateRequestSerializer(serializers.Serializer[Any]):
     profileName = serializers.CharField(source="profile_slug")  # noqa: N815
     warnings = serializers.ListField(child=serializers.CharField())
     metadata = CertificateMetadataSerializer(many=True)
+
+    @extend_schema_field(serializers.ChoiceField(choices=POLL_STATUSES))
+    def get_status(self, request: CertificateRequest) -> str:
+        """As a client that knows nothing of approvals needs it."""
+        if request.status in {RequestStatus.PENDING_APPROVAL, RequestStatus.PENDING}:
+            return RequestStatus.PENDING.value
+        return RequestStatus.ISSUED.value if request.status == RequestStatus.ISSUED else RequestStatus.FAILED.value
 
     def get_certificate(self, request: CertificateRequest) -> str | None:
         """PEM of what was issued."""
@@ -299,7 +321,7 @@ class CertificateRequestItemSerializer(serializers.Serializer[Any]):
     profileName = serializers.CharField(source="profile_slug")  # noqa: N815
     caId = serializers.SerializerMethodField()  # noqa: N815
     certificateId = serializers.UUIDField(source="certificate.id", allow_null=True)  # noqa: N815
-    approvalRequestId = serializers.SerializerMethodField()  # noqa: N815
+    approvalRequestId = serializers.UUIDField(source="approval.id", allow_null=True)  # noqa: N815
     errorMessage = OptionalTextField(source="error_message")  # noqa: N815
     createdAt = TimeField(source="created_at")  # noqa: N815
     updatedAt = TimeField(source="updated_at")  # noqa: N815
@@ -312,10 +334,6 @@ class CertificateRequestItemSerializer(serializers.Serializer[Any]):
             issued_by: UUID | None = certificate.authority_id
             return issued_by
         return None if request.profile is None else request.profile.certificate_authority_id
-
-    def get_approvalRequestId(self, request: CertificateRequest) -> str | None:  # noqa: N802
-        """No request waits for an approval here; the key is for clients that read it."""
-        return None
 
 
 class CertificateRequestsAnswerSerializer(serializers.Serializer[Any]):

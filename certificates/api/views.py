@@ -60,9 +60,10 @@ from certificates.querysets import (
     sorted_by,
     sorted_requests,
 )
+from certificates.services.approvals.asking import StoredRequest, request_certificate
 from certificates.services.deletion import delete_certificate
 from certificates.services.idempotency import IdempotencyKey
-from certificates.services.issuance import IssuedCertificate, explain_request, issue_certificate
+from certificates.services.issuance import IssuedCertificate, explain_request
 from certificates.services.kept_keys import (
     destroy_private_key,
     private_key_if_kept,
@@ -135,7 +136,8 @@ class IssueView(CertificateView):
         """Certify a key made here, or with `csr` the applicant's.
 
         The private key is in this answer and, unless the profile's `keyRetention` is `escrow`, nowhere else. With
-        `dryRun=true` every rule is looked at and told, and nothing is signed or stored.
+        `dryRun=true` every rule is looked at and told, and nothing is signed or stored. Where others must agree first,
+        `certificate` is null and `status` is `pending_approval`: read `certificateRequestId` until it is issued.
         """
         requester = requester_of(request)
         query = IssueQuery(data=request.query_params)
@@ -150,13 +152,15 @@ class IssueView(CertificateView):
             return Response(ExplanationSerializer(decision_document(decision), context={"body": request.data}).data)
         csr = body.csr_pem
         said = None if csr is None else read_applicant_csr(profile=profile, requester=requester, csr=csr)
-        issued = issue_certificate(
+        issued = request_certificate(
             profile=profile,
             request=body.issuance_request(said),
             requester=requester,
             metadata=body.metadata_entries,
             idempotency=idempotency,
         )
+        if isinstance(issued, StoredRequest):
+            return Response(_stored_answer(issued))
         return Response(_issue_answer(issued, requester=requester, without_roots=body.without_roots))
 
 
@@ -188,6 +192,17 @@ def idempotency_key_of(request: Request) -> IdempotencyKey | None:
         )
     canonical = json.dumps([request.path, request.data], sort_keys=True, separators=(",", ":"))
     return IdempotencyKey(key=key, body_digest=hashlib.sha256(canonical.encode()).hexdigest())
+
+
+def _stored_answer(stored: StoredRequest) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "certificate": None,
+        "certificateRequestId": str(stored.request.pk),
+        "status": stored.request.status,
+        "message": stored.message,
+        "warnings": list(stored.warnings),
+    }
+    return answer | ({"idempotentReplay": True} if stored.is_replay else {})
 
 
 def told_certificate(issued: IssuedCertificate, *, without_roots: bool) -> dict[str, Any]:
@@ -391,7 +406,7 @@ def _decision_answer(request: CertificateRequest, *, certificate_id: UUID | None
         "certificateTemplateId": found.template_version.template_id,
         "templateVersion": found.template_version.number,
     }
-    return Response(StoredDecisionSerializer(told | found.trace).data)
+    return Response(StoredDecisionSerializer({"approvals": []} | told | found.trace).data)
 
 
 class ProjectCertificatesView(CertificateView):

@@ -1,3 +1,4 @@
+from certificates.models.approval import Approval, ApprovalPolicy, ApprovalRequest
 from certificates.models.authority import AuthorityCertificate, AuthorityKey, CertificateAuthority
 from certificates.models.certificate import Certificate, IdempotencyRecord
 from certificates.models.renewal import AutoRenewal
@@ -14,6 +15,9 @@ from certificates.models.revocation import (
 from certificates.models.secret import CertificateSecret
 
 __all__ = [
+    "Approval",
+    "ApprovalPolicy",
+    "ApprovalRequest",
     "AuthorityCertificate",
     "AuthorityKey",
     "AutoRenewal",

@@ -217,8 +217,9 @@ class IdempotentAct(models.TextChoices):
 class IdempotencyRecord(models.Model):
     """One use of an Idempotency-Key by one requester; kept 24 h, holds digests and a link, never an answer.
 
-    ``certificate``, the one issued or revoked, is set in the transaction of the act, by whoever still holds ``claim``:
-    of two processes that work on one key, at most one commits.
+    ``certificate``, the one issued or revoked, or ``request``, the one that waits for approval, is set in the
+    transaction of the act, by whoever still holds ``claim``: of two processes that work on one key, at most one
+    commits.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -230,6 +231,7 @@ class IdempotencyRecord(models.Model):
     claim = models.UUIDField(default=uuid.uuid4)
     claimed_at = models.DateTimeField()
     certificate = models.ForeignKey(Certificate, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    request = models.ForeignKey(CertificateRequest, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -10,9 +10,15 @@ from profiles.models import CertificateProfile, ProfileVersion, TemplateVersion
 
 
 class RequestStatus(models.TextChoices):
+    """States of a request. ``pending`` is approved and about to be issued; the last three are where approvals end."""
+
+    PENDING_APPROVAL = "pending_approval", "Waits for approval"
     PENDING = "pending", "Pending"
     ISSUED = "issued", "Issued"
     FAILED = "failed", "Failed"
+    REJECTED = "rejected", "Rejected"
+    CANCELLED = "cancelled", "Cancelled"
+    EXPIRED = "expired", "Expired"
 
 
 def request_methods() -> list[tuple[str, str]]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
-from certificates.models import Certificate, IdempotencyRecord
+from certificates.models import Certificate, CertificateRequest, IdempotencyRecord
 from certificates.models.certificate import IdempotentAct
 from pki_portal.access.requester import Requester
 from pki_portal.errors import Conflict
@@ -50,13 +51,24 @@ class Claim:
         Raises:
             Conflict: the claim was lost to another process, so this transaction must not commit.
         """
-        held = IdempotencyRecord.objects.filter(pk=self.record_id, claim=self.claim, certificate__isnull=True)
-        if held.update(certificate=certificate) != 1:
-            raise Conflict("Another request with this Idempotency-Key took over; send it again.", retry_after=1)
+        self._tie(certificate=certificate)
+
+    def complete_later(self, request: CertificateRequest) -> None:
+        """As :meth:`complete`, with the request that a certificate may come of."""
+        self._tie(request=request)
 
     def release(self) -> None:
         """Give the key back after a refusal: the same key may be tried again."""
-        IdempotencyRecord.objects.filter(pk=self.record_id, claim=self.claim, certificate__isnull=True).delete()
+        self._held().delete()
+
+    def _tie(self, **outcome: Certificate | CertificateRequest) -> None:
+        if self._held().update(**outcome) != 1:
+            raise Conflict("Another request with this Idempotency-Key took over; send it again.", retry_after=1)
+
+    def _held(self) -> QuerySet[IdempotencyRecord]:
+        return IdempotencyRecord.objects.filter(
+            pk=self.record_id, claim=self.claim, certificate__isnull=True, request__isnull=True
+        )
 
 
 @contextmanager
@@ -92,7 +104,7 @@ def claim_key(
         KeyReused: the key was used with another body.
         Conflict: its first request is still under way.
     """
-    owner = {"requester_kind": requester.kind, "requester_id": requester.id, "key_digest": idempotency.digest}
+    owner = _owner(requester, idempotency)
     IdempotencyRecord.objects.filter(**owner, created_at__lt=now - KEPT_FOR).delete()
     _sweep(now)
     claim = uuid.uuid4()
@@ -104,6 +116,28 @@ def claim_key(
     except IntegrityError:
         return _known_key(owner=owner, idempotency=idempotency, claim=claim, now=now)
     return Claim(record.id, claim)
+
+
+def request_under_key(*, requester: Requester, idempotency: IdempotencyKey, now: datetime) -> CertificateRequest | None:
+    """The request for approval that a key stands for, if it stands for one. Raises KeyReused."""
+    record = (
+        IdempotencyRecord.objects.select_related("request__certificate", "request__profile")
+        .filter(**_owner(requester, idempotency), request__isnull=False, created_at__gte=now - KEPT_FOR)
+        .first()
+    )
+    if record is None:
+        return None
+    _require_same_body(record, idempotency)
+    return record.request
+
+
+def _owner(requester: Requester, idempotency: IdempotencyKey) -> dict[str, str]:
+    return {"requester_kind": requester.kind, "requester_id": requester.id, "key_digest": idempotency.digest}
+
+
+def _require_same_body(record: IdempotencyRecord, idempotency: IdempotencyKey) -> None:
+    if record.body_digest != idempotency.body_digest:
+        raise KeyReused("This Idempotency-Key was used with another request body; use a new key for a new request.")
 
 
 def _sweep(now: datetime) -> None:
@@ -125,12 +159,16 @@ def _known_key(
     if record is None:
         # Released between our insert and our look: whoever asks again finds the key free.
         raise under_way
-    if record.body_digest != idempotency.body_digest:
-        raise KeyReused("This Idempotency-Key was used with another request body; use a new key for a new request.")
+    _require_same_body(record, idempotency)
     if record.certificate is not None:
         return record.certificate
+    # One that stands for a request for approval is found by `request_under_key` when it is asked again.
     abandoned = IdempotencyRecord.objects.filter(
-        pk=record.pk, claim=record.claim, certificate__isnull=True, claimed_at__lt=now - CLAIM_LEASE
+        pk=record.pk,
+        claim=record.claim,
+        certificate__isnull=True,
+        request__isnull=True,
+        claimed_at__lt=now - CLAIM_LEASE,
     )
     if abandoned.update(claim=claim, claimed_at=now) == 1:
         return Claim(record.pk, claim)

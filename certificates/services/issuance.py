@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from certificates.models import AuthorityCertificate, Certificate, CertificateAu
 from certificates.models.authority import AuthorityStatus
 from certificates.models.certificate import IdempotentAct, KeySource
 from certificates.models.request import RequestStatus
+from certificates.services.approvals.demand import demand_of, require_approved
 from certificates.services.authorities.rules import issuer_facts_of, issuer_without_certificate
 from certificates.services.blocked_keys import with_blocked_key_told
 from certificates.services.columns import store_certificate
@@ -24,7 +25,14 @@ from certificates.services.idempotency import IdempotencyKey, claimed
 from certificates.services.journal import journaled
 from certificates.services.kept_keys import SealedKey, is_key_kept, seal_key, store_sealed_key
 from certificates.services.lint import Waivers
-from certificates.services.requests import SIGN_EVENT, Asked, common_name_of, failed_request_kept, store_request
+from certificates.services.requests import (
+    SIGN_EVENT,
+    Approved,
+    Asked,
+    common_name_of,
+    failed_request_kept,
+    store_request,
+)
 from certificates.services.retrieval import certification_path_pem
 from certificates.services.signing import lint_plan, sign_and_verify, signer_of
 from certificates.services.succession import (
@@ -33,6 +41,7 @@ from certificates.services.succession import (
     lock_predecessor,
     plan_auto_renewal,
     renewal_of_profile,
+    repeats_predecessor,
     state_violations,
 )
 from certificates.x509 import keys
@@ -108,6 +117,7 @@ def issue_certificate(
     metadata: Sequence[Mapping[str, str]] = (),
     idempotency: IdempotencyKey | None = None,
     succession: Succession | None = None,
+    approved: Approved | None = None,
 ) -> IssuedCertificate:
     """Judge ``request`` by ``profile``, sign exactly what was judged, store it, and only then return it.
 
@@ -116,11 +126,13 @@ def issue_certificate(
     failed request. Load ``profile`` just before: by rules that were changed since, nothing is issued.
 
     With a ``succession`` the new certificate takes the place of another one: it fills what the request leaves open, and
-    a key that is made here is sealed until its one claim, and not returned.
+    a key that is made here is sealed until its one claim, and not returned. So is that of an ``approved`` request,
+    which waited until others agreed; doors call :func:`certificates.services.approvals.asking.request_certificate`,
+    which comes here where nothing is demanded.
 
     Raises:
         PermissionDenied, NotFound: the requester may not issue from this profile.
-        Forbidden: the profile enrolls by another method.
+        Forbidden: the profile enrolls by another method, or others must agree first.
         PolicyViolation, ValidityMissing, Invalid: refused, with every violation; or the predecessor can have no
             successor any more.
         Conflict: the Idempotency-Key stands for something else, or its first request is still under way; or the CA was
@@ -128,12 +140,14 @@ def issue_certificate(
         Unavailable: the CA's key cannot be used, or the journal cannot be written; nothing was signed.
     """
     now = timezone.now()
-    asked = Asked(profile=profile, request=request, requester=requester, method=method, metadata=metadata)
+    asked = Asked(
+        profile=profile, request=request, requester=requester, method=method, metadata=metadata, approved=approved
+    )
     event = succession.event if succession else ISSUE_EVENT if request.applicant_key is None else SIGN_EVENT
     act = IdempotentAct.RENEW if succession else IdempotentAct.ISSUE
     defaults = succession.filling if succession else profile.profile_defaults()
     with (
-        _refusals_counted(),
+        refusals_counted(),
         recorded_refusals(
             event=event,
             actor=requester.actor,
@@ -152,7 +166,7 @@ def issue_certificate(
             journaled(requester=requester, project_id=profile.project_id, profile_id=profile.pk),
         ):
             if isinstance(claim, Certificate):
-                return _replay(claim)
+                return replay_of(claim)
             # Step 4: the decision; nothing but the plan that it made goes on.
             issuer = _issuer_of(profile)
             decision = judgement.decision = _decide(
@@ -161,8 +175,17 @@ def issue_certificate(
             if succession is not None and (reasons := state_violations(succession.predecessor, now=now)):
                 decision = judgement.decision = refused(reasons, decision)
             plan = decision.granted()
+            if succession is None or not repeats_predecessor(plan, succession.predecessor):
+                require_approved(asked)
             # Step 5: build, lint, write down what is to be signed, sign, verify.
-            signed = _sign(profile=profile, plan=plan, issuer=issuer, now=now, succession=succession)
+            signed = _sign(
+                profile=profile,
+                plan=plan,
+                issuer=issuer,
+                now=now,
+                succession=succession,
+                is_awaited=succession is None and approved is None,
+            )
             # Step 6: one transaction; nothing leaves this function before its commit.
             with _profile_kept(profile), transaction.atomic():
                 _require_unchanged(profile, issuer)
@@ -192,6 +215,7 @@ def issue_certificate(
                         "serialNumber": certificate.serial_number,
                         "certificateRequestId": str(request_row.id),
                         **({"renewedFromCertificateId": str(succession.predecessor.pk)} if succession else {}),
+                        **({"approvals": approved.approvals} if approved else {}),
                     },
                 )
     count(CERTIFICATES_ISSUED, project=bounded("project", str(profile.project_id)))
@@ -225,9 +249,13 @@ def explain_request(
     """
     require(requester=requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=profile.project_id)
     _require_method(profile, method)
-    return _explain(
+    decision = _explain(
         rules=profile.template.rules(), profile=profile, authority_id=profile.certificate_authority_id, request=request
     )
+    demand = demand_of(profile=profile, requester=requester) if decision.plan is not None else None
+    if demand is None:
+        return decision
+    return replace(decision, warnings=(*decision.warnings, f"The request waits for approval by {demand}."))
 
 
 def explain_rules(
@@ -271,7 +299,7 @@ def _explain(
         defaults=profile.profile_defaults() if profile else ProfileDefaults(),
         waivers=Waivers(profile.slug, profile.waivers(), now) if profile else Waivers("", (), now),
         issuer=issuer,
-        request=request,
+        request=with_blocked_key_told(request),
         now=now,
     )
 
@@ -303,7 +331,7 @@ def explain_by(
 
 
 @contextmanager
-def _refusals_counted() -> Iterator[None]:
+def refusals_counted() -> Iterator[None]:
     """Count every reason of a refusal by its code, or a refusal without reasons by its kind."""
     try:
         yield
@@ -321,7 +349,8 @@ def _require_method(profile: CertificateProfile, method: EnrollmentMethod) -> No
         )
 
 
-def _replay(certificate: Certificate) -> IssuedCertificate:
+def replay_of(certificate: Certificate) -> IssuedCertificate:
+    """The answer to whoever asks again with an Idempotency-Key; without the private key."""
     return IssuedCertificate(
         certificate=certificate,
         certification_path=certification_path_pem(certificate),
@@ -382,6 +411,7 @@ def _sign(
     issuer: IssuingAuthority | None,
     now: datetime,
     succession: Succession | None,
+    is_awaited: bool,
 ) -> _Signed:
     """Make the key where none was given, seal it where it is kept or waits for its claim, and sign the plan.
 
@@ -396,7 +426,7 @@ def _sign(
     if plan.subject_public_key_info is None:
         private_key = keys.generate(plan.key_algorithm)
         public_key = private_key.public_key()
-        if succession is not None or retention is KeyRetention.ESCROW:
+        if retention is KeyRetention.ESCROW or not is_awaited:
             sealed_key = seal_key(private_key)
     else:
         public_key = keys.load_public_key(plan.subject_public_key_info)

@@ -8,14 +8,15 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
 from certificates.models import CertificateAuthority, CertificateRequest
 from certificates.models.request import RequestStatus
 from certificates.x509.csr import read_csr
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
-from pki_portal.audit.services import recorded_refusals
-from pki_portal.errors import PortalError
+from pki_portal.audit.services import JSON, recorded_refusals
+from pki_portal.errors import Conflict, PortalError
 from pki_portal.storable import storable, storable_json
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import CertificateProfile
@@ -35,11 +36,26 @@ from profiles.services.versions import find_judging_versions
 # Columns are this wide; a refused request may have asked for more.
 NAME_WIDTH = 255
 SIGN_EVENT = "sign-certificate-from-profile"
+_CAME = {RequestStatus.ISSUED: "issued", RequestStatus.PENDING_APPROVAL: "pending-approval"}
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """A stored request that others agreed to, ``approvals`` being who, when and at which step, for the records.
+
+    Made by :mod:`certificates.services.approvals.issuing` alone.
+    """
+
+    request: CertificateRequest
+    approvals: tuple[Mapping[str, JSON], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request at one profile, or, where that is None, at ``authority`` itself: what is asked, by whom, how."""
+    """One request at one profile, or, where that is None, at ``authority`` itself: what is asked, by whom, how.
+
+    ``approved`` where it was stored before and waited: that row is settled, and no other made.
+    """
 
     profile: CertificateProfile | None
     request: IssuanceRequest
@@ -47,6 +63,7 @@ class Asked:
     method: EnrollmentMethod
     metadata: Sequence[Mapping[str, str]]
     authority: CertificateAuthority | None = None
+    approved: Approved | None = None
 
     @property
     def project_id(self) -> UUID:
@@ -98,28 +115,45 @@ def store_request(
     """Store what was asked in the caller's transaction, with U+FFFD for what no database takes (a NUL in a CSR).
 
     ``decision`` is what a profile's rules said, if they were asked; the row points at the versions that it had then.
+
+    Raises:
+        Conflict: the row of an approved request was settled by another process, so this transaction must not commit.
     """
     profile_version, template_version = find_judging_versions(asked.profile) if asked.profile else (None, None)
+    outcome = {
+        "profile_version_id": profile_version,
+        "template_version_id": template_version,
+        "status": status,
+        "error_message": storable(refusal.message) if refusal else "",
+        "violations": storable_json([asdict(violation) for violation in refusal.violations] if refusal else []),
+        "warnings": storable_json(list(decision.warnings) if decision and status in _CAME else []),
+        "decision": None if decision is None else storable_json(_trace(asked, decision, status)),
+    }
+    if asked.approved is not None:
+        return _settled(asked.approved.request, outcome)
     return CertificateRequest.objects.create(
         project_id=asked.project_id,
         profile=asked.profile,
-        profile_version_id=profile_version,
-        template_version_id=template_version,
         profile_slug=asked.profile.slug if asked.profile else "",
         method=asked.method,
-        status=status,
         common_name=storable(common_name_of(asked.request)),
         asked=storable_json(_document(asked.request)),
         csr=storable(asked.request.csr or ""),
         requester_kind=asked.requester.kind,
         requester_id=asked.requester.id,
         requester_name=asked.requester.name,
-        error_message=storable(refusal.message) if refusal else "",
-        violations=storable_json([asdict(violation) for violation in refusal.violations] if refusal else []),
-        warnings=storable_json(list(decision.warnings) if decision and status == RequestStatus.ISSUED else []),
-        decision=None if decision is None else storable_json(_trace(decision, status)),
         metadata=storable_json(asked.metadata),
+        **outcome,
     )
+
+
+def _settled(row: CertificateRequest, outcome: Mapping[str, Any]) -> CertificateRequest:
+    """One conditional UPDATE: of all that issue one approved request, however slow, one commits."""
+    approved = CertificateRequest.objects.filter(pk=row.pk, status=RequestStatus.PENDING)
+    if approved.update(**outcome, updated_at=timezone.now()) != 1:
+        raise Conflict("This request was settled by another process; look at what came of it.", retry_after=1)
+    row.refresh_from_db()
+    return row
 
 
 def request_of(row: CertificateRequest) -> IssuanceRequest:
@@ -166,22 +200,22 @@ def failed_request_kept(asked: Asked) -> Iterator[Judgement]:
     """If rules refuse it inside the block, store the request as failed, in its own transaction; pass the refusal on.
 
     Stand outside the act's ``transaction.atomic()``. Refusals without violations (permission, a missing part) leave no
-    row: the request was never judged.
+    row: the request was never judged. An approved one that something stands in the way of is tried again, and so waits.
     """
     judgement = Judgement()
     try:
         yield judgement
     except PortalError as refusal:
-        if refusal.violations:
+        if refusal.violations and not (asked.approved and isinstance(refusal, Conflict)):
             with transaction.atomic():
                 store_request(asked, status=RequestStatus.FAILED, refusal=refusal, decision=judgement.decision)
         raise
 
 
-def _trace(decision: Decision, status: RequestStatus) -> dict[str, Any]:
-    """A decision as it is stored, with what came of the request instead of what would come of it."""
-    came = "issued" if status == RequestStatus.ISSUED else "refused"
-    return decision_document(decision) | {"decision": came}
+def _trace(asked: Asked, decision: Decision, status: RequestStatus) -> dict[str, Any]:
+    """A decision as it is stored, with what came of the request instead of what would come of it, and who agreed."""
+    agreed = {"approvals": list(asked.approved.approvals)} if asked.approved else {}
+    return decision_document(decision) | {"decision": _CAME.get(status, "refused")} | agreed
 
 
 def _document(request: IssuanceRequest) -> dict[str, Any]:

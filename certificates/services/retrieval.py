@@ -89,7 +89,7 @@ def find_request(*, requester: Requester, request_id: UUID) -> CertificateReques
         PermissionDenied: the role in its project does not include reading requests.
     """
     found = (
-        CertificateRequest.objects.select_related("profile", "certificate")
+        CertificateRequest.objects.select_related("profile", "certificate", "approval")
         .defer("decision")
         .filter(pk=request_id, project__in=projects_visible_to(requester))
         .first()

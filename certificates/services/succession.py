@@ -1,5 +1,6 @@
 """A certificate that takes another's place: what fills its request, and how the two are linked on the one road."""
 
+import hashlib
 import random
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,7 @@ from certificates.services.kept_keys import SealedKey
 from certificates.x509.names import read_subject
 from pki_portal.errors import Invalid, NotFound, Violation
 from profiles.models import ApiEnrollment
+from profiles.policy.plan import IssuancePlan
 from profiles.policy.renewal import DAY, RenewalSchedule, schedule_renewal
 from profiles.policy.rules import ProfileDefaults
 from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyUsage, as_word
@@ -47,6 +49,26 @@ def granted_by(certificate: Certificate) -> ProfileDefaults:
         extended_key_usages=tuple(as_word(each, ExtendedKeyUsage) or each for each in certificate.extended_key_usages),
         key_algorithm=as_word(certificate.key_algorithm, KeyAlgorithm),
         source="the certificate before it",
+    )
+
+
+def repeats_predecessor(plan: IssuancePlan, certificate: Certificate) -> bool:
+    """Whether a planned successor says nothing that its predecessor does not, for no longer, and has the same key or
+    once more one that the portal makes: what was agreed to once need not be agreed to again.
+    """
+    key = plan.subject_public_key_info
+    is_same_key = key is not None and hashlib.sha256(key).hexdigest() == certificate.public_key_sha256
+    names = [{"type": str(name.type), "value": name.value} for name in plan.subject_alternative_names]
+    subject = read_subject(x509.load_der_x509_certificate(bytes(certificate.der)).subject)
+    return (
+        (is_same_key or (key is None and certificate.key_source == KeySource.PORTAL))
+        and plan.subject == subject
+        and all(name in certificate.subject_alternative_names for name in names)
+        and {str(usage) for usage in plan.key_usages} <= set(certificate.key_usages)
+        and {str(usage) for usage in plan.extended_key_usages} == set(certificate.extended_key_usages)
+        and plan.basic_constraints.is_ca == certificate.is_ca
+        and plan.basic_constraints.path_length == certificate.path_length
+        and plan.not_after - plan.not_before <= certificate.not_after - certificate.not_before
     )
 
 

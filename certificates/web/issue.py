@@ -5,12 +5,14 @@ shown.
 import hashlib
 import secrets
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
 
+from certificates.services.approvals.asking import StoredRequest, request_certificate
 from certificates.services.idempotency import IdempotencyKey, KeyReused
-from certificates.services.issuance import IssuedCertificate, explain_request, issue_certificate
+from certificates.services.issuance import IssuedCertificate, explain_request
 from certificates.services.retrieval import certificate_pem
 from certificates.web.explain import Explanation, explain, mended
 from certificates.web.files import key_file_name
@@ -65,7 +67,7 @@ def issue(request: HttpRequest, page: Page) -> HttpResponse:
     if not form.is_valid():
         return _show_form(request, page, profiles, form, status=422)
     try:
-        issued = issue_certificate(
+        issued = request_certificate(
             profile=profile,
             request=form.asked_of(page.requester),
             requester=page.requester,
@@ -81,6 +83,8 @@ def issue(request: HttpRequest, page: Page) -> HttpResponse:
     except PortalError as error:
         form.refuse(error)
         return _show_form(request, page, profiles, form, status=form.refusal.status if form.refusal else 422)
+    if isinstance(issued, StoredRequest):
+        return _show_waiting(request, page, issued)
     return show_issued(request, page, issued)
 
 
@@ -148,6 +152,15 @@ def show_issued(request: HttpRequest, page: Page, issued: IssuedCertificate) -> 
         response["HX-Reswap"] = "innerHTML"
         response["HX-Push-Url"] = address
     return response
+
+
+def _show_waiting(request: HttpRequest, page: Page, stored: StoredRequest) -> HttpResponse:
+    """To the request's own page, which tells whose approval it waits for."""
+    address = reverse("request", args=[page.project.slug, stored.request.pk])
+    messages.success(request, f"{stored.message} Its id is {stored.request.pk}.")
+    if request.headers.get("HX-Request"):
+        return HttpResponse(headers={"HX-Redirect": address})
+    return redirect(address)
 
 
 def new_token() -> str:

@@ -1,11 +1,12 @@
 """The one gate: may this requester do this here?"""
 
+from collections.abc import Collection
 from enum import StrEnum
 from uuid import UUID
 
 from django.db.models import QuerySet
 
-from pki_portal.access.models import Membership, Project, Role
+from pki_portal.access.models import Membership, Project, Role, User
 from pki_portal.access.requester import Requester
 from pki_portal.errors import NotFound, PermissionDenied
 
@@ -44,6 +45,11 @@ class Action(StrEnum):
     CERTIFICATES_DELETE = "certificates:delete"
     CERTIFICATES_READ_PRIVATE_KEY = "certificates:read-private-key"
     CERTIFICATE_REQUESTS_READ = "certificate-requests:read"
+    CERTIFICATE_REQUESTS_EDIT = "certificate-requests:edit"
+    APPROVAL_POLICIES_READ = "approval-policies:read"
+    APPROVAL_POLICIES_CREATE = "approval-policies:create"
+    APPROVAL_POLICIES_EDIT = "approval-policies:edit"
+    APPROVAL_POLICIES_DELETE = "approval-policies:delete"
     PKI_ALERTS_READ = "pki-alerts:read"
     PKI_ALERTS_CREATE = "pki-alerts:create"
     PKI_ALERTS_EDIT = "pki-alerts:edit"
@@ -61,6 +67,7 @@ _READ_OBJECTS = frozenset(
         Action.CERTIFICATE_PROFILES_READ,
         Action.CERTIFICATES_READ,
         Action.CERTIFICATE_REQUESTS_READ,
+        Action.APPROVAL_POLICIES_READ,
         Action.PKI_ALERTS_READ,
     }
 )
@@ -68,7 +75,9 @@ _READ_OBJECTS = frozenset(
 ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
     Role.ADMIN: _IN_A_PROJECT,
     Role.OPERATOR: _IN_A_PROJECT
-    - {Action.MEMBERS_EDIT, Action.IDENTITIES_CREATE, Action.IDENTITIES_EDIT, Action.PROJECTS_DELETE},
+    - {Action.MEMBERS_EDIT, Action.IDENTITIES_CREATE, Action.IDENTITIES_EDIT, Action.PROJECTS_DELETE}
+    # Operators are whom approvals bind as well.
+    - {Action.APPROVAL_POLICIES_CREATE, Action.APPROVAL_POLICIES_EDIT, Action.APPROVAL_POLICIES_DELETE},
     Role.MEMBER: _READ_OBJECTS
     | {
         Action.CERTIFICATE_PROFILES_ISSUE_CERT,
@@ -132,6 +141,25 @@ def memberships_of(requester: Requester) -> QuerySet[Membership]:
     if requester.identity_id is not None:
         return Membership.objects.filter(identity_id=requester.identity_id).order_by()
     return Membership.objects.none()
+
+
+def roles_of_users(*, project_id: UUID, user_ids: Collection[int]) -> dict[int, Role]:
+    """Today's roles of active users in the project; administrators of the installation are admins. One query or two."""
+    if not user_ids:
+        return {}
+    memberships = Membership.objects.filter(project_id=project_id, user__is_active=True, user_id__in=user_ids)
+    roles = {user_id: Role(role) for user_id, role in memberships.order_by().values_list("user_id", "role")}
+    administrators = User.objects.filter(pk__in=user_ids, is_active=True, is_superuser=True).order_by()
+    return roles | dict.fromkeys(administrators.values_list("pk", flat=True), Role.ADMIN)
+
+
+def users_with_roles(*, project_id: UUID, roles: Collection[str]) -> set[int]:
+    """Active users who have one of these roles in the project today; administrators of the installation are admins."""
+    memberships = Membership.objects.filter(project_id=project_id, user__is_active=True, role__in=roles)
+    found = set(memberships.order_by().values_list("user_id", flat=True))
+    if Role.ADMIN in roles:
+        found |= set(User.objects.filter(is_active=True, is_superuser=True).order_by().values_list("pk", flat=True))
+    return {user_id for user_id in found if user_id is not None}
 
 
 def _role_in(*, requester: Requester, project_id: UUID) -> Role | None:

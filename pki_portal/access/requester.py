@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 
 from pki_portal.access.addresses import address_of
-from pki_portal.access.models import User
+from pki_portal.access.models import MachineIdentity, User
 from pki_portal.audit.services import Actor
 from pki_portal.errors import Unauthenticated
 
@@ -82,6 +82,25 @@ def system_requester(name: str) -> Requester:
     return Requester(
         kind="system", id="", name=name, is_superuser=False, can_create_projects=True, address=None, request_id=""
     )
+
+
+def requester_again(*, kind: str, id: str, name: str) -> Requester | None:  # noqa: A002 - as Requester's own
+    """Who asked some time ago, by the values that were stored then and as they stand now; None where they are gone."""
+    if kind == "user":
+        user = User.objects.filter(pk=id, is_active=True).first()
+        return None if user is None else requester_of_user(user, address=None, request_id="")
+    if kind == "identity":
+        identity = MachineIdentity.objects.filter(pk=id).first()
+        if identity is None:
+            return None
+        return requester_of_identity(
+            identity_id=identity.pk,
+            name=identity.name,
+            can_create_projects=identity.can_create_projects,
+            address=None,
+            request_id="",
+        )
+    return system_requester(name)
 
 
 def requester_of(request: HttpRequest | Request) -> Requester:

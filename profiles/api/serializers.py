@@ -419,6 +419,12 @@ class CertificateProfileChangesSerializer(WireSerializer):
         "may read private keys. A change is for keys made from then on; kept ones stay until they are destroyed.",
     )
     lintWaivers = LintWaiversField(source="lint_waivers", allow_null=True)
+    requiresApproval = StrictBooleanField(
+        source="requires_approval",
+        required=False,
+        help_text="Whether each request waits until somebody else agrees: whom the approval policies name that are for"
+        " the profile, else one admin or operator.",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Null settings are absent ones, and so are null values within."""
@@ -526,6 +532,7 @@ class CertificateProfileSerializer(serializers.Serializer[Any]):
     defaults = serializers.SerializerMethodField()
     keyRetention = EnumField(KeyRetention, source="key_retention")
     lintWaivers = LintWaiverSerializer(source="lint_waivers", many=True)
+    requiresApproval = serializers.BooleanField(source="requires_approval")
     version = serializers.IntegerField(help_text="Counts up with every change; what judged a certificate stays.")
     createdAt = TimeField(source="created_at")
     updatedAt = TimeField(source="updated_at")

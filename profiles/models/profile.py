@@ -14,7 +14,10 @@ from profiles.policy.vocabulary import IssuerType, KeyRetention
 from profiles.policy.waivers import LintWaiver, read_waivers
 
 # Columns that a version of a profile keeps as they are: a new one belongs here.
-DOCUMENTED = ("slug", "description", "issuer_type", "enrollment_method", "defaults", "key_retention", "lint_waivers")
+DOCUMENTED = (
+    *("slug", "description", "issuer_type", "enrollment_method", "defaults"),
+    *("key_retention", "lint_waivers", "requires_approval"),
+)
 # Of the settings of each enrollment method what a version keeps: no secret, nor what is made of one.
 DOCUMENTED_SETTINGS: Mapping[str, tuple[str, ...]] = {
     "api": ("auto_renew", "renew_before_days"),
@@ -58,6 +61,8 @@ class CertificateProfile(models.Model):
     key_retention = models.CharField(max_length=16, choices=key_retentions, default=KeyRetention.ONCE)
     # [{"code": "pkix...", "reason": "...", "expires_at": ISO 8601 with offset, or null}]
     lint_waivers = models.JSONField(default=list, blank=True)
+    # Whether somebody else must agree to each request; approval policies say who, and may demand it by themselves.
+    requires_approval = models.BooleanField(default=False)
     # The number of the ProfileVersion that says the same as this row.
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(auto_now_add=True)

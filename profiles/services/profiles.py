@@ -55,7 +55,10 @@ SUBJECT_TYPE = "certificate-profile"
 
 # What an update may name beside the settings of the enrollment methods and the move.
 COLUMNS = frozenset(
-    {"slug", "description", "enrollment_method", "issuer_type", "defaults", "key_retention", "lint_waivers"}
+    {
+        *("slug", "description", "enrollment_method", "issuer_type", "defaults", "key_retention", "lint_waivers"),
+        "requires_approval",
+    }
 )
 
 
@@ -129,6 +132,7 @@ def create_profile(
     defaults: Mapping[str, object] | None = None,
     key_retention: str = KeyRetention.ONCE,
     lint_waivers: Sequence[Mapping[str, object]] = (),
+    requires_approval: bool = False,
     external_settings: Mapping[str, object] | None = None,
 ) -> CertificateProfile:
     """Store a profile with the settings of its enrollment method.
@@ -149,6 +153,7 @@ def create_profile(
         "defaults": _stored_defaults(defaults),
         "key_retention": key_retention,
         "lint_waivers": _stored_waivers(lint_waivers),
+        "requires_approval": requires_approval,
     }
     settings = {
         name: asdict(given) for name, given in (("api", api), ("est", est), ("acme", acme)) if given is not None

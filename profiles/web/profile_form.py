@@ -88,6 +88,12 @@ class ProfileForm(forms.Form):
         help_text="Of keys that the portal makes from now on. Keys that are kept already stay readable until each is"
         " destroyed, on its certificate's page or by the API.",
     )
+    requires_approval = forms.BooleanField(
+        label="Requests wait for approval",
+        required=False,
+        help_text="Somebody else must agree to each: whom the approval policies for this profile name, else one admin"
+        " or operator. Renewals that ask for nothing new are judged by the rules alone.",
+    )
     default_key_algorithm = _algorithm("Key algorithm", KeyAlgorithm)
     default_signature_algorithm = _algorithm("Signature algorithm", SignatureAlgorithm)
 
@@ -226,6 +232,7 @@ def _stored(profile: CertificateProfile) -> dict[str, Any]:
         "description": profile.description,
         "ttl": ttl,
         "key_retention": profile.key_retention,
+        "requires_approval": profile.requires_approval,
         "default_key_algorithm": defaults.key_algorithm or "",
         "default_signature_algorithm": defaults.signature_algorithm or "",
         "auto_renew": bool(settings and settings.auto_renew),

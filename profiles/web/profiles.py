@@ -98,6 +98,7 @@ def edit(request: HttpRequest, page: Page, profile_id: UUID) -> HttpResponse:
             "description": form.cleaned_data["description"],
             "defaults": form.defaults(),
             "key_retention": form.chosen_retention(),
+            "requires_approval": form.cleaned_data["requires_approval"],
         }
         if "auto_renew" in form.fields:
             changes["api"] = asdict(form.api_settings())
@@ -202,6 +203,7 @@ def _create(page: Page, form: ProfileForm) -> CertificateProfile:
         api=form.api_settings(),
         defaults=form.defaults(),
         key_retention=form.chosen_retention(),
+        requires_approval=form.cleaned_data["requires_approval"],
     )
 
 

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError
 
-from certificates.services.issuance import IssuedCertificate, issue_certificate
+from certificates.services.approvals.asking import StoredRequest, request_certificate
+from certificates.services.issuance import IssuedCertificate
 from certificates.services.requests import read_applicant_csr
 from certificates.services.retrieval import certificate_pem
 from pki_portal.access.permissions import Action
@@ -127,6 +128,10 @@ class Command(BaseCommand):
         except BaseException:
             _withdraw(files)
             raise
+        if isinstance(issued, StoredRequest):
+            _withdraw(files)
+            self.stderr.write(f"{issued.message} Request {issued.request.pk}.")
+            return
         for warning in issued.warnings:
             self.stderr.write(f"Note: {warning}")
         certificate = issued.certificate
@@ -140,7 +145,7 @@ class Command(BaseCommand):
             for path in _write(files, issued):
                 self.stderr.write(f"Wrote {path}.")
 
-    def _issue(self, options: dict[str, Any]) -> IssuedCertificate:
+    def _issue(self, options: dict[str, Any]) -> IssuedCertificate | StoredRequest:
         requester = system_requester("manage.py issue")
         try:
             project = get_project_by_slug(requester=requester, slug=options["project"])
@@ -151,7 +156,7 @@ class Command(BaseCommand):
                 action=Action.CERTIFICATE_PROFILES_ISSUE_CERT,
             )
             request = _request(options, profile=profile, requester=requester)
-            return issue_certificate(profile=profile, request=request, requester=requester)
+            return request_certificate(profile=profile, request=request, requester=requester)
         except PortalError as refusal:
             raise CommandError(refusal_text(refusal)) from None
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 KEYS = {
     *("certificateId", "certificateRequestId", "profileId", "profileVersion", "certificateTemplateId"),
-    *("templateVersion", "decision", "plan", "rules", "warnings"),
+    *("templateVersion", "decision", "plan", "rules", "warnings", "approvals"),
 }
 
 

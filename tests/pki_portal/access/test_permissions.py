@@ -29,6 +29,9 @@ def test_every_role_has_its_actions() -> None:
         Action.IDENTITIES_CREATE,
         Action.IDENTITIES_EDIT,
         Action.PROJECTS_DELETE,
+        Action.APPROVAL_POLICIES_CREATE,
+        Action.APPROVAL_POLICIES_EDIT,
+        Action.APPROVAL_POLICIES_DELETE,
     }
     assert ISSUING | {Action.CERTIFICATES_READ_PRIVATE_KEY} <= ACTIONS_OF_ROLE[Role.MEMBER]
     assert not ACTIONS_OF_ROLE[Role.NO_ACCESS]

@@ -127,6 +127,7 @@ def test_the_sample_of_the_source_page_works_verbatim(robot: APIClient, body: di
         "defaults": None,
         "keyRetention": "once",
         "lintWaivers": [],
+        "requiresApproval": False,
         "version": 1,
     }
 

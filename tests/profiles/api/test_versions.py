@@ -91,6 +91,7 @@ def test_a_version_of_a_profile_says_all_in_the_wires_keys(profile: CertificateP
         "enrollmentType": "api",
         "keyRetention": "once",
         "lintWaivers": [],
+        "requiresApproval": False,
         "defaults": {"ttl": "30d"},
         "certificateAuthority": {"id": str(profile.certificate_authority_id), "name": "server-root"},
         "certificateTemplate": {"id": str(profile.template_id), "name": "server"},
