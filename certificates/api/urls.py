@@ -89,5 +89,6 @@ urlpatterns = [
         revocation_views.RevokeSelectedView.as_view(),
         name="api-revoke-selected",
     ),
+    path("", include("certificates.api.approval_urls")),
     path("", include("certificates.api.authority_urls")),
 ]

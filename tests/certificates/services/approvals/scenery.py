@@ -43,7 +43,7 @@ def asked_for(name: str = "service.acme.com", **changes: Any) -> IssuanceRequest
 
 def ask(profile: CertificateProfile, requester: Requester, **changes: Any) -> ApprovalRequest:
     """A request of ``requester`` that waits."""
-    values = {"request": asked_for(), "requester": requester} | changes
+    values: dict[str, Any] = {"request": asked_for(), "requester": requester} | changes
     stored = request_certificate(profile=find_profile(requester=SYSTEM, profile_id=profile.pk), **values)
     assert isinstance(stored, StoredRequest), stored
     return ApprovalRequest.objects.select_related("request").get(request=stored.request)

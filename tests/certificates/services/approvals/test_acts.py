@@ -18,6 +18,7 @@ from certificates.services.blocked_keys import digest_of
 from certificates.services.idempotency import IdempotencyKey, KeyReused
 from certificates.services.issuance import IssuedCertificate, explain_request, issue_certificate
 from certificates.services.kept_keys import open_secret
+from certificates.services.renewal import RenewalKeySource, renew_certificate
 from certificates.x509.csr import read_csr
 from certificates.x509.keys import public_key_info
 from pki_portal.access.models import Membership, Role, User
@@ -27,6 +28,8 @@ from pki_portal.background.work import do_row, work_on
 from pki_portal.errors import Conflict, NotFound, PermissionDenied, PortalError, Unavailable
 from profiles.models import CertificateProfile
 from profiles.policy.errors import PolicyViolation
+from profiles.policy.renewal import RenewalChanges
+from profiles.policy.vocabulary import SubjectAttribute
 from profiles.services import delete_profile, update_profile, update_template
 from tests.certificates.services.approvals.scenery import ADMINS, OPERATORS, ask, asked_for, by, make_policy, person
 from tests.factories import SYSTEM, make_identity, make_user, requester_for
@@ -290,7 +293,7 @@ def test_an_approver_who_leaves_does_not_count_any_more(pki: Pki, bob: Requester
     first, second = (person(name, pki.project) for name in ("olga", "oscar"))
     make_policy(pki.project, Step((OPERATORS,)), Step(by(second)))
     row = approve_request(requester=first, approval=ask(pki.profile, bob))
-    Membership.objects.filter(user_id=first.user_id).update(role=Role.MEMBER)
+    Membership.objects.filter(user_id=first.id).update(role=Role.MEMBER)
 
     assert waiting_for(second, pki.project) == [row]
     approve_request(requester=second, approval=row)
@@ -305,7 +308,7 @@ def test_an_approver_who_leaves_before_the_certificate_is_issued_opens_the_step_
 ) -> None:
     make_policy(pki.project)
     row = approved_and_dead(pki, bob, olga, monkeypatch)
-    Membership.objects.filter(user_id=olga.user_id).delete()
+    Membership.objects.filter(user_id=olga.id).delete()
 
     assert work(row).request.status == RequestStatus.PENDING_APPROVAL
     assert fresh(row).due_at == row.expires_at
@@ -315,7 +318,7 @@ def test_an_approver_who_leaves_before_the_certificate_is_issued_opens_the_step_
 def test_nobody_agrees_to_what_cannot_come_of_it(pki: Pki, bob: Requester, olga: Requester) -> None:
     make_policy(pki.project)
     row = ask(pki.profile, bob)
-    Membership.objects.filter(user_id=bob.user_id).update(role=Role.VIEWER)
+    Membership.objects.filter(user_id=bob.id).update(role=Role.VIEWER)
 
     assert refusal_of(approve_request, requester=olga, approval=row) == "requester_left"
     assert fresh(row).request.status == RequestStatus.PENDING_APPROVAL
@@ -357,12 +360,59 @@ def test_who_asked_and_left_before_the_certificate_was_issued_gets_none(
 ) -> None:
     make_policy(pki.project)
     row = approved_and_dead(pki, bob, olga, monkeypatch)
-    User.objects.filter(pk=bob.user_id).update(is_active=False)
+    User.objects.filter(pk=bob.id).update(is_active=False)
 
     settled = work(row).request
 
     assert (settled.status, settled.violations[0]["code"]) == (RequestStatus.FAILED, "requester_left")
     assert not Certificate.objects.exists()
+
+
+# --- Renewal ----------------------------------------------------------------------------------------------------------
+
+
+def approved_certificate(pki: Pki, asker: Requester, approver: Requester) -> Certificate:
+    make_policy(pki.project)
+    row = approve_request(requester=approver, approval=ask(pki.profile, asker))
+    return Certificate.objects.select_related("request", "profile", "authority").get(request=row.request)
+
+
+def test_a_renewal_that_asks_for_nothing_new_needs_no_new_approval(pki: Pki, bob: Requester, olga: Requester) -> None:
+    first = approved_certificate(pki, bob, olga)
+
+    for requester, source in ((bob, RenewalKeySource.NEW), (SYSTEM, RenewalKeySource.REUSE)):
+        renewed = renew_certificate(certificate=first, requester=requester, key_source=source)
+        first = Certificate.objects.select_related("request", "profile", "authority").get(pk=renewed.certificate.pk)
+        assert first.alt_names == "service.acme.com"
+    assert ApprovalRequest.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"changes": RenewalChanges(fields={"ttl": timedelta(days=91)})},
+        {"changes": RenewalChanges(subject={SubjectAttribute.COMMON_NAME: ("other.acme.com",)})},
+        {
+            "changes": RenewalChanges(
+                fields={"subject_alternative_names": asked_for("other.acme.com").subject_alternative_names}
+            )
+        },
+        {"key_source": RenewalKeySource.CSR, "csr": make_csr()},
+    ],
+    ids=["longer", "another common name", "another name", "a key of the applicant's"],
+)
+def test_a_renewal_that_asks_for_more_is_refused(
+    pki: Pki, bob: Requester, olga: Requester, changes: dict[str, Any]
+) -> None:
+    template = pki.profile.template
+    update_template(requester=SYSTEM, template=template, changes={"validity": {"max": "100d"}})
+    make_policy(pki.project)
+    request = asked_for(ttl=timedelta(days=90))
+    row = approve_request(requester=olga, approval=ask(pki.profile, bob, request=request))
+    certificate = Certificate.objects.select_related("request", "profile", "authority").get(request=row.request)
+
+    assert refusal_of(renew_certificate, certificate=certificate, requester=bob, **changes) == "approval_required"
+    assert Certificate.objects.count() == 1
 
 
 # --- Crashes ----------------------------------------------------------------------------------------------------------
@@ -399,7 +449,7 @@ def test_a_slow_worker_that_lost_its_lease_commits_no_second_certificate(
 ) -> None:
     make_policy(pki.project)
     row = approved_and_dead(pki, bob, olga, monkeypatch)
-    signing = issuance.sign_and_verify
+    signing = issuance.sign_and_verify  # type: ignore[attr-defined]
 
     def overtaken(**arguments: Any) -> Any:
         signed = signing(**arguments)
