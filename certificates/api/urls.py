@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from certificates.api import import_views, renewal_views, revocation_views, views
+from certificates.api import export_views, import_views, renewal_views, revocation_views, views
 
 _CERTIFICATES = "api/v1/cert-manager/certificates"
 _PROFILES = "api/v1/cert-manager/certificate-profiles"
@@ -58,6 +58,8 @@ urlpatterns = [
         renewal_views.RenewalDifferenceView.as_view(),
         name="api-renewal-diff",
     ),
+    path(f"{_CERTIFICATES}/<str:reference>/download", export_views.DownloadView.as_view(), name="api-download"),
+    path(f"{_CERTIFICATES}/<str:reference>/pkcs12", export_views.PackKeyView.as_view(), name="api-pkcs12"),
     path(f"{_CERTIFICATES}/<str:reference>/revoke", revocation_views.RevokeView.as_view(), name="api-revoke"),
     path(
         f"{_CERTIFICATES}/<str:reference>/release-hold",

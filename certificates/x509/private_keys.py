@@ -18,11 +18,13 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12KeyAndCertificates, load_pkcs12
 
 from certificates.x509.der import INTEGER, OCTET_STRING, SEQUENCE, Value, context
-from certificates.x509.keys import PrivateKey, algorithm_of, describe
+from certificates.x509.keys import PrivateKey, algorithm_of, describe, public_key_info
 from profiles.policy.vocabulary import KeyAlgorithm
 from profiles.policy.wording import listed
 
 MAX_KEY_BYTES: Final = 256 * 1024
+# RSA-4096 takes 3,300 characters, ML-DSA-87 not 7,000.
+MAX_OPEN_KEY_LENGTH: Final = 16 * 1024
 # All those of a file together. The careful ask for 600,000, three times over; a million takes a quarter of a second.
 MAX_ITERATIONS: Final = 3_000_000
 _MAX_VALUES: Final = 5_000
@@ -141,6 +143,23 @@ def _checked(key: object) -> PrivateKey:
         kind = describe(key.public_key()) if hasattr(key, "public_key") else "this kind of key"
         raise KeyUnreadable("key_not_supported", f"{kind} signs nothing here", f"Use one of {listed(KeyAlgorithm)}.")
     return key
+
+
+def read_open_key(pem: str, certificate: x509.Certificate) -> PrivateKey | None:
+    """The certificate's key in PKCS#8 PEM, unencrypted; None where the text is anything else, another's key included.
+
+    Nothing costly is done with what comes: that the public half is the certificate's is all that is proven.
+    """
+    if len(pem) > MAX_OPEN_KEY_LENGTH:
+        return None
+    try:
+        key = load_pem_private_key(pem.encode(), None, unsafe_skip_rsa_key_validation=True)
+        is_its_key = isinstance(key, PrivateKey) and public_key_info(key.public_key()) == public_key_info(
+            certificate.public_key()
+        )
+    except _UNREADABLE:
+        return None
+    return _checked(key) if is_its_key else None
 
 
 def read_store(data: bytes, password: str = "") -> StoreContents:

@@ -1,0 +1,126 @@
+"""Certificates as files over HTTP."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.validators import RegexValidator
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+from certificates.api.schema import REFERENCE
+from certificates.api.views import CertificateView
+from certificates.services.export import (
+    LONGEST_ALIAS,
+    LONGEST_PASSWORD,
+    PASSWORD_FORM,
+    PASSWORD_HINT,
+    SHORTEST_PASSWORD,
+    TRUSTSTORE_PASSWORD,
+    KeyFormat,
+    Packing,
+    PublicFormat,
+    key_file,
+    public_file,
+)
+from certificates.services.retrieval import find_certificate
+from pki_portal.access.requester import requester_of
+from pki_portal.attachments import attachment
+from pki_portal.rest import EnumField, StrictCharField, WireSerializer, read
+from pki_portal.rest.body import WireNegotiation
+from pki_portal.rest.schema import answers
+
+TAG = "Certificates"
+_ENUM = [each.value for each in PublicFormat]
+
+
+class FileNegotiation(WireNegotiation):
+    """A file has the form that was asked for by name, whatever the client says it accepts; refusals are JSON."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        """The first."""
+        first = next(iter(renderers))
+        return first, first.media_type or ""
+
+
+class DownloadQuery(WireSerializer):
+    """Query of a download."""
+
+    format = EnumField(PublicFormat, required=False, default=PublicFormat.PEM)
+
+
+class PackKeySerializer(WireSerializer):
+    """Body of POST /certificates/{id}/pkcs12."""
+
+    password = StrictCharField(
+        min_length=SHORTEST_PASSWORD,
+        max_length=LONGEST_PASSWORD,
+        trim_whitespace=False,
+        validators=[RegexValidator(PASSWORD_FORM, PASSWORD_HINT, code="invalid_password")],
+        help_text=f"What opens the file; the portal keeps it nowhere. {PASSWORD_HINT}",
+    )
+    alias = StrictCharField(max_length=LONGEST_ALIAS, help_text="What the key is called in the file.")
+    format = EnumField(
+        KeyFormat,
+        required=False,
+        default=KeyFormat.PKCS12,
+        help_text="pkcs12: AES-256 and SHA-256. pkcs12-legacy: 3DES and SHA-1, for old programs. jks: Java's old "
+        "keystore. pem: the key in encrypted PKCS#8 with certificate and chain, also for ML-DSA keys.",
+    )
+
+
+class FileView(CertificateView):
+    """Base of what answers a file."""
+
+    content_negotiation_class = FileNegotiation
+
+
+class DownloadView(FileView):
+    """``/certificates/{id}/download``."""
+
+    @extend_schema(
+        operation_id="downloadCertificate",
+        summary="Download a certificate as a file",
+        tags=[TAG],
+        parameters=[
+            REFERENCE,
+            OpenApiParameter(
+                "format",
+                {"type": "string", "enum": _ENUM, "default": "pem"},
+                description="pem and der: the certificate. fullchain: it and its intermediates, as servers send them. "
+                "chain: all above it. root. p7b: the whole path in PKCS#7. truststore: the root for Java, in PKCS#12 "
+                f"with the password {TRUSTSTORE_PASSWORD}.",
+            ),
+        ],
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY} | answers(None),
+    )
+    def get(self, request: Request, reference: str) -> HttpResponse:
+        """Never a key."""
+        certificate = find_certificate(requester=requester_of(request), reference=reference)
+        file = public_file(certificate, read(DownloadQuery(data=request.query_params))["format"])
+        return attachment(file.content, name=file.name, media_type=file.media_type)
+
+
+class PackKeyView(FileView):
+    """``/certificates/{id}/pkcs12``."""
+
+    @extend_schema(
+        operation_id="exportCertificatePkcs12",
+        summary="Download a certificate with its kept private key",
+        tags=[TAG],
+        parameters=[REFERENCE],
+        request=PackKeySerializer,
+        responses={(200, "application/x-pkcs12"): OpenApiTypes.BINARY} | answers(None, 410, with_body=True),
+    )
+    def post(self, request: Request, reference: str) -> HttpResponse:
+        """Of a renewed key that waits for its one claim this is the claim. 404 and 410 as for `private-key`."""
+        requester = requester_of(request)
+        certificate = find_certificate(requester=requester, reference=reference)
+        asked: dict[str, Any] = read(PackKeySerializer(data=request.data))
+        packing = Packing(format=asked["format"], alias=asked["alias"], password=asked["password"])
+        file = key_file(requester=requester, certificate=certificate, packing=packing)
+        return attachment(file.content, name=file.name, media_type=file.media_type)
