@@ -1,11 +1,10 @@
-"""Programs of others that judge certification paths: OpenSSL, GnuTLS where it is there, pyHanko's validator.
+"""Programs of others that judge certification paths: OpenSSL and pyHanko's validator.
 
 Each returns what it has against the path, empty where it accepts it. Paths begin with the end entity and end with the
 trust anchor.
 """
 
 import asyncio
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -21,7 +20,6 @@ from pyhanko_certvalidator.errors import PathBuildingError, PathValidationError
 from certificates.x509.keys import algorithm_of
 from profiles.policy.vocabulary import KeyFamily
 
-GNUTLS = shutil.which("certtool")
 # pkilint verifies no ML-DSA signature, so it cannot tell that a root is self-signed and may do without this extension.
 UNVERIFIED_BY_PKILINT = "pkix.aki_absent_self_issued_and_unsupported_algorithm"
 _POST_QUANTUM = {KeyFamily.ML_DSA_44, KeyFamily.ML_DSA_65, KeyFamily.ML_DSA_87}
@@ -59,23 +57,6 @@ def openssl_objection(
             command += ["-crl_check_all", "-CRLfile", "crls.pem"]
         verdict = _run([*command, "leaf.pem"], folder)
     return "" if verdict.returncode == 0 else verdict.stdout + verdict.stderr
-
-
-def gnutls_objection(path: Certificates, *, crls: Sequence[x509.CertificateRevocationList] = ()) -> str:
-    """What ``certtool --verify`` says against the path and its CRLs; nothing where GnuTLS is not installed."""
-    if GNUTLS is None:
-        return ""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        _write(folder / "path.pem", path)
-        _write(folder / "root.pem", path[-1:])
-        command = [GNUTLS, "--verify", "--verify-profile", "medium", "--load-ca-certificate", "root.pem"]
-        if crls:
-            (folder / "crls.pem").write_bytes(b"".join(crl.public_bytes(Encoding.PEM) for crl in crls))
-            command += ["--load-crl", "crls.pem"]
-        verdict = _run([*command, "--infile", "path.pem"], folder)
-    accepted = verdict.returncode == 0 and "Chain verification output: Verified." in verdict.stdout
-    return "" if accepted else verdict.stdout + verdict.stderr
 
 
 def certvalidator_objection(
