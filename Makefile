@@ -9,7 +9,7 @@ DEV := $(VENV)/.dev-$(call hash,requirements/dev.txt)
 PYTEST := $(PY) -m pytest -q
 # Two processes; the one that is done first takes from the other, for the longest tests take minutes.
 SUITE := $(PYTEST) -n 2 --dist worksteal
-# Twenty times the generated cases, where the environment says CI: in the one run of what is pure.
+# Twenty times the generated cases, where the environment says CI: in the one run of what generates its own.
 THOROUGH := $(if $(CI),--hypothesis-profile=thorough)
 COVER := --cov --cov-report=
 # Being watched costs half as much again, so those tests alone are that show the packages with a threshold.
@@ -42,11 +42,12 @@ test: $(DEV) chromium programs lint
 	rm -f .coverage
 	@# What asks for the database runs on both; the rest, which pytest-django keeps away from it, on SQLite only, and so
 	@# does what tests/ marks any_database, with its reason. The API is fuzzed on PostgreSQL only: it refuses more.
-	DATABASE_URL= $(SUITE) -m "not browser" $(THOROUGH) $(COVER) $(COVERED)
+	DATABASE_URL= $(SUITE) -m "not browser and not hypothesis" $(COVER) $(COVERED)
 	$(PY) -m coverage report --fail-under=95 --include='profiles/policy/*,certificates/x509/*,certificates/services/*'
+	DATABASE_URL= $(SUITE) -m "hypothesis" $(THOROUGH) $(COVERED)
 	DATABASE_URL= $(SUITE) -m "not browser" --ignore tests/interop/test_schema.py $(COVERED:%=--ignore %)
 	$(PY) scripts/with_postgres.py $(SUITE) -m "database and not browser"
-	DATABASE_URL= $(PYTEST) -m browser
+	DATABASE_URL= $(SUITE) -m browser
 
 lint: $(DEV)
 	$(PY) -m ruff format --check .
