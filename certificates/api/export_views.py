@@ -7,11 +7,14 @@ from django.core.validators import RegexValidator
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 
 from certificates.api.schema import REFERENCE
 from certificates.api.views import CertificateView
+from certificates.services.deployment import Group, deploy_kit
 from certificates.services.export import (
     LONGEST_ALIAS,
     LONGEST_PASSWORD,
@@ -103,6 +106,67 @@ class DownloadView(FileView):
         certificate = find_certificate(requester=requester_of(request), reference=reference)
         file = public_file(certificate, read(DownloadQuery(data=request.query_params))["format"])
         return attachment(file.content, name=file.name, media_type=file.media_type)
+
+
+class KitFileSerializer(serializers.Serializer[Any]):
+    """A file that the texts speak of."""
+
+    name = serializers.CharField()
+    format = serializers.ChoiceField(
+        choices=_ENUM, allow_null=True, help_text="What to download it as; null for the private key."
+    )
+    holds = serializers.CharField()
+
+
+class KitBlockSerializer(serializers.Serializer[Any]):
+    """Something to paste."""
+
+    title = serializers.CharField()
+    language = serializers.CharField(help_text="shell, powershell, or that of a configuration.")
+    path = serializers.CharField(allow_blank=True, help_text="The file it goes into; empty for a command.")
+    text = serializers.CharField()
+
+
+class KitRecipeSerializer(serializers.Serializer[Any]):
+    """All that one program or system needs, in order."""
+
+    id = serializers.CharField()
+    group = serializers.ChoiceField(choices=[each.value for each in Group])
+    title = serializers.CharField()
+    notes = serializers.ListField(child=serializers.CharField())
+    blocks = KitBlockSerializer(many=True)
+
+
+class DeployKitSerializer(serializers.Serializer[Any]):
+    """How to put a certificate to use."""
+
+    certificateId = serializers.UUIDField()  # noqa: N815
+    files = KitFileSerializer(many=True)
+    recipes = KitRecipeSerializer(many=True)
+    warnings = serializers.ListField(child=serializers.CharField())
+
+
+class DeployKitView(CertificateView):
+    """``/certificates/{id}/deploy-kit``."""
+
+    @extend_schema(
+        operation_id="getCertificateDeployKit",
+        summary="Read how to put a certificate to use",
+        tags=[TAG],
+        parameters=[REFERENCE],
+        responses=answers(DeployKitSerializer),
+    )
+    def get(self, request: Request, reference: str) -> Response:
+        """Configurations and commands with its own names in, for servers and trust stores; no key."""
+        certificate = find_certificate(requester=requester_of(request), reference=reference)
+        kit = deploy_kit(certificate)
+        told = {
+            "certificateId": certificate.pk,
+            "files": kit.files,
+            "recipes": kit.recipes,
+            "warnings": kit.warnings,
+        }
+        return Response(DeployKitSerializer(told).data)
 
 
 class PackKeyView(FileView):

@@ -59,6 +59,7 @@ urlpatterns = [
         name="api-renewal-diff",
     ),
     path(f"{_CERTIFICATES}/<str:reference>/download", export_views.DownloadView.as_view(), name="api-download"),
+    path(f"{_CERTIFICATES}/<str:reference>/deploy-kit", export_views.DeployKitView.as_view(), name="api-deploy-kit"),
     path(f"{_CERTIFICATES}/<str:reference>/pkcs12", export_views.PackKeyView.as_view(), name="api-pkcs12"),
     path(f"{_CERTIFICATES}/<str:reference>/revoke", revocation_views.RevokeView.as_view(), name="api-revoke"),
     path(

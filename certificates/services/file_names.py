@@ -13,5 +13,5 @@ def file_stem(certificate: Certificate) -> str:
     """
     names = [name["value"] for name in certificate.subject_alternative_names]
     name = certificate.common_name or (names[0] if names else "") or certificate.serial_number
-    safe = re.sub(r"[^A-Za-z0-9.-]+", "_", name.replace("*.", "wildcard."))
+    safe = re.sub(r"\.{2,}", ".", re.sub(r"[^A-Za-z0-9.-]+", "_", name.replace("*.", "wildcard.")))
     return safe.strip("._-")[:LONGEST_STEM].rstrip("._-") or "certificate"

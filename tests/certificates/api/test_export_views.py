@@ -114,3 +114,22 @@ def test_without_a_kept_key_there_is_nothing_to_pack(pki: Pki, robot: Client) ->
     assert_error(post_json(robot, address, BODY), status=410, error="Gone")
     assert_error(post_json(make_client(name="stranger"), address, BODY), status=404, error="NotFound")
     assert_error(robot.get(address), status=405, error="MethodNotAllowed")
+
+
+def test_the_deploy_kit_is_served_to_whoever_may_read_the_certificate(pki: Pki, robot: Client) -> None:
+    made = issued(robot, pki.profile)
+    viewer = make_client(pki.project, role=Role.VIEWER, name="viewer")
+    told = viewer.get(f"{CERTIFICATES}/{made['certificateId']}/deploy-kit").json()
+    assert told.keys() == {"certificateId", "files", "recipes", "warnings"}
+    assert told["files"][1] == {
+        "name": "service.acme.com.fullchain.pem",
+        "format": "fullchain",
+        "holds": "the certificate and its intermediates, as servers send them",
+    }
+    (nginx,) = [recipe for recipe in told["recipes"] if recipe["id"] == "nginx"]
+    assert (nginx["group"], [block["language"] for block in nginx["blocks"]]) == ("server", ["shell", "nginx", "shell"])
+    assert "server_name service.acme.com;" in nginx["blocks"][1]["text"]
+    (files,) = [recipe for recipe in told["recipes"] if recipe["id"] == "files"]
+    assert f"http://pki.test/api/v1/cert-manager/certificates/{made['certificateId']}" in files["blocks"][0]["text"]
+    stranger = make_client(name="stranger")
+    assert_error(stranger.get(f"{CERTIFICATES}/{made['certificateId']}/deploy-kit"), status=404, error="NotFound")
