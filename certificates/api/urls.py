@@ -2,10 +2,11 @@
 
 from django.urls import include, path
 
-from certificates.api import export_views, import_views, renewal_views, revocation_views, views
+from certificates.api import export_views, import_views, incident_views, renewal_views, revocation_views, views
 
 _CERTIFICATES = "api/v1/cert-manager/certificates"
 _PROFILES = "api/v1/cert-manager/certificate-profiles"
+_INCIDENTS = "api/v1/projects/<str:project_id>/incidents"
 
 urlpatterns = [
     path(_CERTIFICATES, views.IssueView.as_view(), name="api-issue-certificate"),
@@ -61,6 +62,23 @@ urlpatterns = [
     path(f"{_CERTIFICATES}/<str:reference>/download", export_views.DownloadView.as_view(), name="api-download"),
     path(f"{_CERTIFICATES}/<str:reference>/deploy-kit", export_views.DeployKitView.as_view(), name="api-deploy-kit"),
     path(f"{_CERTIFICATES}/<str:reference>/pkcs12", export_views.PackKeyView.as_view(), name="api-pkcs12"),
+    path(
+        f"{_CERTIFICATES}/<str:certificate_id>/renewal-info",
+        incident_views.RenewalInformationView.as_view(),
+        name="api-renewal-info",
+    ),
+    path(_INCIDENTS, incident_views.IncidentsView.as_view(), name="api-incidents"),
+    path(f"{_INCIDENTS}/<str:incident_id>", incident_views.IncidentDetailView.as_view(), name="api-incident"),
+    path(
+        f"{_INCIDENTS}/<str:incident_id>/certificates",
+        incident_views.IncidentCertificatesView.as_view(),
+        name="api-incident-certificates",
+    ),
+    path(
+        f"{_INCIDENTS}/<str:incident_id>/close",
+        incident_views.CloseIncidentView.as_view(),
+        name="api-close-incident",
+    ),
     path(f"{_CERTIFICATES}/<str:reference>/revoke", revocation_views.RevokeView.as_view(), name="api-revoke"),
     path(
         f"{_CERTIFICATES}/<str:reference>/release-hold",

@@ -1,6 +1,7 @@
 from certificates.models.approval import Approval, ApprovalPolicy, ApprovalRequest
 from certificates.models.authority import AuthorityCertificate, AuthorityKey, CertificateAuthority
 from certificates.models.certificate import Certificate, IdempotencyRecord
+from certificates.models.incident import AffectedCertificate, Incident
 from certificates.models.renewal import AutoRenewal
 from certificates.models.request import CertificateRequest
 from certificates.models.revocation import (
@@ -15,6 +16,7 @@ from certificates.models.revocation import (
 from certificates.models.secret import CertificateSecret
 
 __all__ = [
+    "AffectedCertificate",
     "Approval",
     "ApprovalPolicy",
     "ApprovalRequest",
@@ -29,6 +31,7 @@ __all__ = [
     "CertificateSecret",
     "DeltaRevocationList",
     "IdempotencyRecord",
+    "Incident",
     "OcspResponder",
     "OcspResponse",
     "RevocationEntry",

@@ -13,6 +13,7 @@ from django.utils import timezone
 from certificates.models import Certificate
 from certificates.models.certificate import CertificateStatus, KeySource
 from certificates.services.idempotency import IdempotencyKey
+from certificates.services.incidents import keep_pulled_forward
 from certificates.services.issuance import IssuedCertificate, issue_certificate
 from certificates.services.kept_keys import SealedKey, copy_kept_key
 from certificates.services.requests import request_of
@@ -164,6 +165,7 @@ def configure_renewal(*, certificate: Certificate, requester: Requester, renew_b
                 update_fields=["renew_before_days", "renew_at", "has_own_renewal", "renewal_error", "updated_at"]
             )
             plan_auto_renewal(locked)
+            keep_pulled_forward(locked)
             record(
                 event=CONFIGURE_EVENT,
                 actor=requester.actor,

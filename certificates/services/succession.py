@@ -15,7 +15,7 @@ from certificates.x509.names import read_subject
 from pki_portal.errors import Invalid, NotFound, Violation
 from profiles.models import ApiEnrollment
 from profiles.policy.plan import IssuancePlan
-from profiles.policy.renewal import DAY, RenewalSchedule, schedule_renewal
+from profiles.policy.renewal import RenewalSchedule, renewal_window, schedule_renewal
 from profiles.policy.rules import ProfileDefaults
 from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyUsage, as_word
 
@@ -180,6 +180,6 @@ def plan_auto_renewal(certificate: Certificate) -> None:
 
 
 def spread(renew_at: datetime, *, not_after: datetime) -> datetime:
-    """``renew_at`` or later by chance: up to a tenth of what is left of the life then, and at most a day."""
-    window = min(DAY, (not_after - renew_at) / 10)
-    return renew_at + window * random.random()  # noqa: S311 - spreads load, guards nothing
+    """A moment in the renewal window by chance."""
+    window = renewal_window(renew_at, not_after=not_after)
+    return window.start + (window.end - window.start) * random.random()  # noqa: S311 - spreads load, guards nothing

@@ -21,6 +21,14 @@ class RenewalSchedule:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewalWindow:
+    """From when to when to renew; the moment within is a matter of chance. Aware UTC, ``end`` later than ``start``."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RenewalChanges:
     """What a renewal shall have differently from its predecessor; nothing by default.
 
@@ -45,6 +53,11 @@ def schedule_renewal(*, not_before: datetime, not_after: datetime, threshold_day
             renew_before_days=max(1, min(threshold_days, life.days - 1)), renew_at=not_before + life * 2 // 3
         )
     return RenewalSchedule(renew_before_days=threshold_days, renew_at=not_after - threshold)
+
+
+def renewal_window(renew_at: datetime, *, not_after: datetime) -> RenewalWindow:
+    """From ``renew_at`` on, for a tenth of what is left of the life then, and at most a day."""
+    return RenewalWindow(renew_at, renew_at + min(DAY, (not_after - renew_at) / 10))
 
 
 def renewal_request(original: IssuanceRequest, *, life: timedelta) -> IssuanceRequest:
