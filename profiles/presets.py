@@ -136,7 +136,8 @@ PRESETS = (
     _preset(
         "ocsp-signer",
         "OCSP signer",
-        "For responders that answer for a CA whether its certificates are revoked; issue it from that CA.",
+        "For responders of your own that answer for a CA, which issues it, whether its certificates are revoked; the"
+        " portal has its own. Up to 30 days it needs no check itself (id-pkix-ocsp-nocheck).",
         names=[],
         usages=SIGNING,
         purposes={"required": [Extended.OCSP_SIGNING]},

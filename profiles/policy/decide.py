@@ -1,6 +1,8 @@
 """The one verdict on a request; see ``profiles.policy.judges`` for each part of it."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
 from profiles.policy.judges.algorithms import judge_key_algorithm, judge_signature_algorithm
 from profiles.policy.judges.alternative_names import (
@@ -11,7 +13,7 @@ from profiles.policy.judges.alternative_names import (
 )
 from profiles.policy.judges.constraints import judge_basic_constraints
 from profiles.policy.judges.findings import Findings
-from profiles.policy.judges.lifetime import judge_issuer, judge_validity, utc_second
+from profiles.policy.judges.lifetime import Validity, judge_issuer, judge_validity, utc_second
 from profiles.policy.judges.subject import (
     judge_amount_of_text,
     judge_distance_from_issuer,
@@ -23,6 +25,9 @@ from profiles.policy.plan import JUDGED, Decision, IssuancePlan
 from profiles.policy.request import AttributeValue, GeneralName, IssuanceRequest, IssuerFacts
 from profiles.policy.rules import ProfileDefaults, TemplateRules
 from profiles.policy.vocabulary import ExtendedKeyUsage
+
+# RFC 6960, 4.2.2.2.1: a responder that nobody checks should be certified for a short time, and renewed often.
+UNCHECKED_RESPONDER_LIFE: Final = timedelta(days=30)
 
 
 def decide(
@@ -104,6 +109,15 @@ def decide(
         basic_constraints=constraints,
         subject_public_key_info=None if key is None else key.subject_public_key_info,
         is_self_signed=issuer is None,
+        is_ocsp_responder=issuer is not None and _needs_no_check(extended_key_usages, validity),
         judged=JUDGED,
     )
     return Decision(plan=plan, violations=(), warnings=warnings, checks=checks)
+
+
+def _needs_no_check(purposes: Sequence[str], validity: Validity) -> bool:
+    """Whether it is for OCSP answers alone, and so short-lived that nobody need ask whether it was revoked itself."""
+    return (
+        tuple(purposes) == (ExtendedKeyUsage.OCSP_SIGNING,)
+        and validity.not_after - validity.not_before <= UNCHECKED_RESPONDER_LIFE
+    )

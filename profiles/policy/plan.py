@@ -32,7 +32,8 @@ class IssuancePlan:
         subject_public_key_info: DER of the applicant's key; None where the portal makes the key.
         is_self_signed: the subject's own key signs, no CA.
         basic_constraints: what the extension will say; ``is_ca`` is false for an end entity.
-        is_ocsp_responder: it answers for its issuer, and nobody asks whether it was revoked itself.
+        is_ocsp_responder: it answers for its issuer, and nobody asks whether it was revoked itself: it gets
+            id-pkix-ocsp-nocheck (RFC 6960, 4.2.2.2.1).
     """
 
     subject: tuple[AttributeValue, ...]

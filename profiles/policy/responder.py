@@ -1,6 +1,5 @@
 """The certificate of an OCSP responder: what it may say, decided like any other."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -45,8 +44,7 @@ def decide_responder(*, name: str, issuer: IssuerFacts, now: datetime) -> Issuan
         not_after=min(now.replace(microsecond=0) + RESPONDER_LIFE, issuer.not_after),
     )
     defaults = ProfileDefaults(key_algorithm=responder_key_algorithm(issuer))
-    plan = decide(rules=_RULES, defaults=defaults, request=request, issuer=issuer, now=now).granted()
-    return replace(plan, is_ocsp_responder=True)
+    return decide(rules=_RULES, defaults=defaults, request=request, issuer=issuer, now=now).granted()
 
 
 def responder_key_algorithm(issuer: IssuerFacts) -> KeyAlgorithm:

@@ -64,6 +64,8 @@ def test_each_issues_a_typical_certificate_that_the_linter_finds_clean() -> None
         extension = parsed.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
         assert sorted(usage._name for usage in extension.value) == sorted(purposes)
         assert extension.critical is (slug == "time-stamping-signer")
+        is_unchecked = any(isinstance(each.value, x509.OCSPNoCheck) for each in parsed.extensions)
+        assert is_unchecked is (slug == "ocsp-signer")
         grave = [finding for finding in lint(certificate) if finding.severity is not Severity.NOTICE]
         assert grave == [], slug
 

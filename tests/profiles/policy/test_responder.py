@@ -6,7 +6,7 @@ import pytest
 from profiles.policy.errors import PolicyViolation
 from profiles.policy.responder import RESPONDER_LIFE, decide_responder
 from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyFamily, KeyUsage
-from tests.profiles.policy.samples import EC_CA, NOW, SECOND
+from tests.profiles.policy.samples import EC_CA, NOW, SECOND, granted, make_request, rules_of
 
 
 def test_a_responder_signs_ocsp_and_nothing_else_for_two_weeks() -> None:
@@ -42,3 +42,21 @@ def test_a_ca_that_has_ended_gets_none() -> None:
     issuer = replace(EC_CA, not_before=NOW - timedelta(days=9), not_after=NOW - timedelta(days=1))
     with pytest.raises(PolicyViolation):
         decide_responder(name="OCSP responder", issuer=issuer, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("purposes", "ttl", "is_unchecked"),
+    [
+        (("ocsp_signing",), timedelta(days=30), True),
+        # RFC 6960, 4.2.2.2.1: nobody could ask about it, so it is to be short-lived.
+        (("ocsp_signing",), timedelta(days=31), False),
+        (("ocsp_signing", "client_auth"), timedelta(days=1), False),
+        (("client_auth",), timedelta(days=1), False),
+    ],
+)
+def test_a_short_lived_certificate_for_ocsp_alone_is_a_responders(
+    purposes: tuple[str, ...], ttl: timedelta, is_unchecked: bool
+) -> None:
+    rules = rules_of(extended_key_usages={"allowed": ["ocsp_signing", "client_auth"]})
+    plan = granted(rules, make_request(extended_key_usages=purposes, ttl=ttl))
+    assert plan.is_ocsp_responder is is_unchecked
