@@ -7,6 +7,7 @@ it says, one that was altered since is not.
 """
 
 import fcntl
+import gzip
 import json
 import os
 import re
@@ -87,14 +88,17 @@ def append(entries: Sequence[Mapping[str, object]], *, is_flushed: bool = True) 
 
 
 def read() -> Iterator[Line]:
-    """Every line of the folder, those of a machine in the order in which they were written. Raises OSError."""
+    """Every line of the folder, those of a machine in the order in which they were written.
+
+    Segments that are no longer written to may have been compressed by gzip. Raises OSError, EOFError.
+    """
     folder: Path = settings.PKI_PORTAL_JOURNAL
     try:
-        names = sorted(name for name in os.listdir(folder) if name.endswith(SUFFIX))
+        names = sorted(name for name in os.listdir(folder) if name.endswith((SUFFIX, f"{SUFFIX}.gz")))
     except FileNotFoundError:
         return  # nothing was ever signed here
     for name in names:
-        with (folder / name).open("rb") as file:
+        with gzip.open(folder / name, "rb") if name.endswith(".gz") else (folder / name).open("rb") as file:
             for number, line in enumerate(file, start=1):
                 yield _read_line(name, number, line)
 

@@ -1,6 +1,7 @@
 """What every test stands on: cheap passwords, a known address and key, a state folder and a database of its own."""
 
 import base64
+import itertools
 import os
 import re
 import shutil
@@ -29,7 +30,6 @@ def pytest_configure(config: pytest.Config) -> None:
     state = Path(tempfile.mkdtemp(prefix="pki-portal-tests-", dir=memory if has_room else None))
     config.add_cleanup(lambda: shutil.rmtree(state, ignore_errors=True))
     settings.PKI_PORTAL_VAR = state
-    settings.PKI_PORTAL_JOURNAL = state / "journal"
     settings.PKI_PORTAL_MASTER_KEYS = f"test:{MASTER_KEY}"
     settings.PKI_PORTAL_MASTER_KEYS_FILE = state / "master-keys"
     settings.SECRET_KEY = "for-tests-only"
@@ -42,6 +42,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if database["ENGINE"] == "django.db.backends.sqlite3":
         # A file, as in production: an in-memory one has other locking, and live_server's threads must see it too.
         database.setdefault("TEST", {})["NAME"] = str(state / "test.sqlite3")
+
+
+_journals = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def journal_of_its_own() -> None:
+    """No test finds what another one, whose rows are gone, wrote into the journal."""
+    settings.PKI_PORTAL_JOURNAL = settings.PKI_PORTAL_VAR / "journal" / str(next(_journals))
 
 
 # A busy machine is no reason for a test to fail. What generates its own cases is thorough in one run of CI (Makefile).

@@ -97,7 +97,8 @@ class DeltaRevocationList(models.Model):
 class RevocationEntry(models.Model):
     """One certificate that was revoked or put on hold, as its CRL lists it; stored in the transaction of the act.
 
-    It is an end entity's or a CA's. The entry outlives both rows: relying parties may hold the certificate for longer
+    It is an end entity's or a CA's, or of neither where ``reconcile`` does not know if the certificate was signed: then
+    its serial number is on hold. The entry outlives both rows: relying parties may hold the certificate for longer
     than we do (RFC 5280, 3.3). A released hold stays as a row with ``released_at``: it is on no list any more, but a
     delta CRL may have to say so.
     """

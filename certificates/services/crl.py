@@ -307,7 +307,6 @@ def _published(revocation_list: List, now: datetime, *, is_scheduled: bool) -> b
         ],
     )
     der = crl_der(crl)
-    crl_signed(list_id=revocation_list.pk, number=number, der=der)
     changes: dict[str, object] = {
         "number": number,
         "this_update": this_update,
@@ -325,6 +324,7 @@ def _published(revocation_list: List, now: datetime, *, is_scheduled: bool) -> b
     with transaction.atomic():
         if not unchanged.update(**changes):
             return False
+        crl_signed(list_id=revocation_list.pk, number=number, der=der)
         _open_shards_if_large(revocation_list, complete, len(crl))
     for field, value in {**changes, "revision": revision}.items():
         setattr(revocation_list, field, value)
@@ -416,7 +416,6 @@ def _publish_delta(
         extensions=[delta_indicator(base_number)],
     )
     der = crl_der(crl)
-    crl_signed(list_id=complete.pk, number=number, der=der)
     delta = DeltaRevocationList(
         revocation_list=complete,
         number=number,
@@ -433,6 +432,7 @@ def _publish_delta(
             )
             replaced.delete()
             delta.save(force_insert=True)
+            crl_signed(list_id=complete.pk, number=number, der=der)
     except IntegrityError:
         return DeltaRevocationList.objects.get(pk=complete.pk)  # somebody else was faster
     return delta

@@ -138,13 +138,21 @@ def certificate_stored(row: Certificate | OcspResponder) -> None:
     act = _act.get()
     if act is None or act.signing is None:
         raise RuntimeError("a certificate is stored within the act that signed it")
+    tell_certificate(row, of=act.signing)
+    act.signing = None
+
+
+def tell_certificate(row: Certificate | OcspResponder, *, of: UUID) -> None:
+    """A certificate and its rows as they are, for the ``sign`` line with the id ``of``. Not waited for."""
     if isinstance(row, Certificate):
+        key = row.authority_certificate.key_id if row.authority_certificate is not None else None
         rows = [_document(row.issuing_request), _document(row, leaving_out=REPEATED_COLUMNS)]
     else:
+        key = row.key_id
         rows = [_document(row, leaving_out=frozenset({"der", "sealed_private_key"}))]
-    values = {"of": act.signing, "der": column_value(models.BinaryField(), row.der), "rows": rows}
+    der = column_value(models.BinaryField(), row.der)
+    values = {"of": of, "key": key, "serial": row.serial_number, "der": der, "rows": rows}
     _append("signed", values, is_flushed=False)
-    act.signing = None
 
 
 def authority_changed(authority: CertificateAuthority) -> None:
@@ -178,7 +186,9 @@ def revoked(
             "invalidityDate": entries[0].invalidity_date,
             "actor": {"kind": requester.kind, "id": requester.id, "name": requester.name},
             # None for a CA's certificate, which the next line about the CA tells of.
-            "entries": [[entry.certificate_id, entry.serial_number, entry.revoked_at] for entry in entries],
+            "entries": [
+                [entry.certificate_id, entry.serial_number, entry.revoked_at, entry.not_after] for entry in entries
+            ],
             "authorityCertificate": entries[0].authority_certificate_id,
         },
     )
@@ -195,6 +205,7 @@ def released(revocation_list: CertificateRevocationList, certificate: Certificat
             "certificate": certificate.pk,
             "serial": certificate.serial_number,
             "releasedAt": released_at,
+            "notAfter": certificate.not_after,
         },
     )
 
@@ -205,7 +216,7 @@ def certificate_deleted(certificate: Certificate) -> None:
 
 
 def crl_signed(*, list_id: UUID, number: int, der: bytes) -> None:
-    """A list that is about to be handed out."""
+    """A list that was just stored and is about to be handed out, in the transaction that stored it."""
     _append("crl", {"list": list_id, "number": number, "sha256": hashlib.sha256(der).hexdigest()})
 
 
@@ -242,7 +253,14 @@ def _append(kind: str, values: Mapping[str, object], *, line_id: UUID | None = N
 
 
 def _entry(kind: str, values: Mapping[str, object], *, line_id: UUID | None = None) -> dict[str, object]:
-    return {"kind": kind, "id": line_id or uuid4(), "at": timezone.now(), "process": os.getpid(), **values}
+    return {
+        "kind": kind,
+        "id": line_id or uuid4(),
+        "at": timezone.now(),
+        "machine": journal.machine(),
+        "process": os.getpid(),
+        **values,
+    }
 
 
 def _actor(requester: Requester) -> dict[str, str]:

@@ -9,32 +9,26 @@ from itertools import groupby
 from uuid import UUID
 
 from django.db import models, transaction
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from certificates.models import (
     Certificate,
     CertificateRevocationList,
-    OcspResponse,
     RevocationEntry,
-    RevocationListShard,
 )
 from certificates.models.certificate import CertificateStatus, IdempotentAct, RevocationReason
 from certificates.querysets import CertificateFilters, StatusFilter, certificates_visible_to, narrowed, with_status
-from certificates.services.crl import List, shards_by_url
 from certificates.services.idempotency import IdempotencyKey, claimed
 from certificates.services.journal import journaled, released, revoked
 from certificates.services.revocation_entries import (
-    block_keys,
+    CHUNK,
     complete_lists,
-    count_changes,
-    fill,
     invalidity_date_violations,
     is_compromise,
     lists_with,
-    next_revision,
     publish_lists,
-    shard_of,
+    store_release,
+    store_revocations,
 )
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action, projects_allowing, require
@@ -49,11 +43,6 @@ BULK_EVENT = "revoke-certs"
 BULK_LIMIT = 5_000
 PREVIEWED = 10
 SIBLINGS_NAMED = 100
-CHUNK = 500
-_CHANGED_WITH_A_REASON = (
-    *("revoked_at", "reason", "invalidity_date", "released_at", "revision", "der"),
-    *("actor_kind", "actor_id", "actor_name"),
-)
 
 # RFC 5280, 5.3.1 gives the names; what to choose when is ours to say.
 REASON_SENTENCES: Mapping[RevocationReason, str] = {
@@ -164,13 +153,7 @@ def release_hold(*, requester: Requester, certificate: Certificate) -> Certifica
             revocation_list = _lock_list(certificate)
             locked = _lock(certificate)
             _refuse_any(_release_violations(locked))
-            RevocationEntry.objects.filter(certificate=locked).update(
-                released_at=now, revision=next_revision(revocation_list)
-            )
-            count_changes(RevocationListShard.objects.filter(entries__certificate=locked))
-            OcspResponse.objects.filter(certificate=locked).delete()
-            locked.status, locked.revoked_at, locked.revocation_reason = CertificateStatus.ACTIVE, None, None
-            locked.save(update_fields=["status", "revoked_at", "revocation_reason", "updated_at"])
+            store_release(revocation_list, locked, now=now)
             _record(RELEASE_EVENT, requester, locked, {})
             released(revocation_list, locked, released_at=now)
     publish_lists(lists_with(_entry_of(locked)), now=now, done=f"Certificate {locked.serial_number} is released")
@@ -250,63 +233,14 @@ def _revoke(
     reason: RevocationReason,
     invalidity_date: datetime | None,
     now: datetime,
-) -> list[List]:
-    """Columns, entries, blocked keys and events of certificates of one list, in the caller's transaction.
-
-    The lists that are stale from then on, the complete one last.
-    """
-    now = now.replace(microsecond=0)
-    revision = next_revision(revocation_list)
-    shards: dict[UUID, RevocationListShard] = {}
-    by_url = shards_by_url(revocation_list)
-    before = RevocationEntry.objects.filter(certificate__in=certificates).select_related("shard").defer("shard__der")
-    known = {entry.certificate_id: entry for entry in before}
-    made: list[RevocationEntry] = []
-    changed: list[RevocationEntry] = []
-    for certificate in certificates:
-        entry = known.get(certificate.pk) or RevocationEntry(
-            certificate=certificate,
-            revocation_list=revocation_list,
-            serial_number=certificate.serial_number,
-            not_after=certificate.not_after,
-            shard=shard_of(bytes(certificate.der), by_url),
-        )
-        if entry.shard is not None:
-            shards[entry.shard.pk] = entry.shard
-        # What was on hold and is now revoked for good has not been valid in between.
-        if certificate.revoked_at is None:
-            certificate.revoked_at = now
-        fill(
-            entry,
-            requester=requester,
-            revoked_at=certificate.revoked_at,
-            reason=reason,
-            invalidity_date=invalidity_date,
-            revision=revision,
-        )
-        (changed if certificate.pk in known else made).append(entry)
-    count_changes(RevocationListShard.objects.filter(pk__in=shards))
-    for start in range(0, len(certificates), CHUNK):
-        some = Certificate.objects.filter(pk__in=[each.pk for each in certificates[start : start + CHUNK]])
-        some.update(
-            status=CertificateStatus.REVOKED,
-            revoked_at=Coalesce("revoked_at", models.Value(now)),
-            revocation_reason=reason,
-            updated_at=now,
-        )
-        OcspResponse.objects.filter(certificate__in=[each.pk for each in certificates[start : start + CHUNK]]).delete()
-    RevocationEntry.objects.bulk_create(made, batch_size=CHUNK)
-    RevocationEntry.objects.bulk_update(
-        changed,
-        _CHANGED_WITH_A_REASON,
-        batch_size=CHUNK,
+) -> None:
+    """Rows, events and the journal's line of certificates of one locked list, in the caller's transaction."""
+    entries = store_revocations(
+        revocation_list, certificates, requester=requester, reason=reason, invalidity_date=invalidity_date, now=now
     )
-    compromised = [each for each in certificates if is_compromise(reason, is_ca=each.is_ca)]
-    block_keys({each.public_key_sha256: each.serial_number for each in compromised}, now=now)
     for certificate in certificates:
         _record(REVOKE_EVENT, requester, certificate, {"reason": RevocationReason(reason).name})
-    revoked(revocation_list, [*made, *changed], requester=requester)
-    return [*shards.values(), revocation_list]
+    revoked(revocation_list, entries, requester=requester)
 
 
 def _entry_of(certificate: Certificate) -> RevocationEntry:

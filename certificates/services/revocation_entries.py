@@ -1,18 +1,33 @@
 """What every revocation leaves behind: an entry of a list, in the transaction of the act, and the list after it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from django.db import DatabaseError, models
+from django.db.models.functions import Coalesce
 
-from certificates.models import BlockedKey, CertificateRevocationList, RevocationEntry, RevocationListShard
-from certificates.models.certificate import RevocationReason
-from certificates.services.crl import List, publish_if_stale
+from certificates.models import (
+    BlockedKey,
+    Certificate,
+    CertificateRevocationList,
+    OcspResponse,
+    RevocationEntry,
+    RevocationListShard,
+)
+from certificates.models.certificate import CertificateStatus, RevocationReason
+from certificates.services.crl import List, publish_if_stale, shards_by_url
 from certificates.x509 import crl as x509_crl
 from certificates.x509.inspect import crl_urls_of
 from pki_portal.access.requester import Requester
 from pki_portal.errors import PortalError, Unavailable, Violation
 from pki_portal.storable import storable
+
+CHUNK = 500
+_CHANGED_WITH_A_REASON = (
+    *("revoked_at", "reason", "invalidity_date", "released_at", "revision", "der"),
+    *("actor_kind", "actor_id", "actor_name"),
+)
 
 
 def complete_lists() -> models.QuerySet[CertificateRevocationList]:
@@ -60,6 +75,78 @@ def fill(
             invalidity_date=entry.invalidity_date,
         )
     )
+
+
+def store_revocations(
+    revocation_list: CertificateRevocationList,
+    certificates: Sequence[Certificate],
+    *,
+    requester: Requester,
+    reason: RevocationReason,
+    invalidity_date: datetime | None,
+    now: datetime,
+) -> list[RevocationEntry]:
+    """Columns, entries and blocked keys of certificates of one locked list, in the caller's transaction."""
+    now = now.replace(microsecond=0)
+    revision = next_revision(revocation_list)
+    shards: dict[UUID, RevocationListShard] = {}
+    by_url = shards_by_url(revocation_list)
+    before = RevocationEntry.objects.filter(certificate__in=certificates).select_related("shard").defer("shard__der")
+    known = {entry.certificate_id: entry for entry in before}
+    made: list[RevocationEntry] = []
+    changed: list[RevocationEntry] = []
+    for certificate in certificates:
+        entry = known.get(certificate.pk) or RevocationEntry(
+            certificate=certificate,
+            revocation_list=revocation_list,
+            serial_number=certificate.serial_number,
+            not_after=certificate.not_after,
+            shard=shard_of(bytes(certificate.der), by_url),
+        )
+        if entry.shard is not None:
+            shards[entry.shard.pk] = entry.shard
+        # What was on hold and is now revoked for good has not been valid in between.
+        if certificate.revoked_at is None:
+            certificate.revoked_at = now
+        fill(
+            entry,
+            requester=requester,
+            revoked_at=certificate.revoked_at,
+            reason=reason,
+            invalidity_date=invalidity_date,
+            revision=revision,
+        )
+        (changed if certificate.pk in known else made).append(entry)
+    count_changes(RevocationListShard.objects.filter(pk__in=shards))
+    for start in range(0, len(certificates), CHUNK):
+        some = Certificate.objects.filter(pk__in=[each.pk for each in certificates[start : start + CHUNK]])
+        some.update(
+            status=CertificateStatus.REVOKED,
+            revoked_at=Coalesce("revoked_at", models.Value(now)),
+            revocation_reason=reason,
+            updated_at=now,
+        )
+        OcspResponse.objects.filter(certificate__in=[each.pk for each in certificates[start : start + CHUNK]]).delete()
+    RevocationEntry.objects.bulk_create(made, batch_size=CHUNK)
+    RevocationEntry.objects.bulk_update(
+        changed,
+        _CHANGED_WITH_A_REASON,
+        batch_size=CHUNK,
+    )
+    compromised = [each for each in certificates if is_compromise(reason, is_ca=each.is_ca)]
+    block_keys({each.public_key_sha256: each.serial_number for each in compromised}, now=now)
+    return [*made, *changed]
+
+
+def store_release(revocation_list: CertificateRevocationList, certificate: Certificate, *, now: datetime) -> None:
+    """The end of a hold, in the caller's transaction; list and certificate are locked."""
+    RevocationEntry.objects.filter(certificate=certificate).update(
+        released_at=now, revision=next_revision(revocation_list)
+    )
+    count_changes(RevocationListShard.objects.filter(entries__certificate=certificate))
+    OcspResponse.objects.filter(certificate=certificate).delete()
+    certificate.status, certificate.revoked_at, certificate.revocation_reason = CertificateStatus.ACTIVE, None, None
+    certificate.save(update_fields=["status", "revoked_at", "revocation_reason", "updated_at"])
 
 
 def is_compromise(reason: RevocationReason, *, is_ca: bool) -> bool:

@@ -11,6 +11,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID, SignatureAlgorithmOID
 
+from certificates.x509.der import Value as DerValue
+from certificates.x509.der import bit_string, sequence
 from certificates.x509.extensions import read_extended_key_usages, read_key_usages
 from certificates.x509.keys import algorithm_of, describe, public_key_info
 from certificates.x509.name_constraints import read_name_constraints
@@ -163,6 +165,15 @@ def is_self_signed(certificate: x509.Certificate) -> bool:
         return False
     facts = facts_of(certificate)
     return facts.authority_key_identifier in {"", facts.subject_key_identifier}
+
+
+def unsigned_certificate(tbs: bytes) -> x509.Certificate:
+    """A TBSCertificate as a certificate with an empty signature: to read what it says, good for nothing else.
+
+    Raises what reading another encoding raises (UNREADABLE).
+    """
+    _, _, algorithm, *_ = DerValue.whole(tbs).members()  # after version and serial number (RFC 5280, 4.1)
+    return x509.load_der_x509_certificate(sequence(tbs, algorithm.encoded, bit_string(b"")))
 
 
 def crl_urls_of(der: bytes) -> tuple[str, ...]:

@@ -69,6 +69,15 @@ def test_a_full_segment_is_followed_by_the_next(folder: Path, monkeypatch: pytes
     assert all(path.name.startswith(f"{journal.machine()}-") for path in segments(folder))
 
 
+def test_a_compressed_segment_is_read_too(folder: Path) -> None:
+    append([{"n": 1}])
+    [path] = segments(folder)
+    subprocess.run(["gzip", path], check=True)
+    append([{"n": 2}])
+
+    assert {entry["n"] for entry in entries()} == {1, 2}  # type: ignore[index]
+
+
 @pytest.mark.parametrize("cut", [1, 2, 8, 30])
 def test_a_torn_line_is_told_and_the_next_one_is_whole(folder: Path, cut: int) -> None:
     append([{"n": 1}, {"n": 2, "text": "x" * 50}])

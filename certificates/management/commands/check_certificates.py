@@ -14,6 +14,7 @@ from uuid import UUID
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Count, F, Max, Q
 from django.utils import timezone
@@ -36,6 +37,7 @@ from certificates.services.authorities import certification_path_of
 from certificates.services.authorities.rules import is_cut_off
 from certificates.services.columns import columns_of
 from certificates.services.kept_keys import open_secret
+from certificates.services.reconcile import Kind, Reconciliation
 from certificates.services.signing import check_authority_key
 from certificates.x509.inspect import UNREADABLE, facts_of, is_issued_by
 from certificates.x509.keys import public_key_info
@@ -90,6 +92,7 @@ class Command(BaseCommand):
         yield from secret_findings()
         yield from addresses.findings()
         yield from orphan_findings()
+        yield from journal_findings()
 
 
 # --- Authorities ------------------------------------------------------------------------------------------------------
@@ -325,6 +328,17 @@ def orphan_findings() -> Iterator[str]:
         yield f"idempotency record {record_id}: stands for a certificate of another requester"
 
 
+def journal_findings() -> Iterator[str]:
+    """What the journal knows and the database does not, or the other way round."""
+    try:
+        for difference in Reconciliation(now=timezone.now(), apply=False).differences():
+            if difference.kind is not Kind.UNDER_WAY:
+                told = difference.problem or "run manage.py reconcile"
+                yield f"journal and database differ in {difference.kind}: {difference.subject}: {told}"
+    except (OSError, EOFError) as problem:
+        yield f"the journal in {settings.PKI_PORTAL_JOURNAL} cannot be read: {problem}"
+
+
 def version_findings() -> Iterator[str]:
     """A request points at versions of its own profile and of the template that the profile had; numbers have no gap."""
     astray = CertificateRequest.objects.filter(
@@ -334,7 +348,8 @@ def version_findings() -> Iterator[str]:
             | Q(profile__isnull=False) & ~Q(profile=F("profile_version__profile_id"))
         )
         | Q(template_version__isnull=False) & ~Q(project=F("template_version__project"))
-        | Q(decision__isnull=False) & Q(profile_version__isnull=True)
+        # One that `reconcile` brought back may have been judged by versions that the database has lost.
+        | Q(decision__isnull=False) & Q(profile_version__isnull=True) & Q(profile__isnull=False)
     )
     for request_id in astray.values_list("pk", flat=True).iterator(chunk_size=CHUNK):
         yield f"request {request_id}: the versions that judged it are missing, of another profile or of another project"
