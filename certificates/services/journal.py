@@ -7,6 +7,7 @@ An act stands in a block of :func:`journaled`, and whatever it writes in between
 - ``sign``, on the disk before the key signs: the bytes to be signed, the issuer, and for whom they are signed;
 - ``signed``, before the commit: the certificate and its rows, from which they can be made again as they were;
 - ``revoke`` and ``release``, on the disk before the commit;
+- ``key-destroyed``, on the disk before the commit: a kept private key that was claimed or destroyed;
 - ``deleted``, on the disk before the commit: a certificate that is gone on purpose;
 - ``authority``, on the disk before the commit: a CA as it stands after an act on it, with its keys, sealed; and
   ``authority-deleted``;
@@ -39,6 +40,7 @@ from certificates.models import (
     Certificate,
     CertificateAuthority,
     CertificateRevocationList,
+    CertificateSecret,
     OcspResponder,
     RevocationEntry,
     RevocationListShard,
@@ -213,6 +215,21 @@ def released(revocation_list: CertificateRevocationList, certificate: Certificat
 def certificate_deleted(certificate: Certificate) -> None:
     """That a certificate is gone on purpose; its revocation is not."""
     _append("deleted", {"certificate": certificate.pk, "serial": certificate.serial_number})
+
+
+def key_destroyed(secret: CertificateSecret) -> None:
+    """That the private key of a certificate was claimed or destroyed, and must not come back."""
+    _append(
+        "key-destroyed",
+        {
+            "secret": secret.pk,
+            "certificate": secret.certificate_id,
+            "destroyedAt": secret.destroyed_at,
+            "destroyedBy": secret.destroyed_by,
+            "claimedAt": secret.claimed_at,
+            "claimedBy": secret.claimed_by,
+        },
+    )
 
 
 def crl_signed(*, list_id: UUID, number: int, der: bytes) -> None:

@@ -4,7 +4,8 @@ One that a profile's ``escrow`` keeps can be read again and again. One that nobo
 renewal, waits for its one claim: the first reading of it by whatever road destroys it.
 """
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -18,6 +19,7 @@ from certificates.keystore.database import open_subject_key, seal_subject_key
 from certificates.models import Certificate, CertificateSecret
 from certificates.models.certificate import KeySource
 from certificates.models.secret import CLAIM_WINDOW
+from certificates.services.journal import journaled, key_destroyed
 from certificates.x509.keys import PrivateKey, private_key_pem, public_key_info
 from pki_portal.access.permissions import Action, has_permission, require
 from pki_portal.access.requester import Requester, system_requester
@@ -184,11 +186,12 @@ def _readable(certificate: Certificate) -> QuerySet[CertificateSecret]:
 
 
 def _destroy(secret: CertificateSecret, *, at: datetime, by: str) -> None:
-    """Empty a locked row for good, in the caller's transaction."""
+    """Empty a locked row for good, in the caller's transaction; no restored backup brings the key back."""
     secret.sealed_private_key = None
     secret.destroyed_at = at
     secret.destroyed_by = by[:255]
     secret.save(update_fields=["sealed_private_key", "claimed_at", "claimed_by", "destroyed_at", "destroyed_by"])
+    key_destroyed(secret)
 
 
 def _require_kept(certificate: Certificate) -> None:
@@ -240,14 +243,17 @@ def _record(event: str, requester: Requester, certificate: Certificate, **data: 
     )
 
 
-def _refusals_recorded(
-    event: str, requester: Requester, certificate: Certificate, **data: JSON
-) -> AbstractContextManager[None]:
-    return recorded_refusals(
-        event=event,
-        actor=requester.actor,
-        project_id=certificate.project_id,
-        subject_type="certificate",
-        subject_id=str(certificate.id),
-        data={"serialNumber": certificate.serial_number, **data},
-    )
+@contextmanager
+def _refusals_recorded(event: str, requester: Requester, certificate: Certificate, **data: JSON) -> Iterator[None]:
+    with (
+        recorded_refusals(
+            event=event,
+            actor=requester.actor,
+            project_id=certificate.project_id,
+            subject_type="certificate",
+            subject_id=str(certificate.id),
+            data={"serialNumber": certificate.serial_number, **data},
+        ),
+        journaled(requester=requester, project_id=certificate.project_id),
+    ):
+        yield

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     SHARD = "CRL shards"
     UNCONFIRMED = "certificates that may have been signed"
     REVOCATION = "revocations"
+    KEY = "private keys"
     RELEASE = "releases of holds"
     NUMBER = "CRL numbers"
     LINE = "lines of the journal"

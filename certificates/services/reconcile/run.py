@@ -6,14 +6,17 @@ from datetime import datetime
 from certificates.services.reconcile.authorities import reconcile_authorities
 from certificates.services.reconcile.differences import Difference
 from certificates.services.reconcile.issued import reconcile_issued
+from certificates.services.reconcile.keys import reconcile_keys
 from certificates.services.reconcile.revocations import reconcile_numbers, reconcile_revocations
 from certificates.services.reconcile.survey import Survey, take_survey
+
+_STEPS = (reconcile_authorities, reconcile_issued, reconcile_keys, reconcile_revocations, reconcile_numbers)
 
 
 class Reconciliation:
     """One comparison of the whole journal with the database.
 
-    What is mended is committed step by step: ended at any point, the next one goes on. The journal is read four times,
+    What is mended is committed step by step: ended at any point, the next one goes on. The journal is read five times,
     line by line, and what is kept in memory of it grows with the number of CAs, holds and failures alone.
     """
 
@@ -23,7 +26,10 @@ class Reconciliation:
         self.survey: Survey = take_survey(now)
 
     def differences(self) -> Iterator[Difference]:
-        """Each difference, once it was mended or found not to be; only told without ``apply``. Raises OSError, EOFError."""
+        """Each difference, once it was mended or found not to be; only told without ``apply``.
+
+        Raises OSError, EOFError.
+        """
         yield from self.survey.damages()
-        for step in (reconcile_authorities, reconcile_issued, reconcile_revocations, reconcile_numbers):
+        for step in _STEPS:
             yield from step(self.survey, apply=self._apply)

@@ -38,6 +38,7 @@ from certificates.services.authorities import delete_authority, rekey_authority,
 from certificates.services.authorities.revoking import revoke_authority_certificate
 from certificates.services.crl import current_crl, current_delta
 from certificates.services.deletion import delete_certificate
+from certificates.services.kept_keys import read_private_key
 from certificates.services.ocsp import answer_ocsp
 from certificates.services.renewal import renew_certificate
 from certificates.services.revocation import release_hold, revoke_certificate
@@ -45,7 +46,7 @@ from certificates.x509.ocsp import issuer_hashes
 from pki_portal import journal
 from pki_portal.access.models import Project
 from pki_portal.audit.models import AuditEvent
-from pki_portal.errors import Unavailable
+from pki_portal.errors import Gone, Unavailable
 from pki_portal.rows import column_value
 from profiles.models import CertificateProfile
 from tests.factories import SYSTEM, make_authority, make_project
@@ -261,6 +262,25 @@ def test_a_responder_comes_back_without_its_key(profile: CertificateProfile) -> 
 
     assert OcspResponder.objects.get().sealed_private_key is None
     assert status_of(issuer_of(profile), lost.serial_number) is GOOD
+    assert nothing_is_left()
+
+
+def test_a_key_that_was_claimed_is_not_claimed_again(profile: CertificateProfile) -> None:
+    renewed = renew_certificate(requester=SYSTEM, certificate=make_issued(profile)).certificate
+    with forgotten():
+        read_private_key(requester=SYSTEM, certificate=renewed, via="bundle")
+        claimed = columns(renewed.secret)
+    renewed = Certificate.objects.get(pk=renewed.pk)
+    assert renewed.secret.sealed_private_key
+
+    assert "mended: 1 private keys" in reconcile()
+
+    renewed = Certificate.objects.get(pk=renewed.pk)
+    assert renewed.secret.sealed_private_key is None
+    assert renewed.secret.claimed_by == "tests"
+    assert claimed["id"] == renewed.secret.pk
+    with pytest.raises(Gone):
+        read_private_key(requester=SYSTEM, certificate=renewed, via="bundle")
     assert nothing_is_left()
 
 
