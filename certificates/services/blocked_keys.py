@@ -3,7 +3,8 @@
 import hashlib
 from dataclasses import replace
 
-from certificates.models import AuthorityKey, BlockedKey
+from certificates.models import AuthorityKey, BlockedKey, Certificate
+from pki_portal.errors import Conflict, Violation
 from profiles.policy.request import ApplicantKey, IssuanceRequest
 
 
@@ -23,6 +24,39 @@ def with_blocked_key_told(request: IssuanceRequest) -> IssuanceRequest:
         f" at {blocked.blocked_at:%Y-%m-%d %H:%M:%S} UTC"
     )
     return replace(request, applicant_key=replace(key, weaknesses=(*key.weaknesses, weakness)))
+
+
+def require_unblocked(key: ApplicantKey | None) -> None:
+    """Return if the key may still be certified by the caller's transaction, which stores what was signed for it.
+
+    Locks the certificates with that key, as whoever revokes one of them does: either the block is seen here, or the
+    revocation waits, and finds the new certificate among the siblings. They are locked before all others of the
+    transaction. Two queries where there is a key.
+
+    Raises:
+        Conflict: the key was revoked for keyCompromise since it was judged.
+    """
+    if key is None:
+        return
+    digest = digest_of(key)
+    same_key = Certificate.objects.filter(public_key_sha256=digest).order_by("pk")
+    list(same_key.select_for_update(no_key=True).values_list("pk", flat=True))
+    blocked = BlockedKey.objects.filter(pk=digest).first()
+    if blocked is not None:
+        raise Conflict(
+            f"Certificate {blocked.serial_number} with this key was revoked for keyCompromise while this one was made;"
+            " none was issued.",
+            violations=[
+                Violation(
+                    field="csr",
+                    code="key_blocked",
+                    rule="a compromised key is certified never again",
+                    asked="a certificate for that key",
+                    allowed="keys that are not compromised",
+                    fix="Make a new key and CSR.",
+                )
+            ],
+        )
 
 
 def blocked_key_of(key: AuthorityKey) -> BlockedKey | None:

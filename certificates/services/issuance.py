@@ -18,7 +18,7 @@ from certificates.models.certificate import IdempotentAct, KeySource
 from certificates.models.request import RequestStatus
 from certificates.services.approvals.demand import demand_of, require_approved
 from certificates.services.authorities.rules import issuer_facts_of, issuer_without_certificate
-from certificates.services.blocked_keys import with_blocked_key_told
+from certificates.services.blocked_keys import require_unblocked, with_blocked_key_told
 from certificates.services.columns import store_certificate
 from certificates.services.distribution import distribution_urls_of
 from certificates.services.idempotency import IdempotencyKey, claimed
@@ -189,6 +189,7 @@ def issue_certificate(
             # Step 6: one transaction; nothing leaves this function before its commit.
             with _profile_kept(profile), transaction.atomic():
                 _require_unchanged(profile, issuer)
+                require_unblocked(request.applicant_key)
                 if succession is not None:
                     lock_predecessor(succession, now=now)
                 request_row = store_request(asked, status=RequestStatus.ISSUED, decision=decision)

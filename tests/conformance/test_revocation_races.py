@@ -1,5 +1,6 @@
 """Revocations at the same moment, and while OCSP is asked, in real threads on real connections."""
 
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -7,20 +8,26 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from certificates.models import Certificate, CertificateRevocationList, OcspResponder, OcspResponse, RevocationEntry
 from certificates.models.certificate import RevocationReason
+from certificates.services import issuance
 from certificates.services.crl import current_crl, document_of
-from certificates.services.revocation import revoke_certificate
+from certificates.services.issuance import issue_certificate
+from certificates.services.requests import read_applicant_csr, store_request
+from certificates.services.revocation import Revoked, revoke_certificate
+from certificates.services.signing import sign_and_verify
 from pki_portal.audit.models import AuditEvent
-from pki_portal.errors import Invalid
+from pki_portal.errors import Conflict, Invalid
 from profiles.models import CertificateProfile
 from tests.conformance.test_races import THREADS, at_once
 from tests.factories import SYSTEM, make_project
 from tests.pages import make_issued
 from tests.scenery import make_issuing_profile
+from tests.wire import make_csr
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -46,6 +53,56 @@ def test_one_of_many_revokes_a_certificate(profile: CertificateProfile) -> None:
     assert sorted(at_once(lambda _: revoke(certificate))) == [False] * (THREADS - 1) + [True]
     assert RevocationEntry.objects.count() == 1
     assert AuditEvent.objects.filter(event="revoke-cert", outcome="done").count() == 1
+
+
+def sign_csr(profile: CertificateProfile, csr: str) -> Certificate:
+    asked = read_applicant_csr(profile=profile, requester=SYSTEM, csr=csr)
+    return issue_certificate(profile=profile, request=asked, requester=SYSTEM).certificate
+
+
+def test_a_csr_whose_key_is_compromised_while_it_is_signed_is_not_certified(
+    profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    csr = make_csr()
+    first = sign_csr(profile, csr)
+
+    def revoked_meanwhile(**arguments: Any) -> Any:
+        signed = sign_and_verify(**arguments)
+        revoke_certificate(requester=SYSTEM, certificate=first, reason=RevocationReason.KEY_COMPROMISE)
+        return signed
+
+    monkeypatch.setattr(issuance, "sign_and_verify", revoked_meanwhile)
+    with pytest.raises(Conflict) as told:
+        sign_csr(profile, csr)
+    assert [each.code for each in told.value.violations] == ["key_blocked"]
+    assert Certificate.objects.count() == 1
+
+
+def test_a_revocation_waits_for_who_is_about_to_certify_the_key_and_tells_of_it(
+    profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    csr = make_csr()
+    first = sign_csr(profile, csr)
+    told: list[Revoked] = []
+
+    def revoke_first() -> None:
+        try:
+            told.append(revoke_certificate(requester=SYSTEM, certificate=first, reason=RevocationReason.KEY_COMPROMISE))
+        finally:
+            connection.close()
+
+    revoker = Thread(target=revoke_first)
+
+    def stored_late(*arguments: Any, **named: Any) -> Any:
+        if revoker.ident is None:
+            revoker.start()
+            revoker.join(0.3)  # were it not to wait, it would be done by then
+        return store_request(*arguments, **named)
+
+    monkeypatch.setattr(issuance, "store_request", stored_late)
+    second = sign_csr(profile, csr)
+    revoker.join()
+    assert [each.pk for each in told[0].siblings] == [second.pk]
 
 
 def test_many_revocations_at_once_are_all_on_the_list_that_is_published_then(profile: CertificateProfile) -> None:

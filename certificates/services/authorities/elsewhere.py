@@ -40,7 +40,7 @@ from certificates.services.authorities.versions import (
     store_version,
     version_facts,
 )
-from certificates.services.blocked_keys import with_blocked_key_told
+from certificates.services.blocked_keys import require_unblocked, with_blocked_key_told
 from certificates.services.columns import store_certificate
 from certificates.services.requests import Asked, failed_request_kept, store_request
 from certificates.services.signing import signer_of, signer_of_key
@@ -248,6 +248,7 @@ def sign_intermediate(
                     *constraint_violations(constraints),
                 )
             )
+            require_unblocked(request.applicant_key)
             certificate, issuer = _sign_csr(locked, asked, validity, constraints, now)
             record_act(
                 "sign-intermediate",
