@@ -329,7 +329,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "ApprovalStateEnum": ["pending", "approved", "rejected", "cancelled", "expired"],
         "PollStatusEnum": ["pending", "issued", "failed"],
         "RequestStatusEnum": "certificates.models.request.RequestStatus",
-        "AlertKindEnum": ["certificate-expiry", "ca-expiry", "crl-expiry"],
+        "AlertKindEnum": [
+            *("certificate-expiry", "ca-expiry", "crl-expiry"),
+            *("renewal-failure", "renewal-rehearsal", "unclaimed-key", "risky-issuance"),
+        ],
         "AlertDeliveryStatusEnum": ["pending", "delivered", "failed"],
         "NameTypeEnum": ["email", "dns_name", "uri", "ip_address", "upn"],
     },

@@ -17,6 +17,10 @@ class AlertKind(StrEnum):
     CERTIFICATE_EXPIRY = "certificate-expiry"
     AUTHORITY_EXPIRY = "ca-expiry"
     CRL_EXPIRY = "crl-expiry"
+    RENEWAL_FAILURE = "renewal-failure"
+    RENEWAL_REHEARSAL = "renewal-rehearsal"
+    UNCLAIMED_KEY = "unclaimed-key"
+    RISKY_ISSUANCE = "risky-issuance"
 
 
 class ChannelKind(StrEnum):
@@ -33,6 +37,10 @@ def alert_kinds() -> list[tuple[str, str]]:
         AlertKind.CERTIFICATE_EXPIRY: "Certificates near their end",
         AlertKind.AUTHORITY_EXPIRY: "CAs near their end",
         AlertKind.CRL_EXPIRY: "CRLs near their end",
+        AlertKind.RENEWAL_FAILURE: "Failed renewals",
+        AlertKind.RENEWAL_REHEARSAL: "Renewals that will fail",
+        AlertKind.UNCLAIMED_KEY: "Private keys that nobody claims",
+        AlertKind.RISKY_ISSUANCE: "Issuance from risky profiles",
     }
     return [(kind.value, labels[kind]) for kind in AlertKind]
 

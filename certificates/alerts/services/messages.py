@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
@@ -26,15 +27,31 @@ def _summary(digest: AlertDigest) -> str:
     rule = digest.rule
     if digest.is_test:
         return f"Test of the alert {rule.name}"
-    one, many = _NOUNS[AlertKind(rule.kind)]
-    count = f"1 {one} ends" if digest.total == 1 else f"{digest.total} {many} end"
-    return " ".join(f"{rule.project.name}: {count} within {rule.alert_before}".split())  # one line, whatever the name
+    one, many = _TOLD[AlertKind(rule.kind)]
+    told = (one if digest.total == 1 else many).format(count=digest.total, lead=rule.alert_before)
+    return " ".join(f"{rule.project.name}: {told}".split())  # one line, whatever the name
 
 
-_NOUNS: Final = {
-    AlertKind.CERTIFICATE_EXPIRY: ("certificate", "certificates"),
-    AlertKind.AUTHORITY_EXPIRY: ("CA", "CAs"),
-    AlertKind.CRL_EXPIRY: ("CRL", "CRLs"),
+_TOLD: Final = {
+    AlertKind.CERTIFICATE_EXPIRY: ("1 certificate ends within {lead}", "{count} certificates end within {lead}"),
+    AlertKind.AUTHORITY_EXPIRY: ("1 CA ends within {lead}", "{count} CAs end within {lead}"),
+    AlertKind.CRL_EXPIRY: ("1 CRL ends within {lead}", "{count} CRLs end within {lead}"),
+    AlertKind.RENEWAL_FAILURE: (
+        "1 renewal failed, of a certificate that ends within {lead}",
+        "{count} renewals failed, of certificates that end within {lead}",
+    ),
+    AlertKind.RENEWAL_REHEARSAL: (
+        "1 renewal due within {lead} will fail",
+        "{count} renewals due within {lead} will fail",
+    ),
+    AlertKind.UNCLAIMED_KEY: (
+        "1 private key is destroyed within {lead} unless somebody claims it",
+        "{count} private keys are destroyed within {lead} unless somebody claims them",
+    ),
+    AlertKind.RISKY_ISSUANCE: (
+        "1 risky profile issued certificates in the last {lead}",
+        "{count} risky profiles issued certificates in the last {lead}",
+    ),
 }
 
 
@@ -44,11 +61,18 @@ def plain_text(digest: AlertDigest) -> str:
     lines = [f"{_summary(digest)}.", ""]
     if digest.is_test:
         lines += ["This is a test: nothing has happened. What the alert finds will be told here.", ""]
-    lines += [f"{item['notAfter']}  {item['name']}\n    {item['url']}" for item in digest.items[:LINES]]
+    lines += [_line(item) for item in digest.items[:LINES]]
     if digest.total > LINES:
         lines += ["", f"... and {digest.total - LINES} more."]
     lines += ["", f"Alert: {rule.name}", rule_url(rule)]
     return "\n".join(lines) + "\n"
+
+
+def _line(item: Mapping[str, Any]) -> str:
+    """One thing: the moment that it is about, its name, why, and where to look."""
+    moment = next((item[name] for name in ("renewAt", "destroyedAt", "notAfter") if name in item), "")
+    reason = "".join(f"\n    {each}" for each in item.get("reason", "").splitlines())
+    return f"{moment}  {item['name']}{reason}\n    {item['url']}".lstrip()
 
 
 def slack_body(digest: AlertDigest) -> bytes:

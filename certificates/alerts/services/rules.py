@@ -70,8 +70,13 @@ class FilterOperator(StrEnum):
     MATCHES = "matches"
 
 
+_OF_CERTIFICATES: Final = frozenset({FilterField.PROFILE_NAME, FilterField.COMMON_NAME, FilterField.SAN})
 FIELDS_OF_KIND: Final[Mapping[AlertKind, frozenset[FilterField]]] = {
-    AlertKind.CERTIFICATE_EXPIRY: frozenset({FilterField.PROFILE_NAME, FilterField.COMMON_NAME, FilterField.SAN}),
+    AlertKind.CERTIFICATE_EXPIRY: _OF_CERTIFICATES,
+    AlertKind.RENEWAL_FAILURE: _OF_CERTIFICATES,
+    AlertKind.RENEWAL_REHEARSAL: _OF_CERTIFICATES,
+    AlertKind.UNCLAIMED_KEY: _OF_CERTIFICATES,
+    AlertKind.RISKY_ISSUANCE: frozenset({FilterField.PROFILE_NAME}),
     AlertKind.AUTHORITY_EXPIRY: frozenset({FilterField.CA_NAME}),
     AlertKind.CRL_EXPIRY: frozenset({FilterField.CA_NAME}),
 }

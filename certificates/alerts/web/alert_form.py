@@ -58,7 +58,7 @@ class AlertForm(forms.Form):
         required=False,
         max_length=32,
         initial="30d",
-        help_text="How long before the end: 30d, 2w, 24h.",
+        help_text="How long before the end, renewal or destruction: 30d, 2w, 24h. Of risky profiles: how often.",
     )
     is_enabled = forms.BooleanField(label="Enabled", required=False, initial=True)
 

@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, transaction
 
 from certificates.alerts.models import AlertKind, AlertRule
-from certificates.alerts.services.evaluation import find
+from certificates.alerts.services.finding import find
 from certificates.models import Certificate, CertificateSecret
 from certificates.models.certificate import CertificateSource, RevocationReason
 from certificates.services.importing import Import, Upload, import_certificates
