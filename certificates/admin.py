@@ -11,6 +11,9 @@ from django.urls import reverse
 from django.utils.text import Truncator
 
 from certificates.models import (
+    Approval,
+    ApprovalPolicy,
+    ApprovalRequest,
     AuthorityCertificate,
     AuthorityKey,
     Certificate,
@@ -422,3 +425,64 @@ class CertificateRequestAdmin(ReadOnlyAdmin):
         "certificate_deleted_at",
         "created_at",
     )
+
+
+@admin.register(ApprovalPolicy)
+class ApprovalPolicyAdmin(ReadOnlyAdmin):
+    """Who must agree to what; policies are made and changed on the pages of the project."""
+
+    action = Action.APPROVAL_POLICIES_READ
+    list_display = ("name", "project", "is_for_all_profiles", "bypass_for_machine_identities", "max_request_ttl")
+    list_filter = (("project", admin.RelatedOnlyFieldListFilter),)
+    list_select_related = ("project",)
+    search_fields = ("name",)
+    fields = (
+        "id",
+        "project",
+        "name",
+        "is_for_all_profiles",
+        "profiles",
+        "steps",
+        "bypass_for_machine_identities",
+        "max_request_ttl",
+        "created_at",
+        "updated_at",
+    )
+
+
+@admin.register(ApprovalRequest)
+class ApprovalRequestAdmin(ReadOnlyAdmin):
+    """What waits, or waited, for whom; approving is the page of the request."""
+
+    action = Action.CERTIFICATE_REQUESTS_READ
+    project_path = "request__project"
+    list_display = ("request", "created_at", "expires_at", "approved_at", "closed_by")
+    list_select_related = ("request",)
+    search_fields = ("request__common_name", "request__requester_name")
+    unread = ("request__csr", "request__decision")
+    fields = (
+        "id",
+        "request",
+        "steps",
+        "expires_at",
+        "approved_at",
+        "closed_at",
+        "closed_by",
+        "comment",
+        "due_at",
+        "attempts",
+        "last_error",
+        "gave_up_at",
+        "created_at",
+    )
+
+
+@admin.register(Approval)
+class ApprovalAdmin(ReadOnlyAdmin):
+    """Who agreed, and when."""
+
+    action = Action.CERTIFICATE_REQUESTS_READ
+    project_path = "approval_request__request__project"
+    list_display = ("user_name", "approval_request", "step", "created_at")
+    search_fields = ("user_name",)
+    fields = ("id", "approval_request", "step", "user_id", "user_name", "comment", "created_at")

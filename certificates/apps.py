@@ -15,5 +15,8 @@ class CertificatesConfig(AppConfig):
         import_module("certificates.checks")
         import_module("certificates.tasks").register_all()
         import_module("certificates.gauges").register_all()
+        import_module("pki_portal.access.web.pages").count_in_navigation(
+            "approvals", import_module("certificates.services.approvals.standing").count_waiting_for
+        )
         usage = import_module("certificates.usage").CertificatesUsage()
         import_module("profiles.usage").answer_with(usage)

@@ -208,15 +208,44 @@ def _fill(portal: Portal) -> dict[str, str]:
     )
     portal.call("POST", f"/api/v1/cert-manager/alerts/{alert['alert']['id']}/test", token=token)
     portal.manage("quickstart", "--project", "payments-and-settlement")
+    policies = "/api/v1/approval-policies/cert-request"
+    policy = portal.call(
+        "POST",
+        policies,
+        {
+            "projectId": made["projectId"],
+            "name": "Two people for clients",
+            "conditions": [{"profileNames": ["tls-client"]}],
+            "maxRequestTtl": "7d",
+            "steps": [{"name": "Security", "approvers": [{"type": "role", "id": "admin"}]}],
+        },
+        token=token,
+    )["policy"]
+    waiting = issue(client, attributes={"commonName": "build agent 8", "ttl": "3d"})["certificateRequestId"]
+    portal.call(
+        "PATCH",
+        f"/api/v1/cert-manager/certificate-profiles/{client}",
+        {"description": "For programs", "defaults": {"ttl": "2d"}},
+        token=token,
+    )
+    project = f"/projects/{made['projectSlug']}"
+    approvals = {
+        "request-waiting": f"{project}/requests/{waiting}/",
+        "edit-approval-policy": f"{project}/approvals/policies/{policy['id']}/edit/",
+    }
     unclaimed = {"certificate-unclaimed": f"/projects/{made['projectSlug']}/certificates/{renewed['certificateId']}/"}
-    return unclaimed | project_pages(
-        slug=made["projectSlug"],
-        certificate=shown["certificate"]["certificateId"],
-        request=shown["certificateRequestId"],
-        profile=server,
-        template=made["templateIds"]["tls-server"],
-        authority=made["caIds"]["ec"],
-        alert=alert["alert"]["id"],
+    return (
+        unclaimed
+        | approvals
+        | project_pages(
+            slug=made["projectSlug"],
+            certificate=shown["certificate"]["certificateId"],
+            request=shown["certificateRequestId"],
+            profile=server,
+            template=made["templateIds"]["tls-server"],
+            authority=made["caIds"]["ec"],
+            alert=alert["alert"]["id"],
+        )
     )
 
 

@@ -31,6 +31,8 @@ from pki_portal.rest import (
     TimeField,
     WireSerializer,
 )
+from profiles.api.versions import document_on_the_wire
+from profiles.policy.difference import differences
 
 LONGEST_ID = 64
 
@@ -316,5 +318,7 @@ class ApprovalRequestAnswer(ApprovalRequestItem):
         return [
             {"rules": change.rules, "path": each.path, "before": each.before, "after": each.after}
             for change in changes_since(row.request)
-            for each in change.differences
+            for each in differences(
+                document_on_the_wire(change.before.document), document_on_the_wire(change.after.document)
+            )
         ]

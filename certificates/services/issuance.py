@@ -248,15 +248,22 @@ def explain_request(
         PermissionDenied, NotFound: the requester may not issue from this profile.
         Forbidden: the profile enrolls by another method.
     """
-    require(requester=requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=profile.project_id)
-    _require_method(profile, method)
-    decision = _explain(
-        rules=profile.template.rules(), profile=profile, authority_id=profile.certificate_authority_id, request=request
-    )
+    decision = judge_request(profile=profile, request=request, requester=requester, method=method)
     demand = demand_of(profile=profile, requester=requester) if decision.plan is not None else None
     if demand is None:
         return decision
     return replace(decision, warnings=(*decision.warnings, f"The request waits for approval by {demand}."))
+
+
+def judge_request(
+    *, profile: CertificateProfile, request: IssuanceRequest, requester: Requester, method: EnrollmentMethod
+) -> Decision:
+    """As :func:`explain_request`, but for whose approval it would wait. Raises likewise."""
+    require(requester=requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=profile.project_id)
+    _require_method(profile, method)
+    return _explain(
+        rules=profile.template.rules(), profile=profile, authority_id=profile.certificate_authority_id, request=request
+    )
 
 
 def explain_rules(

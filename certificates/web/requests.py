@@ -15,6 +15,7 @@ from certificates.querysets import (
     requests_visible_to,
 )
 from certificates.services.retrieval import find_request
+from certificates.web.approval_panel import approval_of
 from pki_portal.access.permissions import Action
 from pki_portal.access.web.pages import Page, project_page, show
 from pki_portal.errors import NotFound
@@ -39,6 +40,7 @@ def requests(request: HttpRequest, page: Page) -> HttpResponse:
         "search": filters.search,
         "status": status,
         "profile": profile,
+        "statuses": RequestStatus.choices,
         "is_narrowed": filters != RequestFilters(),
     }
     if request.headers.get("HX-Target") == "requests":
@@ -59,6 +61,7 @@ def request_detail(request: HttpRequest, page: Page, request_id: UUID) -> HttpRe
             "asked": found,
             "as_asked": {name: value for name, value in found.asked.items() if value is not None},
             "certificate": getattr(found, "certificate", None),
+            "approval": approval_of(page, found),
         },
     )
 

@@ -3,6 +3,8 @@
 from django.urls import path
 
 from certificates.web import (
+    approval_policies,
+    approvals,
     authorities,
     certificates,
     decisions,
@@ -63,6 +65,22 @@ urlpatterns = [
     path("projects/<slug:slug>/profiles/<uuid:profile_id>/try/", try_it.try_profile, name="try-profile"),
     path("projects/<slug:slug>/requests/", requests.requests, name="requests"),
     path("projects/<slug:slug>/requests/<uuid:request_id>/", requests.request_detail, name="request"),
+    path("projects/<slug:slug>/requests/<uuid:request_id>/approve/", approvals.approve, name="approve"),
+    path("projects/<slug:slug>/requests/<uuid:request_id>/reject/", approvals.reject, name="reject"),
+    path("projects/<slug:slug>/requests/<uuid:request_id>/cancel/", approvals.cancel, name="cancel"),
+    path("projects/<slug:slug>/approvals/", approvals.approvals, name="approvals"),
+    path("projects/<slug:slug>/approvals/policies/", approval_policies.approval_policies, name="approval-policies"),
+    path("projects/<slug:slug>/approvals/policies/create/", approval_policies.create, name="create-approval-policy"),
+    path(
+        "projects/<slug:slug>/approvals/policies/<uuid:policy_id>/edit/",
+        approval_policies.edit,
+        name="edit-approval-policy",
+    ),
+    path(
+        "projects/<slug:slug>/approvals/policies/<uuid:policy_id>/delete/",
+        approval_policies.delete,
+        name="delete-approval-policy",
+    ),
     path("projects/<slug:slug>/authorities/", authorities.authorities, name="authorities"),
     path("projects/<slug:slug>/authorities/create/", authorities.create_authority, name="create-authority"),
     path("projects/<slug:slug>/authorities/import/", authorities.import_authority, name="import-authority"),

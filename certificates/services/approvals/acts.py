@@ -45,6 +45,7 @@ def approve_request(*, requester: Requester, approval: ApprovalRequest, comment:
             longer issue there.
         Conflict: it does not wait any more.
     """
+    comment = storable(comment)[:COMMENT_LIMIT]
     with _refusals(APPROVE_EVENT, requester, approval):
         require(requester=requester, action=Action.CERTIFICATE_REQUESTS_READ, project_id=approval.request.project_id)
         with transaction.atomic():
@@ -60,7 +61,7 @@ def approve_request(*, requester: Requester, approval: ApprovalRequest, comment:
                 step=step.number,
                 user_id=user_id,
                 user_name=requester.name[:255],
-                comment=storable(comment)[:COMMENT_LIMIT],
+                comment=comment,
             )
             row = with_requests(ApprovalRequest.objects.filter(pk=row.pk)).get()
             is_complete = standing_of(row).current is None
@@ -78,6 +79,7 @@ def reject_request(*, requester: Requester, approval: ApprovalRequest, comment: 
 
     Raises as :func:`approve_request`.
     """
+    comment = storable(comment)[:COMMENT_LIMIT]
     with _refusals(REJECT_EVENT, requester, approval):
         require(requester=requester, action=Action.CERTIFICATE_REQUESTS_READ, project_id=approval.request.project_id)
         with transaction.atomic():
@@ -97,6 +99,7 @@ def cancel_request(*, requester: Requester, approval: ApprovalRequest, comment: 
         PermissionDenied, NotFound: the requester is neither.
         Conflict: it was settled.
     """
+    comment = storable(comment)[:COMMENT_LIMIT]
     with _refusals(CANCEL_EVENT, requester, approval):
         needed = Action.CERTIFICATE_REQUESTS_READ if is_own(approval, requester) else Action.CERTIFICATE_REQUESTS_EDIT
         require(requester=requester, action=needed, project_id=approval.request.project_id)
@@ -140,7 +143,7 @@ def _close(row: ApprovalRequest, requester: Requester, status: RequestStatus, to
     ApprovalRequest.objects.filter(pk=row.pk).update(
         closed_at=timezone.now(),
         closed_by=requester.name[:255],
-        comment=storable(comment)[:COMMENT_LIMIT],
+        comment=comment,
         due_at=None,
     )
 

@@ -14,8 +14,8 @@ from certificates.services.approvals.steps import steps_as_json
 from certificates.services.idempotency import Claim, IdempotencyKey, claimed, request_under_key
 from certificates.services.issuance import (
     IssuedCertificate,
-    explain_request,
     issue_certificate,
+    judge_request,
     refusals_counted,
     replay_of,
 )
@@ -70,13 +70,15 @@ def request_certificate(
     return _ask_for_approval(asked, demand, idempotency)
 
 
-def outcome_of(request: CertificateRequest) -> str:
-    """A sentence on what became of a request that waited, or what it waits for."""
+def _outcome_of(request: CertificateRequest) -> str:
+    """A sentence on a request that waits, or waited, and has no certificate."""
     if request.status == RequestStatus.PENDING_APPROVAL:
         return "The request waits for approval."
     if request.status == RequestStatus.PENDING:
         return "The request was approved; the certificate is being issued."
-    return request.error_message or "The certificate was issued."
+    if request.status == RequestStatus.ISSUED:
+        return "The certificate was issued, and deleted later."
+    return request.error_message
 
 
 def _ask_for_approval(
@@ -101,7 +103,7 @@ def _ask_for_approval(
     ):
         if isinstance(claim, Certificate):
             return replay_of(claim)
-        decision = judgement.decision = explain_request(
+        decision = judgement.decision = judge_request(
             profile=profile, request=asked.request, requester=requester, method=asked.method
         )
         decision.granted()
@@ -134,4 +136,4 @@ def _told_again(request: CertificateRequest) -> IssuedCertificate | StoredReques
     certificate = getattr(request, "certificate", None)
     if certificate is not None:
         return replay_of(certificate)
-    return StoredRequest(request, outcome_of(request), tuple(request.warnings), is_replay=True)
+    return StoredRequest(request, _outcome_of(request), tuple(request.warnings), is_replay=True)

@@ -5,17 +5,16 @@ from typing import Literal
 
 from certificates.models import CertificateRequest
 from profiles.models import CertificateProfile, ProfileVersion, TemplateVersion
-from profiles.policy.difference import Difference, differences
+from profiles.models.version import Version
 
 
 @dataclass(frozen=True, slots=True)
 class VersionChange:
-    """One of the two, by the numbers of its versions and place by place."""
+    """One of the two that judge: the version that judged the request, and the one of today."""
 
     rules: Literal["profile", "template"]
-    before: int
-    after: int
-    differences: tuple[Difference, ...]
+    before: Version
+    after: Version
 
 
 def changes_since(request: CertificateRequest) -> tuple[VersionChange, ...]:
@@ -32,11 +31,7 @@ def changes_since(request: CertificateRequest) -> tuple[VersionChange, ...]:
     ).first()
     found = []
     if now_profile is not None and now_profile != request.profile_version:
-        before = request.profile_version
-        told = differences(before.document, now_profile.document)
-        found.append(VersionChange("profile", before.number, now_profile.number, told))
+        found.append(VersionChange("profile", request.profile_version, now_profile))
     if now_template is not None and now_template != request.template_version:
-        old = request.template_version
-        told = differences(old.document, now_template.document)
-        found.append(VersionChange("template", old.number, now_template.number, told))
+        found.append(VersionChange("template", request.template_version, now_template))
     return tuple(found)

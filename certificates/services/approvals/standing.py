@@ -74,7 +74,9 @@ def approvals_visible_to(requester: Requester, project: Project) -> QuerySet[App
 
 
 def waiting_for(requester: Requester, project: Project) -> list[ApprovalRequest]:
-    """What the requester could agree to now, the oldest first; of the first 100 that wait. Four queries at most."""
+    """What the requester could agree to now, the oldest first; of the first 100 that wait. One query where none does,
+    four at most.
+    """
     if requester.user_id is None:
         return []
     waiting = with_requests(
@@ -83,6 +85,11 @@ def waiting_for(requester: Requester, project: Project) -> list[ApprovalRequest]
     rows = list(waiting[:WAITING_LIMIT])
     standings = standings_of(rows, and_of=requester.user_id)
     return [row for row in rows if _hindrance(row, standings[row.pk], requester) is None]
+
+
+def count_waiting_for(requester: Requester, project: Project) -> int:
+    """How many :func:`waiting_for` finds."""
+    return len(waiting_for(requester, project))
 
 
 def with_requests(rows: QuerySet[ApprovalRequest]) -> QuerySet[ApprovalRequest]:

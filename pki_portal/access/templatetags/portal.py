@@ -27,6 +27,9 @@ TONES: Mapping[str, str] = {
     "delivered": "good",
     "expiring": "warn",
     "pending": "info",
+    "pending_approval": "warn",
+    "pending-approval": "warn",
+    "rejected": "bad",
     "pending-certificate": "warn",
     "expired": "grey",
     "disabled": "grey",
@@ -44,6 +47,8 @@ TONES: Mapping[str, str] = {
 }
 LABELS: Mapping[str, str] = {
     "expiring": "Expiring soon",
+    "pending_approval": "Waits for approval",
+    "pending-approval": "Waits for approval",
     "pending-certificate": "Needs a certificate",
     "pass": "Met",
     "fail": "Not met",

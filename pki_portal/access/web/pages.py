@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, wraps
 from typing import Any, Concatenate, ParamSpec
 
@@ -32,25 +32,38 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True, slots=True)
 class NavigationEntry:
-    """One line of the project's navigation; ``view`` is a URL name that takes the project's slug."""
+    """One line of the project's navigation; ``view`` is a URL name that takes the project's slug, ``count`` how many
+    things wait there for whoever looks.
+    """
 
     section: str
     label: str
     icon: str
     view: str
     action: Action
+    count: int = 0
 
 
 NAVIGATION = (
     NavigationEntry("overview", "Overview", "overview", "overview", Action.PROJECTS_READ),
     NavigationEntry("certificates", "Certificates", "certificate", "certificates", Action.CERTIFICATES_READ),
     NavigationEntry("requests", "Requests", "request", "requests", Action.CERTIFICATE_REQUESTS_READ),
+    NavigationEntry("approvals", "Approvals", "success", "approvals", Action.CERTIFICATE_REQUESTS_READ),
     NavigationEntry("profiles", "Profiles", "profile", "profiles", Action.CERTIFICATE_PROFILES_READ),
     NavigationEntry("templates", "Templates", "template", "templates", Action.CERTIFICATE_TEMPLATES_READ),
     NavigationEntry("authorities", "Authorities", "authority", "authorities", Action.CERTIFICATE_AUTHORITIES_READ),
     NavigationEntry("alerts", "Alerting", "alert", "alerts", Action.PKI_ALERTS_READ),
     NavigationEntry("audit-log", "Audit log", "audit", "audit-log", Action.AUDIT_LOG_READ),
 )
+
+
+# By section: what is counted there for a requester in a project. Applications above this one fill it when they start.
+_counts: dict[str, Callable[[Requester, Project], int]] = {}
+
+
+def count_in_navigation(section: str, count: Callable[[Requester, Project], int]) -> None:
+    """Show beside an entry of the navigation how many things wait there; asked once a page."""
+    _counts[section] = count
 
 
 @dataclass(frozen=True)
@@ -74,12 +87,16 @@ class Page:
     @cached_property
     def navigation(self) -> list[NavigationEntry]:
         """What of the navigation the requester may open."""
-        return [entry for entry in NAVIGATION if entry.action.name in self.may]
+        return [self._counted(entry) for entry in NAVIGATION if entry.action.name in self.may]
 
     @cached_property
     def projects(self) -> list[Project]:
         """The first projects for the switcher. One query."""
         return list(projects_visible_to(self.requester)[:SWITCHER_LENGTH])
+
+    def _counted(self, entry: NavigationEntry) -> NavigationEntry:
+        count = _counts.get(entry.section)
+        return entry if count is None else replace(entry, count=count(self.requester, self.project))
 
 
 View = Callable[..., HttpResponse]
