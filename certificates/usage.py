@@ -1,15 +1,17 @@
 """What profiles ask about CAs and certificates (:mod:`profiles.usage`), answered."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from certificates.models import Certificate, CertificateAuthority
 from certificates.models.certificate import CertificateStatus
+from certificates.services.approvals.demand import profiles_that_wait
 from certificates.services.authorities.rules import issuer_facts_of
 from certificates.services.impact import impact_of
 from certificates.x509.lint import waivable_codes
 from profiles.impact import Impact, Proposal
+from profiles.models import CertificateProfile
 from profiles.policy.request import IssuerFacts
 
 
@@ -34,6 +36,10 @@ class CertificatesUsage:
     def lint_codes(self) -> frozenset[str]:
         """Ids of the findings that a waiver can name."""
         return waivable_codes()
+
+    def profiles_that_wait(self, *, profiles: Collection[CertificateProfile]) -> Collection[UUID]:
+        """Those whose requests all wait for approval. A query for each."""
+        return profiles_that_wait(profiles)
 
     def issuer_facts(self, *, authority_id: UUID) -> IssuerFacts | None:
         """The CA as the rules see it now; None where it has no certificate yet."""

@@ -6,6 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from profiles.impact import Impact, Proposal
+from profiles.models import CertificateProfile
 from profiles.policy.request import IssuerFacts
 
 
@@ -33,6 +34,10 @@ class Usage(Protocol):
 
     def issuer_facts(self, *, authority_id: UUID) -> IssuerFacts | None:
         """The CA as the rules see it now; None where it has no certificate yet."""
+        ...
+
+    def profiles_that_wait(self, *, profiles: Collection[CertificateProfile]) -> Collection[UUID]:
+        """Ids of those at which nobody gets a certificate that somebody else has not agreed to."""
         ...
 
 

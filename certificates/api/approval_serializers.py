@@ -31,7 +31,7 @@ from pki_portal.rest import (
     TimeField,
     WireSerializer,
 )
-from profiles.api.versions import document_on_the_wire
+from profiles.api.doors import document_on_the_wire
 from profiles.policy.difference import differences
 
 LONGEST_ID = 64

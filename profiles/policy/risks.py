@@ -59,6 +59,7 @@ def risks_of(
     issuer_ends: datetime | None = None,
     now: datetime | None = None,
     profile_count: int | None = None,
+    is_approved: bool = False,
 ) -> tuple[Risk, ...]:
     """Every risk that can be told from what is given; what is None is not looked at.
 
@@ -70,9 +71,10 @@ def risks_of(
         issuer_ends: end of the CA's current certificate, aware UTC; of several CAs the first to end.
         now: aware UTC.
         profile_count: how many profiles use the template.
+        is_approved: no request by these rules is granted before somebody else agreed to it.
     """
     return (
-        *_names(rules),
+        *_names(rules, is_approved=is_approved),
         *_authorities(rules),
         *_life(rules),
         *_algorithms(rules, now),
@@ -81,13 +83,14 @@ def risks_of(
     )
 
 
-def _names(rules: TemplateRules) -> Iterator[Risk]:
-    if _may_authenticate_clients(rules) and _takes_any_name(rules):
+def _names(rules: TemplateRules, *, is_approved: bool) -> Iterator[Risk]:
+    if not is_approved and _may_authenticate_clients(rules) and _takes_any_name(rules):
         yield Risk(
             RiskCode.ANY_NAME_FOR_CLIENTS,
-            "Whoever may issue can take the name of anybody else, and the certificate logs in as them: its extended key"
-            " usages can be client_auth, or none, which limits it to nothing.",
-            "Narrow the names to your own, as in *.acme.com, or require an extended key usage other than client_auth.",
+            "Whoever may issue can take the name of anybody else without approval, and the certificate logs in as them:"
+            " its extended key usages can be client_auth, or none, which limits it to nothing.",
+            "Narrow the names to your own, as in *.acme.com, require an extended key usage other than client_auth, or"
+            " have requests at every profile with this template wait for approval.",
         )
     if _takes_names(rules, NameType.DNS_NAME, _STRANGE_WILDCARDS):
         yield Risk(

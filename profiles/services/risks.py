@@ -9,17 +9,18 @@ from profiles.usage import usage
 
 def template_risks(template: CertificateTemplate, *, now: datetime) -> tuple[Risk, ...]:
     """Of its rules, of its profiles and of the first of their CAs to end."""
-    authorities = template.certificate_profiles.values_list("certificate_authority_id", flat=True)
+    profiles = list(template.certificate_profiles.all())
     ends = [
         facts.not_after
-        for authority_id in set(authorities)
+        for authority_id in {profile.certificate_authority_id for profile in profiles}
         if authority_id is not None and (facts := usage().issuer_facts(authority_id=authority_id)) is not None
     ]
     return risks_of(
         template.rules(),
         issuer_ends=min(ends, default=None),
         now=now,
-        profile_count=template.certificate_profiles.count(),
+        profile_count=len(profiles),
+        is_approved=bool(profiles) and len(usage().profiles_that_wait(profiles=profiles)) == len(profiles),
     )
 
 

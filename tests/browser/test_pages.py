@@ -7,9 +7,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from certificates.models import Certificate, CertificateAuthority, CertificateRequest
+from certificates.services.approvals.steps import Step
+from pki_portal.access.models import Role
 from profiles.models import CertificateTemplate
 from tests.addresses import SHARED_PAGES, project_pages
 from tests.certificates.alerts.scenery import HOOK, MAIL, SLACK, make_rule
+from tests.certificates.services.approvals.scenery import ADMINS, ask, make_policy, person
 from tests.pages import DESKTOP, PHONE, Scene, make_issued, sign_in
 
 pytestmark = pytest.mark.browser
@@ -26,7 +29,12 @@ def addresses(scene: Scene) -> list[str]:
         authority=CertificateAuthority.objects.get().pk,
         alert=make_rule(scene.project, channels=(MAIL, HOOK, SLACK)).rule.pk,
     )
-    return [scene.origin + path for path in (pages | SHARED_PAGES).values()]
+    # Last: from here on requests wait.
+    policy = make_policy(scene.project, Step((ADMINS,)))
+    waiting = ask(scene.profile, person("bob", scene.project, Role.MEMBER))
+    approvals = [f"approvals/policies/{policy.pk}/edit/", f"requests/{waiting.request_id}/"]
+    paths = [*(pages | SHARED_PAGES).values(), *(f"/projects/{scene.project.slug}/{path}" for path in approvals)]
+    return [scene.origin + path for path in paths]
 
 
 @pytest.mark.timeout(300)  # some twenty pages, each judged by axe

@@ -174,8 +174,7 @@ def test_an_admin_makes_changes_and_deletes_a_policy(pki: Pki, olga: User) -> No
     shown = alice.get(edit).content.decode()
     assert f'<option value="user:{olga.pk}" selected>olga</option>' in shown
     assert alice.post(edit, form | {"is_for_all_profiles": "on"}).status_code == 302
-    policy.refresh_from_db()
-    assert policy.is_for_all_profiles
+    assert ApprovalPolicy.objects.get().is_for_all_profiles
     delete = address(pki, f"approvals/policies/{policy.pk}/delete/")
     assert "was deleted" in text_of(alice.post(delete, follow=True))
 
