@@ -139,4 +139,7 @@ class RevokedSelectionAnswer(serializers.Serializer[Any]):
     count = serializers.IntegerField()
     selection = serializers.CharField(help_text="Stands for exactly these certificates.")
     certificates = NamedCertificateAnswer(many=True, help_text="The first ten.")
+    idempotentReplay = serializers.BooleanField(
+        required=False, help_text="true where the Idempotency-Key stood for this act already."
+    )
     warnings = serializers.ListField(child=serializers.CharField(), required=False)

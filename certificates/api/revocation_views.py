@@ -88,13 +88,14 @@ class RevokeSelectedView(CertificateView):
         operation_id="revokeCertificates",
         summary="Revoke all certificates that a filter finds",
         tags=[TAG],
-        parameters=[PROJECT_ID],
+        parameters=[PROJECT_ID, IDEMPOTENCY_KEY],
         request=RevokeSelectedSerializer,
         responses=answers(RevokedSelectionAnswer, 409, with_body=True),
     )
     def post(self, request: Request, project_id: str) -> Response:
         """First with `dryRun`, then with the count and selection that it answered: all of these or none."""
         requester = requester_of(request)
+        idempotency = idempotency_key_of(request)
         project = get_project(requester=requester, project_id=parse_uuid(project_id, field="project_id"))
         body = RevokeSelectedSerializer(data=request.data)
         asked = read(body)
@@ -109,13 +110,16 @@ class RevokeSelectedView(CertificateView):
                 reason=asked["revocationReason"].reason,
                 count=asked["expectedCount"],
                 digest=asked["selection"],
+                idempotency=idempotency,
             )
             message = f"{found.count} certificates were revoked."
-        answer = {
+        answer: dict[str, Any] = {
             "message": message,
             "dryRun": asked["dryRun"],
             "count": found.count,
             "selection": found.digest,
             "certificates": NamedCertificateAnswer(found.first, many=True).data,
         }
+        if found.is_replay:
+            answer["idempotentReplay"] = True
         return Response(warned(answer, body))

@@ -80,11 +80,15 @@ class Revoked:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a bulk revocation would revoke; the act takes ``count`` and ``digest`` to prove that it means this."""
+    """What a bulk revocation would revoke; the act takes ``count`` and ``digest`` to prove that it means this.
+
+    ``is_replay``: an Idempotency-Key stood for that act already.
+    """
 
     count: int
     digest: str
     first: tuple[Certificate, ...]
+    is_replay: bool = False
 
 
 def revoke_certificate(
@@ -182,13 +186,15 @@ def revoke_selected(
     reason: RevocationReason,
     count: int,
     digest: str,
+    idempotency: IdempotencyKey | None = None,
 ) -> Selection:
     """Revoke exactly what was previewed, all in one transaction or none.
 
     Raises:
         PermissionDenied, NotFound: the requester may not revoke there.
         Invalid: more than 5,000.
-        Conflict: the filters find something else than was previewed.
+        Conflict: the filters find something else than was previewed; or the Idempotency-Key stands for something else,
+            or its first request is still under way.
         Unavailable: they ARE revoked, but a CRL could not be signed; the message says so.
     """
     now = timezone.now()
@@ -204,22 +210,48 @@ def revoke_selected(
         journaled(requester=requester, project_id=project.pk),
     ):
         require(requester=requester, action=Action.CERTIFICATES_REVOKE, project_id=project.pk)
-        with transaction.atomic():
-            found = _selected(requester, project, filters, now)
-            keys = found.order_by().values("authority_certificate__key").distinct()
-            lists = {
-                each.key_id: each
-                for each in complete_lists().filter(key__in=keys).select_for_update(no_key=True).order_by("pk")
-            }
-            identifiers = _identifiers(found)
-            if (len(identifiers), _digest(identifiers)) != (count, digest):
-                raise _not_as_previewed(count, len(identifiers))
-            rows = _locked_rows(identifiers)
-            for key_id, of_key in groupby(rows, key=_key_of):
-                _revoke(lists[key_id], list(of_key), requester=requester, reason=reason, invalidity_date=None, now=now)
+        with claimed(requester=requester, idempotency=idempotency, now=now, act=IdempotentAct.REVOKE) as claim:
+            if isinstance(claim, Certificate):
+                return _selection_done(claim, count=count, digest=digest, now=now)
+            with transaction.atomic():
+                found = _selected(requester, project, filters, now)
+                keys = found.order_by().values("authority_certificate__key").distinct()
+                lists = {
+                    each.key_id: each
+                    for each in complete_lists().filter(key__in=keys).select_for_update(no_key=True).order_by("pk")
+                }
+                identifiers = _identifiers(found)
+                if (len(identifiers), _digest(identifiers)) != (count, digest):
+                    raise _not_as_previewed(count, len(identifiers))
+                rows = _locked_rows(identifiers)
+                for key_id, of_key in groupby(rows, key=_key_of):
+                    _revoke(
+                        lists[key_id], list(of_key), requester=requester, reason=reason, invalidity_date=None, now=now
+                    )
+                first = sorted(rows, key=lambda row: row.pk)[:PREVIEWED]
+                if claim is not None and first:
+                    claim.complete(first[0])
+            if claim is not None and not first:
+                claim.release()  # nothing was found, and nothing would be again
     publish_lists(lists.values(), now=now, done=f"{count} certificates are revoked")
-    first = sorted(rows, key=lambda row: row.pk)[:PREVIEWED]
     return Selection(count=count, digest=digest, first=tuple(first))
+
+
+def _selection_done(first: Certificate, *, count: int, digest: str, now: datetime) -> Selection:
+    """What a bulk revocation answered whose first certificate this is, in the order of their ids; its list is published
+    if that failed then.
+    """
+    entry = _entry_of(first)
+    publish_lists(lists_with(entry), now=now, done=f"{count} certificates are revoked")
+    together = Certificate.objects.filter(
+        project=first.project_id,
+        revocation__revoked_at=entry.revoked_at,
+        revocation__reason=entry.reason,
+        revocation__actor_id=entry.actor_id,
+        pk__gte=first.pk,
+    )
+    shown = tuple(together.defer("der", "lint_findings").order_by("pk")[: min(count, PREVIEWED)])
+    return Selection(count=count, digest=digest, first=shown, is_replay=True)
 
 
 # --- The act ----------------------------------------------------------------------------------------------------------

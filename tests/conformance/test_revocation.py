@@ -200,6 +200,30 @@ def test_many_are_revoked_as_previewed(pki: Pki, robot: Client) -> None:
     assert_error(post_json(robot, path, act), status=409, error="Conflict")
 
 
+def test_many_are_revoked_once_for_one_idempotency_key(pki: Pki, robot: Client) -> None:
+    for number in range(3):
+        issued(robot, pki.profile, commonName=f"old-{number}.acme.com", altNames=[])
+    path = f"/api/v1/projects/{pki.project.pk}/certificates/revoke"
+    body = {"filter": {"search": "old-"}, "revocationReason": "SUPERSEDED"}
+    seen = post_json(robot, path, body | {"dryRun": True}).json()
+    act = body | {"expectedCount": seen["count"], "selection": seen["selection"]}
+
+    done, again = (post_json(robot, path, act, **{"Idempotency-Key": "one"}) for _ in range(2))
+
+    assert (done.status_code, again.status_code) == (200, 200)
+    assert again.json() == done.json() | {"idempotentReplay": True}
+    assert AuditEvent.objects.filter(event="revoke-cert").count() == 3
+    other = post_json(robot, path, act | {"revocationReason": "UNSPECIFIED"}, **{"Idempotency-Key": "one"})
+    assert_error(other, status=409, error="Conflict")
+    # What finds nothing does nothing, and keeps no key.
+    nothing = post_json(robot, path, body | {"dryRun": True}).json()
+    empty = body | {"expectedCount": 0, "selection": nothing["selection"]}
+    for _ in range(2):
+        answer = post_json(robot, path, empty, **{"Idempotency-Key": "two"})
+        assert (answer.status_code, answer.json()["count"]) == (200, 0)
+        assert "idempotentReplay" not in answer.json()
+
+
 def test_many_are_revoked_by_those_only_who_may(pki: Pki) -> None:
     path = f"/api/v1/projects/{pki.project.pk}/certificates/revoke"
     body = {"filter": {}, "revocationReason": "SUPERSEDED", "dryRun": True}
