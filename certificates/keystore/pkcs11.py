@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from threading import RLock
 from time import sleep
 from typing import Any, Final, NoReturn, Self, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pkcs11
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -305,6 +305,22 @@ def make_key(algorithm: KeyAlgorithm, *, owner: Owner) -> Any:
         _token.use(lambda session: list(session.get_objects({Attribute.LABEL: str(key_id)})))  # a token that was away
         public_key = _token.use(generate, again=False)
     return _key_object(str(key_id), public_key, owner)
+
+
+def made_labels() -> frozenset[str]:
+    """Labels of the keys in the token that a portal made: each a UUID, and the key's id too. Raises Unavailable."""
+
+    def look(session: pkcs11.Session) -> frozenset[str]:
+        found = set()
+        for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
+            for key in session.get_objects({Attribute.CLASS: kind}):
+                with suppress(ValueError, pkcs11.AttributeTypeInvalid):
+                    label = str(key[Attribute.LABEL])
+                    if UUID(label).bytes == key[Attribute.ID]:
+                        found.add(label)
+        return frozenset(found)
+
+    return _token.use(look)
 
 
 def destroy_key(label: str) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.conf import settings
+from django.db import transaction
 
 from certificates.keystore.base import Signer
 from certificates.keystore.database import load_signer, seal_private_key
@@ -30,7 +31,9 @@ from certificates.x509.tbs import (
     throw_away_public_key,
 )
 from certificates.x509.verify import VerificationFailed, verify_authority, verify_issued
-from pki_portal.errors import Invalid, Unavailable, Violation
+from pki_portal.access.requester import Requester
+from pki_portal.audit.services import record
+from pki_portal.errors import Invalid, NotFound, Unavailable, Violation
 from profiles.policy.plan import AuthorityPlan, IssuancePlan
 from profiles.policy.vocabulary import KeyAlgorithm
 
@@ -159,6 +162,38 @@ def destroy_token_keys(keys: Sequence[AuthorityKey]) -> None:
                 _tokens().destroy_key(key.token_label)
             except Unavailable as problem:
                 logger.error("key %s of a deleted CA is left in its token: %s", key.token_label, problem.message)
+
+
+def orphaned_token_keys() -> list[str]:
+    """Labels of keys in the token that a portal made and no row of this database names.
+
+    Left by a process that was killed between making a key and storing its CA, or by a backup that was restored; or they
+    are another installation's that shares the token. Raises Unavailable.
+    """
+    if not settings.PKCS11_MODULE:
+        return []
+    made = _tokens().made_labels()
+    return sorted(made - set(AuthorityKey.objects.exclude(token_label="").values_list("token_label", flat=True)))
+
+
+def destroy_orphaned_token_key(*, requester: Requester, label: str) -> None:
+    """Destroy a key in the token that belongs to no CA, for good.
+
+    Raises:
+        NotFound: it is not among ``orphaned_token_keys``: it is not there, or a CA has it.
+        Unavailable: the token does not answer.
+    """
+    if label not in orphaned_token_keys():
+        raise NotFound(f"There is no key {label} in the token that belongs to no CA.")
+    with transaction.atomic():
+        record(
+            event="destroy-token-key",
+            actor=requester.actor,
+            project_id=None,
+            subject_type="token-key",
+            subject_id=label,
+        )
+        _tokens().destroy_key(label)
 
 
 def _token_label(private_key: PrivateKey) -> str:

@@ -38,7 +38,7 @@ from certificates.services.authorities.rules import is_cut_off
 from certificates.services.columns import columns_of
 from certificates.services.kept_keys import open_secret
 from certificates.services.reconcile import Kind, Reconciliation
-from certificates.services.signing import check_authority_key
+from certificates.services.signing import check_authority_key, orphaned_token_keys
 from certificates.x509.inspect import UNREADABLE, facts_of, is_issued_by
 from certificates.x509.keys import public_key_info
 from certificates.x509.lint import Severity, lint, marked
@@ -81,6 +81,7 @@ class Command(BaseCommand):
     def _findings(self) -> Iterator[str]:
         yield from authority_findings()
         yield from key_findings()
+        yield from token_findings()
         addresses = Addresses()
         yield from authority_certificate_findings(addresses)
         yield from revocation_findings()
@@ -124,6 +125,21 @@ def key_findings() -> Iterator[str]:
             yield f"authority key {key.id}: cannot be used: {problem}"
         if not CertificateRevocationList.objects.filter(key=key).exists():
             yield f"authority key {key.id}: has no revocation list"
+
+
+def token_findings() -> Iterator[str]:
+    """What is in the token belongs to a CA."""
+    try:
+        labels = orphaned_token_keys()
+    except PortalError as problem:
+        yield f"token: cannot be looked through: {problem.message}"
+        return
+    for label in labels:
+        yield (
+            f"token key {label}: belongs to no CA. Unless a backup was restored (then run manage.py reconcile), a CA is"
+            " being made at this moment, or another installation uses the token, remove it:"
+            f" manage.py destroy_token_key {label}"
+        )
 
 
 def authority_certificate_findings(addresses: Addresses) -> Iterator[str]:

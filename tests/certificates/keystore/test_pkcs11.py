@@ -8,7 +8,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from io import StringIO
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from cryptography import x509
@@ -17,7 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
@@ -36,9 +38,10 @@ from certificates.services.authorities import (
     update_authority,
 )
 from certificates.services.crl import current_crl, publish_crl
-from certificates.services.signing import check_authority_key
+from certificates.services.signing import check_authority_key, destroy_orphaned_token_key, orphaned_token_keys
 from certificates.x509.keys import public_key_info
 from pki_portal.access.models import Project
+from pki_portal.audit.models import AuditEvent
 from pki_portal.errors import Unavailable
 from profiles.policy.vocabulary import KeyAlgorithm
 from tests.factories import SYSTEM, make_project, make_user
@@ -394,7 +397,36 @@ def test_a_ca_in_the_token_signs_itself_certificates_crls_and_csrs(
     )
     csr = x509.load_pem_x509_csr(authority_csr(requester=SYSTEM, authority=below).encode())
     assert csr.is_signature_valid
+    destroy_orphans()
     call_command("check_certificates")
+
+
+def destroy_orphans() -> None:
+    """Other tests leave keys in the token; so does a process that is killed before it stores its CA."""
+    for label in orphaned_token_keys():
+        destroy_orphaned_token_key(requester=SYSTEM, label=label)
+
+
+def test_a_key_of_no_ca_is_named_with_the_command_that_removes_it(project: Project) -> None:
+    destroy_orphans()
+    made_by_api(make_client(project), project, keyStore="pkcs11")
+    (kept,) = AuthorityKey.objects.values_list("token_label", flat=True)
+    orphan = make_key(P256, owner=owner).label
+    out = StringIO()
+    with pytest.raises(CommandError, match="1 findings"):
+        call_command("check_certificates", stdout=out)
+    assert f"token key {orphan}: belongs to no CA" in out.getvalue()
+    assert f"manage.py destroy_token_key {orphan}" in out.getvalue()
+    for label in (kept, str(uuid4()), "nonsense"):
+        with pytest.raises(CommandError, match="belongs to no CA"):
+            call_command("destroy_token_key", label)
+
+    call_command("destroy_token_key", orphan, stdout=out)
+
+    assert f"Key {orphan} was destroyed." in out.getvalue()
+    assert orphaned_token_keys() == []
+    assert AuditEvent.objects.filter(event="destroy-token-key", subject_id=orphan).count() == 1
+    call_command("check_certificates", stdout=out)
 
 
 def test_the_next_key_of_a_ca_in_the_token_is_made_there_and_both_certify_each_other(project: Project) -> None:
@@ -407,6 +439,7 @@ def test_the_next_key_of_a_ca_in_the_token_is_made_there_and_both_certify_each_o
     update_authority(requester=SYSTEM, authority=root, chain_phase=ChainPhase.CROSS_SIGNED)
     issued = post_json(make_client(project, name="r2"), CERTIFICATES, issue_body(make_profile_of(root)))
     assert issued.status_code == 200, issued.json()
+    destroy_orphans()
     call_command("check_certificates")
 
 
