@@ -98,11 +98,19 @@ CERTIFICATES_ISSUED = Counter(
 ISSUANCES_REFUSED = Counter(
     "pki_issuances_refused", "Refused certificate requests, by the code of each reason.", ["code"], registry=None
 )
+_BUCKETS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 ISSUE_SECONDS = Histogram(
     "pki_issue_request_seconds",
     "Time to answer POST /api/v1/cert-manager/certificates, by class of status.",
     ["status"],
-    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+    buckets=_BUCKETS,
+    registry=None,
+)
+REQUEST_SECONDS = Histogram(
+    "pki_request_seconds",
+    "Time to answer other requests that sign: renew, revoke, ocsp; by class of status.",
+    ["operation", "status"],
+    buckets=_BUCKETS,
     registry=None,
 )
 RENEWALS = Counter("pki_automatic_renewals", "Due renewals tried by workers, by outcome.", ["outcome"], registry=None)
@@ -111,6 +119,13 @@ KEY_CACHE = Counter(
 )
 BACKGROUND_ATTEMPTS = Counter(
     "pki_background_attempts", "Rows tried by background workers, by outcome.", ["work", "outcome"], registry=None
+)
+ATTEMPT_SECONDS = Histogram(
+    "pki_background_attempt_seconds",
+    "Time that a background worker took for one row, whatever came of it.",
+    ["work"],
+    buckets=(*_BUCKETS, 60, 300),
+    registry=None,
 )
 
 _seen: dict[str, set[str]] = {}

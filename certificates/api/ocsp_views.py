@@ -14,6 +14,7 @@ from rest_framework.request import Request
 
 from certificates.api.published_views import PUBLISHED_TAG, PublishedView, published_headers
 from certificates.api.schema import CA_ID, OCSP_REQUEST
+from certificates.api.timing import TimedView
 from certificates.services.ocsp import OcspAnswer, answer_ocsp
 from certificates.x509.ocsp import MAX_REQUEST_BYTES, ResponseStatus
 from pki_portal.rest import parse_uuid
@@ -31,8 +32,10 @@ _RESPONSES = {
 }
 
 
-class OcspBase(PublishedView):
+class OcspBase(TimedView, PublishedView):
     """What GET and POST share."""
+
+    operation = "ocsp"
 
     def answer(self, ca_id: str, document: bytes) -> OcspAnswer:
         """Of the CA in the path."""

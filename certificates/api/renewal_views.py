@@ -14,6 +14,7 @@ from certificates.api.renewal_serializers import (
     RenewSerializer,
 )
 from certificates.api.schema import CERTIFICATE_ID, IDEMPOTENCY_KEY
+from certificates.api.timing import TimedView
 from certificates.api.views import CertificateView, idempotency_key_of, told_certificate
 from certificates.models import Certificate
 from certificates.services.renewal import configure_renewal, renew_certificate
@@ -26,8 +27,10 @@ from pki_portal.rest.schema import answers
 TAG = "Renewal"
 
 
-class RenewView(CertificateView):
+class RenewView(TimedView, CertificateView):
     """``/certificates/{id}/renew``."""
+
+    operation = "renew"
 
     @extend_schema(
         operation_id="renewCertificate",

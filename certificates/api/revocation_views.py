@@ -15,6 +15,7 @@ from certificates.api.revocation_serializers import (
     RevokeSerializer,
 )
 from certificates.api.schema import IDEMPOTENCY_KEY, PROJECT_ID, REFERENCE
+from certificates.api.timing import TimedView
 from certificates.api.views import CertificateView, idempotency_key_of
 from certificates.services.retrieval import find_certificate
 from certificates.services.revocation import preview_revocation, release_hold, revoke_certificate, revoke_selected
@@ -26,8 +27,10 @@ from pki_portal.rest.schema import answers
 TAG = "Revocation"
 
 
-class RevokeView(CertificateView):
+class RevokeView(TimedView, CertificateView):
     """``/certificates/{id}/revoke``."""
+
+    operation = "revoke"
 
     @extend_schema(
         operation_id="revokeCertificate",

@@ -5,10 +5,10 @@ from datetime import datetime
 
 from django.db.models import Max
 from django.utils import timezone
-from django_tasks_db.models import DBTaskResult
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from pki_portal.background.models import Measurement, ScheduledJob
+from pki_portal.background.tasks import count_hints
 from pki_portal.background.work import registered_works
 from pki_portal.metrics import register_gauges
 
@@ -20,9 +20,9 @@ def work_gauges() -> Iterator[Metric]:
     for work in registered_works():
         due.add_metric([work.name], work.due(now).order_by().count())
     yield due
-    yield GaugeMetricFamily(
-        "pki_background_queue_depth", "Hints that wait in the database's queue.", DBTaskResult.objects.ready().count()
-    )
+    waiting = count_hints()
+    if waiting is not None:
+        yield GaugeMetricFamily("pki_background_queue_depth", "Hints that wait in the queue.", waiting)
 
 
 def job_gauges() -> Iterator[Metric]:

@@ -69,6 +69,17 @@ def take_hints(*, should_stop: Callable[[], bool]) -> None:
         pass
 
 
+def count_hints() -> int | None:
+    """How many hints wait in the queue; None where Redis keeps it and does not answer."""
+    if settings.TASKS["default"]["BACKEND"] == DATABASE_BACKEND:
+        return DBTaskResult.objects.ready().count()
+    queue = import_module("django_rq").get_queue("default")
+    try:
+        return int(queue.connection.llen(queue.key))
+    except import_module("redis.exceptions").RedisError:
+        return None
+
+
 def _take_from_database() -> bool:
     if not DBTaskResult.objects.ready().exists():
         return False

@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from time import perf_counter
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
@@ -37,7 +38,7 @@ from django.utils import timezone
 
 from pki_portal.background.models import DueRow
 from pki_portal.errors import PortalError
-from pki_portal.metrics import BACKGROUND_ATTEMPTS
+from pki_portal.metrics import ATTEMPT_SECONDS, BACKGROUND_ATTEMPTS, observe
 from pki_portal.metrics import count as count_metric
 from pki_portal.storable import storable
 
@@ -199,7 +200,7 @@ def _do(work: Work[Row], row: Row) -> None:
         _write(work, row, Outcome.GAVE_UP, error=f"{row.attempts - 1} attempts were begun and none ended.")
         return
     try:
-        due_at = work.do(row, now)
+        due_at = _timed(work, row, now)
     except GiveUp as reason:
         logger.warning("%s %s was given up: %s", work.name, row.pk, reason)
         _write(work, row, Outcome.GAVE_UP, error=str(reason))
@@ -215,6 +216,15 @@ def _do(work: Work[Row], row: Row) -> None:
         _write(work, row, Outcome.GAVE_UP if is_last else Outcome.FAILED, error=error)
     else:
         _write(work, row, Outcome.DONE, due_at=due_at)
+
+
+def _timed(work: Work[Row], row: Row, now: datetime) -> datetime | None:
+    """Do it, and count how long that took."""
+    began = perf_counter()
+    try:
+        return work.do(row, now)
+    finally:
+        observe(ATTEMPT_SECONDS, perf_counter() - began, work=work.name)
 
 
 def _write(work: Work[Row], row: Row, outcome: Outcome, *, due_at: datetime | None = None, error: str = "") -> None:

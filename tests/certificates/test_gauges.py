@@ -7,11 +7,12 @@ import time_machine
 from django.utils import timezone
 
 from certificates.gauges import measure_expiring
-from certificates.models import Certificate, CertificateRevocationList
+from certificates.models import AutoRenewal, Certificate, CertificateRevocationList
 from certificates.models.certificate import CertificateStatus, RevocationReason
 from certificates.services.crl import CRL_LIFE
 from pki_portal import metrics
 from pki_portal.background.models import ScheduledJob
+from pki_portal.background.work import do_row, work_on
 from pki_portal.metrics import exposition
 from tests.factories import make_project
 from tests.pages import make_issued
@@ -65,6 +66,28 @@ def test_jobs_and_due_rows() -> None:
     assert shown("pki_job_failures_total", job="renew-crls") == 2
     assert shown("pki_background_due_rows", work="scheduled-jobs") == 1
     assert shown("pki_background_queue_depth") == 0
+
+
+def test_renewals_revocations_ocsp_and_background_work_are_timed() -> None:
+    pki = make_pki()
+    robot = make_client(pki.project)
+    row = make_issued(pki.profile)
+    names: tuple[tuple[str, dict[str, str]], ...] = (
+        ("pki_request_seconds_count", {"operation": "renew", "status": "2xx"}),
+        ("pki_request_seconds_count", {"operation": "revoke", "status": "4xx"}),
+        ("pki_request_seconds_count", {"operation": "ocsp", "status": "2xx"}),
+        ("pki_background_attempt_seconds_count", {"work": "renewals"}),
+    )
+    before = [shown(name, **labels) or 0 for name, labels in names]
+    assert post_json(robot, f"{CERTIFICATES}/{row.pk}/renew", {}).status_code == 200
+    assert post_json(robot, f"{CERTIFICATES}/{row.pk}/revoke", {}).status_code == 422
+    assert (
+        robot.post(f"/ocsp/{pki.profile.certificate_authority_id}", b"x", "application/ocsp-request").status_code == 200
+    )
+    renewal = AutoRenewal.objects.filter(due_at__isnull=False).get()
+    AutoRenewal.objects.filter(pk=renewal.pk).update(due_at=timezone.now())
+    do_row(work_on(AutoRenewal), renewal.pk)
+    assert [(shown(name, **labels) or 0) - was for (name, labels), was in zip(names, before, strict=True)] == [1] * 4
 
 
 def test_issues_refusals_and_their_time_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,9 +116,16 @@ def test_hints_can_be_queued_in_redis_and_are_not_missed_when_it_is_gone(redis_u
         assert calls["cmdstat_rpush"]["calls"] >= 2
         _wait_until(lambda: client.llen("rq:queue:default") == 0)
         assert client.keys("rq:job:*") == []
+        assert _queue_depth(portal) == 0
         client.shutdown(nosave=True)
+    assert _queue_depth(portal) is None
     _send_a_test(portal, name="without")
     assert workers_of(portal) == worker
+
+
+def _queue_depth(portal: Portal) -> float | None:
+    with urllib.request.urlopen(f"{portal.base_url}/metrics") as answer:  # noqa: S310 - our own address
+        return counted(answer.read().decode(), "pki_background_queue_depth")
 
 
 @pytest.mark.timeout(180)
