@@ -20,6 +20,7 @@ from certificates.models.authority import AuthorityStatus
 from certificates.models.certificate import CertificateStatus
 from certificates.models.request import RequestStatus
 from certificates.models.secret import CLAIM_WINDOW
+from certificates.services.approvals.demand import profiles_that_wait
 from pki_portal.rest import iso
 from profiles.models import CertificateProfile
 from profiles.policy.names import matches
@@ -116,7 +117,7 @@ def _risky_profiles(rule: AlertRule, now: datetime, until: datetime) -> Iterator
     lead = until - now
     turn = int(now.timestamp() // lead.total_seconds())
     for profile in CertificateProfile.objects.filter(project=rule.project_id).select_related("template").order_by("pk"):
-        risks = risks_of(profile.template.rules(), now=now)
+        risks = risks_of(profile.template.rules(), now=now, is_approved=bool(profiles_that_wait([profile])))
         if not risks or not all(_fits(each, profile.slug, SubjectAttribute.COMMON_NAME) for each in rule.filters):
             continue
         issued = CertificateRequest.objects.filter(

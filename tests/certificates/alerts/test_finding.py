@@ -11,7 +11,7 @@ from certificates.alerts.services.messages import plain_text, subject_line
 from certificates.models import AutoRenewal, Certificate, CertificateSecret
 from certificates.services.renewal import renew_certificate
 from profiles.models import CertificateProfile
-from profiles.services import update_template
+from profiles.services import update_profile, update_template
 from tests.certificates.alerts.scenery import look, make_ending, make_rule
 from tests.factories import SYSTEM, make_project
 from tests.pages import make_issued
@@ -97,3 +97,12 @@ def test_profiles_with_a_risk_are_told_when_they_issue(profile: CertificateProfi
     names = [{"type": "common_name", "allowed": ["*.acme.com"]}]
     update_template(requester=SYSTEM, template=profile.template, changes={"sans": sans, "subject": names})
     assert told(profile, AlertKind.RISKY_ISSUANCE, "4d") == []
+    anyone = {
+        "subject": [{"type": "common_name", "allowed": ["*"]}],
+        "extended_key_usages": {"allowed": ["client_auth"]},
+    }
+    update_template(requester=SYSTEM, template=profile.template, changes=anyone)
+    (item,) = told(profile, AlertKind.RISKY_ISSUANCE, "5d")
+    assert item["risks"] == ["any_name_for_clients"]
+    update_profile(requester=SYSTEM, profile=profile, changes={"requires_approval": True})
+    assert told(profile, AlertKind.RISKY_ISSUANCE, "6d") == []
