@@ -184,6 +184,11 @@ def key_file(
     return ExportFile(f"{file_stem(certificate)}.{ending}", media_type, content)
 
 
+def is_its_key(certificate: Certificate, open_key: str) -> bool:
+    """Whether a text is the certificate's private key in PEM."""
+    return read_open_key(open_key, x509.load_der_x509_certificate(bytes(certificate.der))) is not None
+
+
 def is_for_keystores(certificate: Certificate) -> bool:
     """Whether PKCS#12 and JKS take the certificate's key."""
     key = x509.load_der_x509_certificate(bytes(certificate.der)).public_key()

@@ -1,16 +1,18 @@
 """The table of certificates, and one certificate."""
 
+from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from certificates.models import AutoRenewal, Certificate
-from certificates.models.certificate import KeySource
+from certificates.models.certificate import CertificateSource, KeySource
 from certificates.querysets import (
     CertificateFilters,
     StatusFilter,
@@ -20,6 +22,7 @@ from certificates.querysets import (
     narrowed,
 )
 from certificates.services import deletion
+from certificates.services.file_names import file_stem
 from certificates.services.kept_keys import (
     DESTROY_EVENT,
     READ_EVENT,
@@ -29,9 +32,9 @@ from certificates.services.kept_keys import (
     secret_of,
 )
 from certificates.services.retrieval import certificate_pem, chain_pem, find_certificate
-from certificates.web.files import key_file_name
+from certificates.web.export_form import PackForm
 from certificates.web.renewal_changes import changes_of
-from certificates.web.states import line_of
+from certificates.web.states import CertificateLine, line_of
 from pki_portal.access.permissions import Action
 from pki_portal.access.web.pages import Page, project_page, show
 from pki_portal.errors import NotFound, PortalError
@@ -43,7 +46,7 @@ CERTIFICATES_A_PAGE = 25
 
 @project_page(section="certificates", action=Action.CERTIFICATES_READ)
 def certificates(request: HttpRequest, page: Page) -> HttpResponse:
-    """Newest first; ``search``, ``status``, ``profile`` and ``renewal`` narrow the table, alone for htmx."""
+    """Newest first; ``search`` and what may be chosen beside it narrow the table, alone for htmx."""
     now = timezone.now()
     filters = filters_of(request.GET)
     found = for_list(narrowed(certificates_visible_to(page.requester, page.project), filters, now=now))
@@ -51,10 +54,11 @@ def certificates(request: HttpRequest, page: Page) -> HttpResponse:
     page_obj = Paginator(found, CERTIFICATES_A_PAGE).get_page(request.GET.get("page"))
     context = {
         "page_obj": page_obj,
-        "lines": [line_of(certificate, now) for certificate in page_obj],
+        "lines": _lines_of(list(page_obj), now),
         "search": filters.search,
         "status": request.GET.get("status", ""),
         "profile": request.GET.get("profile", ""),
+        "source": filters.source or "",
         "renewal": "failing" if filters.failing_renewal_only else "",
         "is_narrowed": filters != CertificateFilters(),
     }
@@ -97,9 +101,11 @@ def certificate_key(request: HttpRequest, page: Page, certificate_id: UUID) -> H
     found = find_certificate_of(page, certificate_id)
     context = {
         "certificate": found,
+        "pack": PackForm(certificate=found),
         "private_key": read_private_key(requester=page.requester, certificate=found, via="page"),
         "is_kept": is_key_kept(found),
-        "key_filename": key_file_name(found),
+        "is_shown_again": False,
+        "key_filename": f"{file_stem(found)}.key",
     }
     return show(request, page, "certificates/private_key.html", context)
 
@@ -129,27 +135,22 @@ def delete_certificate(request: HttpRequest, page: Page, certificate_id: UUID) -
     return redirect("certificates", page.project.slug)
 
 
-@project_page(section="certificates", action=Action.CERTIFICATES_READ)
-def certificate_download(request: HttpRequest, page: Page, certificate_id: UUID, part: str) -> HttpResponse:
-    """``certificate``, ``chain`` (issuer first) or ``fullchain`` (certificate, then intermediates) as a file."""
-    found = find_certificate_of(page, certificate_id)
-    if part == "certificate":
-        text = certificate_pem(found)
-    elif part == "chain":
-        text = chain_pem(found)
-    elif part == "fullchain":
-        text = "\n".join(filter(None, [certificate_pem(found), chain_pem(found, without_roots=True)]))
-    else:
-        raise Http404
-    return HttpResponse(text + "\n", content_type="application/x-pem-file")
+def _lines_of(found: list[Certificate], now: datetime) -> list[CertificateLine]:
+    """Each as people look at it; an imported one with its issuer, whose encoding the list does not read."""
+    imported = [each.pk for each in found if each.is_imported]
+    rows = Certificate.objects.filter(pk__in=imported).only("der") if imported else ()
+    issuers = {row.pk: row.issuer_name for row in rows}
+    return [replace(line_of(each, now), issuer=issuers.get(each.pk, "")) for each in found]
 
 
 def filters_of(query: QueryDict) -> CertificateFilters:
     """What the list is narrowed to; nonsense narrows nothing."""
     status, profile_id = query.get("status", ""), id_in(query.get("profile", ""))
+    source = query.get("source", "")
     return CertificateFilters(
         search=query.get("search", "").replace("\x00", ""),
         status=StatusFilter(status) if status in set(StatusFilter) else None,
+        source=CertificateSource(source) if source in set(CertificateSource) else None,
         profile_ids=(profile_id,) if profile_id else (),
         failing_renewal_only=query.get("renewal") == "failing",
     )

@@ -11,11 +11,12 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from certificates.services.approvals.asking import StoredRequest, request_certificate
+from certificates.services.file_names import file_stem
 from certificates.services.idempotency import IdempotencyKey, KeyReused
 from certificates.services.issuance import IssuedCertificate, explain_request
 from certificates.services.retrieval import certificate_pem
 from certificates.web.explain import Explanation, explain, mended
-from certificates.web.files import key_file_name
+from certificates.web.export_form import PackForm
 from certificates.web.issue_form import IssueForm
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.web.pages import Page, project_page, show
@@ -136,11 +137,12 @@ def show_issued(request: HttpRequest, page: Page, issued: IssuedCertificate) -> 
     may_read_key = Action.CERTIFICATES_READ_PRIVATE_KEY.name in page.may
     context = {
         "certificate": issued.certificate,
+        "pack": PackForm(certificate=issued.certificate),
         "certificate_pem": certificate_pem(issued.certificate),
         "chain_pem": "\n".join(issued.certification_path),
         "private_key": issued.private_key if may_read_key else None,
         "warnings": issued.warnings,
-        "key_filename": key_file_name(issued.certificate),
+        "key_filename": f"{file_stem(issued.certificate)}.key",
         "is_replay": issued.is_replay,
         "is_key_kept": issued.is_key_kept,
         "address": address,

@@ -13,10 +13,11 @@ EXPIRING_WITHIN = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class CertificateLine:
-    """A certificate and the state it is in at one instant."""
+    """A certificate and the state it is in at one instant; ``issuer`` by name, where no CA here issued it."""
 
     certificate: Certificate
     status: str
+    issuer: str = ""
 
     @property
     def name(self) -> str:

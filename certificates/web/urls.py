@@ -8,6 +8,8 @@ from certificates.web import (
     authorities,
     certificates,
     decisions,
+    export,
+    importing,
     issue,
     overview,
     renewal,
@@ -20,6 +22,9 @@ urlpatterns = [
     path("projects/<slug:slug>/", overview.overview, name="overview"),
     path("projects/<slug:slug>/certificates/", certificates.certificates, name="certificates"),
     path("projects/<slug:slug>/certificates/issue/", issue.issue, name="issue"),
+    path("projects/<slug:slug>/certificates/import/", importing.import_certificates, name="import-certificates"),
+    path("projects/<slug:slug>/certificates/<uuid:certificate_id>/export/", export.export, name="export"),
+    path("projects/<slug:slug>/certificates/<uuid:certificate_id>/deploy/", export.deploy, name="deploy"),
     path("projects/<slug:slug>/certificates/revoke/", revocation.revoke_many, name="revoke-many"),
     path("projects/<slug:slug>/certificates/<uuid:certificate_id>/renew/", renewal.renew, name="renew"),
     path(
@@ -36,8 +41,8 @@ urlpatterns = [
     path("projects/<slug:slug>/certificates/<uuid:certificate_id>/release/", revocation.release, name="release"),
     path("projects/<slug:slug>/certificates/<uuid:certificate_id>/", certificates.certificate, name="certificate"),
     path(
-        "projects/<slug:slug>/certificates/<uuid:certificate_id>/<str:part>.pem",
-        certificates.certificate_download,
+        "projects/<slug:slug>/certificates/<uuid:certificate_id>/download/<slug:part>/",
+        export.certificate_download,
         name="certificate-download",
     ),
     path(

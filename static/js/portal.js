@@ -131,7 +131,8 @@
   // htmx drops the second request of a form by itself (hx-sync); this is for forms that it does not drive.
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.hasAttribute("hx-post") || form.method !== "post") return;
+    // One that answers with a file leaves the page as it is, to be sent again.
+    if (form.hasAttribute("hx-post") || form.hasAttribute("data-answers-file") || form.method !== "post") return;
     if (form.dataset.sent) return event.preventDefault();
     form.dataset.sent = "1";
     for (const button of form.querySelectorAll("button[type=submit]")) button.setAttribute("aria-disabled", "true");

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 from playwright.sync_api import Page, expect
 
 from certificates.models import Certificate
+from certificates.x509.keys import private_key_pem
 from pki_portal.access.services import make_set_password_link
 from tests.factories import SYSTEM
 from tests.pages import Scene, sign_in
@@ -267,3 +269,22 @@ def test_without_script_the_form_issues_and_a_repeated_post_shows_no_key(
     assert "PRIVATE KEY" not in page.content()
     expect(page.get_by_role("heading", name="plain.acme.com")).to_be_visible()
     assert Certificate.objects.count() == 1
+
+
+def test_the_key_on_the_page_is_downloaded_as_pkcs12_and_stays_on_the_page(signed_in: Page, scene: Scene) -> None:
+    page = signed_in
+    issue(page, scene)
+    shown = page.locator("#private-key").text_content()
+    page.get_by_text("As one file with certificate and chain").click()
+    for password in ("one long secret", "another one"):
+        page.get_by_label("Password of the file").fill(password)
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download file").click()
+        store = load_pkcs12(Path(download.value.path()).read_bytes(), password.encode())
+        assert private_key_pem(store.key) == shown  # type: ignore[arg-type]
+        assert download.value.suggested_filename == "service.acme.com.p12"
+    expect(page.locator("#private-key")).to_be_visible()
+    page.get_by_label("Password of the file").fill("short")
+    page.get_by_role("button", name="Download file").click()
+    expect(page.get_by_text("Ensure this value has at least 6 characters")).to_be_visible()
+    assert page.locator("#private-key").text_content() == shown

@@ -116,7 +116,7 @@ def test_the_page_of_a_certificate_shows_facts_and_no_key(alice: Client, profile
     assert "server-root" in page
 
 
-@pytest.mark.parametrize(("part", "count"), [("certificate", 1), ("chain", 1), ("fullchain", 1)])
+@pytest.mark.parametrize(("part", "count"), [("pem", 1), ("chain", 1), ("fullchain", 1)])
 def test_downloads_hold_the_right_certificates(
     alice: Client, profile: CertificateProfile, part: str, count: int
 ) -> None:
