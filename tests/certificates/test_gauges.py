@@ -82,7 +82,10 @@ def test_renewals_revocations_ocsp_and_background_work_are_timed() -> None:
     assert post_json(robot, f"{CERTIFICATES}/{row.pk}/renew", {}).status_code == 200
     assert post_json(robot, f"{CERTIFICATES}/{row.pk}/revoke", {}).status_code == 422
     assert (
-        robot.post(f"/ocsp/{pki.profile.certificate_authority_id}", b"x", "application/ocsp-request").status_code == 200
+        robot.post(
+            f"/api/v1/cert-manager/ocsp/{pki.profile.certificate_authority_id}", b"x", "application/ocsp-request"
+        ).status_code
+        == 200
     )
     renewal = AutoRenewal.objects.filter(due_at__isnull=False).get()
     AutoRenewal.objects.filter(pk=renewal.pk).update(due_at=timezone.now())
