@@ -1,6 +1,6 @@
 """Pages of approvals: what waits, and what people do about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from django.contrib import messages
@@ -19,7 +19,7 @@ from certificates.services.approvals.acts import (
     cancel_request,
     reject_request,
 )
-from certificates.services.approvals.standing import approvals_visible_to, standing_of, waiting_for
+from certificates.services.approvals.standing import approvals_visible_to, standings_of, waiting_for
 from certificates.web.requests import find_request_of
 from pki_portal.access.permissions import Action
 from pki_portal.access.web.pages import Page, project_page, show
@@ -35,7 +35,7 @@ def approvals(request: HttpRequest, page: Page) -> HttpResponse:
     waiting = approvals_visible_to(page.requester, page.project).filter(request__status=RequestStatus.PENDING_APPROVAL)
     others = waiting.exclude(pk__in=[row.pk for row in mine])
     page_obj = Paginator(others, APPROVALS_A_PAGE).get_page(request.GET.get("page"))
-    context = {"mine": [_line(row) for row in mine], "others": [_line(row) for row in page_obj], "page_obj": page_obj}
+    context = {"mine": _lines(mine), "others": _lines(page_obj.object_list), "page_obj": page_obj}
     return show(request, page, "certificates/approvals.html", context)
 
 
@@ -89,7 +89,8 @@ def _act(
         return None
 
 
-def _line(row: ApprovalRequest) -> dict[str, object]:
-    """A request in the tables, with whom it waits for."""
-    current = standing_of(row).current
-    return {"row": row, "waits_for": "" if current is None else str(current.step)}
+def _lines(rows: Iterable[ApprovalRequest]) -> list[dict[str, object]]:
+    """Requests in the tables, with whom they wait for. Two queries beside the rows."""
+    found = list(rows)
+    steps = {key: known.standing.current for key, known in standings_of(found).items()}
+    return [{"row": row, "waits_for": str(step.step) if (step := steps[row.pk]) else ""} for row in found]
