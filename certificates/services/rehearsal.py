@@ -11,11 +11,16 @@ from django.db.models import Q, QuerySet
 
 from certificates.models import AutoRenewal
 from certificates.models.certificate import CertificateStatus
+from certificates.services.approvals.demand import require_approved
+from certificates.services.auto_renewal import RENEWER
 from certificates.services.issuance import IssuingAuthority, explain_by, issuer_by_id
 from certificates.services.lint import Waivers
 from certificates.services.renewal import ERROR_LIMIT, profile_to_renew_by, renewal_of
-from pki_portal.errors import PortalError, Violation
+from certificates.services.requests import Asked
+from certificates.services.succession import repeats_predecessor
+from pki_portal.errors import Forbidden, PortalError, Violation
 from pki_portal.storable import storable, storable_json
+from profiles.enrollment import EnrollmentMethod
 from profiles.models import CertificateProfile
 from profiles.policy.errors import Code
 from profiles.policy.rules import TemplateRules
@@ -156,7 +161,14 @@ def _outcome(row: AutoRenewal, standing: _Standing | PortalError, now: datetime)
         request=request,
         now=due,
     )
-    return _failed(decision.violations, "") if decision.violations else Rehearsal()
+    if decision.plan is None or decision.violations:
+        return _failed(decision.violations, "")
+    if not repeats_predecessor(decision.plan, row.certificate):
+        try:
+            require_approved(Asked(profile, request, RENEWER, EnrollmentMethod.API, metadata=()))
+        except Forbidden as refusal:
+            return _failed(refusal.violations, refusal.message)
+    return Rehearsal()
 
 
 def _failed(violations: tuple[Violation, ...], message: str) -> Rehearsal:

@@ -103,6 +103,17 @@ def test_a_waiver_that_ends_before_the_renewal_is_told(
     forget_shapes()
 
 
+def test_that_others_must_agree_is_told_where_the_renewal_says_more_than_what_they_agreed_to(
+    profile: CertificateProfile,
+) -> None:
+    same, more = due_soon(profile), due_soon(profile, "more.acme.com")
+    Certificate.objects.filter(pk=more.pk).update(subject_alternative_names=[])
+    update_profile(requester=SYSTEM, profile=profile, changes={"requires_approval": True})
+    assert rehearsed(same).rehearsal_error == ""
+    more.refresh_from_db()
+    assert [each["code"] for each in more.rehearsal_violations] == ["approval_required"]
+
+
 def test_what_is_due_later_or_never_is_left_alone(profile: CertificateProfile) -> None:
     later = AutoRenewal.objects.get(pk=make_issued(profile, "later.acme.com", life=HORIZON + 10 * DAY).pk)
     revoked, done = due_soon(profile, "revoked.acme.com"), due_soon(profile, "done.acme.com")
