@@ -16,7 +16,7 @@ from django.core.exceptions import (
     TooManyFilesSent,
 )
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.cache import patch_cache_control
 from django.views import defaults
@@ -66,6 +66,8 @@ _KIND_OF_EXCEPTION: tuple[tuple[type[Exception], str, str], ...] = (
     (BadRequest, "invalid", "The request cannot be read."),
     (OperationalError, "unavailable", "The database does not answer; nothing was done. Try again."),
     (InterfaceError, "unavailable", "The database does not answer; nothing was done. Try again."),
+    # PostgreSQL says so of a standby, which is read-only.
+    (InternalError, "unavailable", "The database takes no changes; nothing was done. Try again."),
     # A race or a width that no service foresaw: the database's text stays inside and is logged.
     (IntegrityError, "conflict", "Another act stands in the way; nothing was done. Look again, then try again."),
     (DataError, "invalid", "A value is one that the database cannot hold; nothing was done."),

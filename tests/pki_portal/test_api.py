@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.db import DataError, IntegrityError, OperationalError
+from django.db import DataError, IntegrityError, InternalError, OperationalError
 from django.http import Http404, HttpRequest
 from django.test import Client, RequestFactory
 from rest_framework import exceptions, serializers
@@ -56,6 +56,7 @@ def handled(exc: Exception) -> Any:
         (RequestDataTooBig(), 413, "PayloadTooLarge"),
         (SuspiciousOperation(), 400, "BadRequest"),
         (OperationalError("secret dsn"), 503, "ServiceUnavailable"),
+        (InternalError("read-only"), 503, "ServiceUnavailable"),
         (IntegrityError("secret row"), 409, "Conflict"),
         (DataError("secret row"), 400, "BadRequest"),
     ],
