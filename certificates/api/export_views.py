@@ -16,10 +16,12 @@ from certificates.api.schema import REFERENCE
 from certificates.api.views import CertificateView
 from certificates.services.deployment import Group, deploy_kit
 from certificates.services.export import (
+    KEY_MEDIA_TYPES,
     LONGEST_ALIAS,
     LONGEST_PASSWORD,
     PASSWORD_FORM,
     PASSWORD_HINT,
+    PUBLIC_MEDIA_TYPES,
     SHORTEST_PASSWORD,
     TRUSTSTORE_PASSWORD,
     KeyFormat,
@@ -37,6 +39,11 @@ from pki_portal.rest.schema import answers
 
 TAG = "Certificates"
 _ENUM = [each.value for each in PublicFormat]
+
+
+def _files(media_types: Iterable[str]) -> dict[Any, Any]:
+    """The response of an operation that answers a file of one of these types."""
+    return {(200, media_type): OpenApiTypes.BINARY for media_type in sorted(set(media_types))}
 
 
 class FileNegotiation(WireNegotiation):
@@ -99,7 +106,7 @@ class DownloadView(FileView):
                 f"with the password {TRUSTSTORE_PASSWORD}.",
             ),
         ],
-        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY} | answers(None),
+        responses=_files(PUBLIC_MEDIA_TYPES) | answers(None),
     )
     def get(self, request: Request, reference: str) -> HttpResponse:
         """Never a key."""
@@ -178,7 +185,7 @@ class PackKeyView(FileView):
         tags=[TAG],
         parameters=[REFERENCE],
         request=PackKeySerializer,
-        responses={(200, "application/x-pkcs12"): OpenApiTypes.BINARY} | answers(None, 410, with_body=True),
+        responses=_files(KEY_MEDIA_TYPES) | answers(None, 410, with_body=True),
     )
     def post(self, request: Request, reference: str) -> HttpResponse:
         """Of a renewed key that waits for its one claim this is the claim. 404 and 410 as for `private-key`."""

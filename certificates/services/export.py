@@ -70,6 +70,10 @@ _KEY_ENDINGS = {
 }
 
 
+PUBLIC_MEDIA_TYPES = tuple(media_type for _, media_type in _PUBLIC_ENDINGS.values())
+KEY_MEDIA_TYPES = tuple(media_type for _, media_type in _KEY_ENDINGS.values())
+
+
 @dataclass(frozen=True, slots=True)
 class ExportFile:
     """A file to save."""

@@ -28,7 +28,7 @@ from profiles.policy.vocabulary import KeyRetention
 
 IMPORT_EVENT = "import-cert"
 # 20 octets, all of them used: above what RFC 5280, 4.1.2.2 permits, within what is in use.
-_SERIAL_NUMBERS = range(2**160)
+_SERIAL_NUMBERS = range(1, 2**160)
 Path = tuple[x509.Certificate, ...]
 
 
@@ -239,8 +239,8 @@ def _violations(path: Path) -> Iterator[Violation]:
         (
             "serial_number_out_of_range",
             path[0].serial_number not in _SERIAL_NUMBERS,
-            "a serial number that is negative or longer than 20 octets",
-            "a serial number of at most 20 octets",
+            "a serial number that is not positive or longer than 20 octets",
+            "a positive serial number of at most 20 octets",
         ),
         (
             "path_length_out_of_range",
