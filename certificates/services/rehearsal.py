@@ -118,7 +118,8 @@ def _rehearse(batch: Iterable[AutoRenewal], now: datetime) -> None:
     failing: list[tuple[AutoRenewal, Rehearsal]] = []
     for row in batch:
         profile_id = row.certificate.profile_id
-        if profile_id not in standings:
+        # Without a profile the refusal names the certificate, which may be another project's than the next one is.
+        if profile_id is None or profile_id not in standings:
             standings[profile_id] = _standing_of(row)
         outcome = _outcome(row, standings[profile_id], now)
         if outcome.error:

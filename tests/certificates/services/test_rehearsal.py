@@ -89,6 +89,13 @@ def test_rules_lint_and_a_profile_that_enrolls_otherwise_are_told(profile: Certi
         assert "issued from a profile" in rehearsed(moved).rehearsal_error
 
 
+def test_of_a_certificate_without_a_profile_nothing_is_told_beside_another(profile: CertificateProfile) -> None:
+    rows = [due_soon(profile), due_soon(make_issuing_profile(make_project("other")), "secret.other.com")]
+    CertificateProfile.objects.all().delete()
+    told = [rehearsed(row).rehearsal_error for row in rows]
+    assert [each.partition(";")[0] for each in told] == ["www.acme.com", "secret.other.com"]
+
+
 def test_a_waiver_that_ends_before_the_renewal_is_told(
     profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
