@@ -33,8 +33,11 @@ class DeclareIncidentSerializer(WireSerializer):
     caId = UUIDField(required=False, allow_null=True, help_text="What this CA issued.")
     profileId = UUIDField(required=False, allow_null=True)
     templateId = UUIDField(required=False, allow_null=True, help_text="What any profile with this template issued.")
-    requesterId = UUIDField(
-        required=False, allow_null=True, help_text="What this person or machine identity asked for."
+    requesterId = StrictCharField(
+        required=False,
+        allow_null=True,
+        max_length=64,
+        help_text="What this machine identity, or the person with this `userId`, asked for.",
     )
     publicKeySha256 = StrictCharField(
         required=False, max_length=64, help_text="What has this key: hex of SHA-256 of its SubjectPublicKeyInfo."
@@ -49,13 +52,12 @@ class DeclareIncidentSerializer(WireSerializer):
     def criteria(self) -> Criteria:
         """As the service's value."""
         asked = self.validated_data
-        requester = asked.get("requesterId")
         return Criteria(
             certificate_ids=tuple(dict.fromkeys(asked.get("certificateIds", ()))),
             authority_id=asked.get("caId"),
             profile_id=asked.get("profileId"),
             template_id=asked.get("templateId"),
-            requester_id=str(requester) if requester else "",
+            requester_id=(asked.get("requesterId") or "").lower(),
             public_key_sha256=asked.get("publicKeySha256", "").replace(":", "").lower(),
         )
 

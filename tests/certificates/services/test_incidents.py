@@ -212,6 +212,9 @@ def test_over_the_api(profile: CertificateProfile) -> None:
     preview = post_json(robot, address, {**body, "dryRun": True}).json()
     assert (preview["count"], preview["incident"], preview["certificates"][0]["id"]) == (1, None, str(certificate.pk))
     assert not Incident.objects.exists()
+    by_person = {"reason": "Left", "requesterId": "7", "dryRun": True}
+    CertificateRequest.objects.filter(certificate=certificate).update(requester_kind="user", requester_id="7")
+    assert post_json(robot, address, by_person).json()["count"] == 1
 
     declared = post_json(robot, address, body).json()
     incident = declared["incident"]
