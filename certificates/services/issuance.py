@@ -144,6 +144,7 @@ def issue_certificate(
         profile=profile, request=request, requester=requester, method=method, metadata=metadata, approved=approved
     )
     event = succession.event if succession else ISSUE_EVENT if request.applicant_key is None else SIGN_EVENT
+    is_awaited = succession is None and approved is None
     act = IdempotentAct.RENEW if succession else IdempotentAct.ISSUE
     defaults = succession.filling if succession else profile.profile_defaults()
     with (
@@ -184,7 +185,7 @@ def issue_certificate(
                 issuer=issuer,
                 now=now,
                 succession=succession,
-                is_awaited=succession is None and approved is None,
+                is_awaited=is_awaited,
             )
             # Step 6: one transaction; nothing leaves this function before its commit.
             with _profile_kept(profile), transaction.atomic():
@@ -224,9 +225,7 @@ def issue_certificate(
     return IssuedCertificate(
         certificate=certificate,
         certification_path=certification_path_pem(certificate),
-        private_key=None
-        if signed.private_key is None or succession is not None
-        else keys.private_key_pem(signed.private_key),
+        private_key=keys.private_key_pem(signed.private_key) if signed.private_key is not None and is_awaited else None,
         warnings=decision.warnings,
         is_key_kept=signed.sealed_key is not None,
     )

@@ -178,11 +178,11 @@ def configure_renewal(*, certificate: Certificate, requester: Requester, renew_b
 
 
 def keep_error(certificate: Certificate, refusal: PortalError) -> None:
-    """Keep every reason on the certificate, unless it was renewed meanwhile: then nothing failed."""
+    """Keep every reason on the certificate, unless it was renewed or deleted meanwhile: then nothing failed."""
     with transaction.atomic():
         # Whoever renews it now holds this lock: its successor is seen here, or it takes back what is written here.
-        locked = Certificate.objects.select_for_update(of=("self",)).only("status").get(pk=certificate.pk)
-        if locked.status == CertificateStatus.ACTIVE and successor_id(locked.pk) is None:
+        locked = Certificate.objects.select_for_update(of=("self",)).only("status").filter(pk=certificate.pk).first()
+        if locked is not None and locked.status == CertificateStatus.ACTIVE and successor_id(locked.pk) is None:
             Certificate.objects.filter(pk=locked.pk).update(renewal_error=storable(refusal.message)[:ERROR_LIMIT])
 
 

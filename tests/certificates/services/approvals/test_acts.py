@@ -8,6 +8,7 @@ from django.utils import timezone
 from certificates.models import ApprovalRequest, BlockedKey, Certificate, CertificateRequest, CertificateSecret
 from certificates.models.request import RequestStatus
 from certificates.services import issuance
+from certificates.services.approvals import issuing
 from certificates.services.approvals.acts import approve_request, cancel_request, reject_request
 from certificates.services.approvals.asking import StoredRequest, request_certificate
 from certificates.services.approvals.policies import delete_policy
@@ -227,12 +228,18 @@ def test_the_last_approval_issues_what_was_asked_as_who_asked(pki: Pki, bob: Req
 
 
 def test_the_key_of_an_approved_request_waits_sealed_for_its_one_claim(
-    pki: Pki, bob: Requester, olga: Requester
+    pki: Pki, bob: Requester, olga: Requester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_policy(pki.project)
+    issued: list[IssuedCertificate] = []
 
+    def spied(**asked: Any) -> None:
+        issued.append(issue_certificate(**asked))
+
+    monkeypatch.setattr(issuing, "issue_certificate", spied)
     approve_request(requester=olga, approval=ask(pki.profile, bob))
 
+    assert [each.private_key for each in issued] == [None]
     secret = CertificateSecret.objects.select_related("certificate").get()
     assert secret.retention == "once"
     assert public_key_info(open_secret(secret).public_key()) is not None  # it opens for this certificate alone
