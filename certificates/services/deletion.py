@@ -11,6 +11,7 @@ from django.utils import timezone
 from certificates.models import Certificate, CertificateRequest
 from certificates.models.certificate import CertificateStatus, RevocationReason
 from certificates.services.journal import certificate_deleted, journaled
+from certificates.services.kept_keys import destroy_with_certificate
 from certificates.services.succession import successor_id
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
@@ -59,6 +60,7 @@ def delete_certificate(*, requester: Requester, certificate: Certificate) -> Non
                 told = "; ".join(f"{each.asked}: {each.allowed}" for each in violations)
                 raise Invalid(f"The certificate was not deleted. {told}", violations=violations)
             record(**about)
+            destroy_with_certificate(locked, requester=requester)
             certificate_deleted(locked)
             _unlink(locked, successor)
             # Before the row: an imported certificate has none.

@@ -140,6 +140,15 @@ def destroy_private_key(*, requester: Requester, certificate: Certificate) -> Ce
     return secret
 
 
+def destroy_with_certificate(certificate: Certificate, *, requester: Requester) -> None:
+    """Destroy the key that is kept, if one is, in the transaction that deletes its certificate: where a restored backup
+    brings both back, the key is destroyed again.
+    """
+    secret = _readable(certificate).select_for_update(of=("self",)).first()
+    if secret is not None:
+        _destroy(secret, at=timezone.now(), by=requester.name)
+
+
 def destroy_unclaimed_keys(*, now: datetime) -> int:
     """Destroy every key that waits for its claim longer than the window, or than its certificate lives; how many.
 
@@ -148,8 +157,8 @@ def destroy_unclaimed_keys(*, now: datetime) -> int:
     waiting = CertificateSecret.objects.filter(retention=KeyRetention.ONCE, destroyed_at__isnull=True)
     overdue = waiting.filter(Q(created_at__lte=now - CLAIM_WINDOW) | Q(certificate__not_after__lte=now))
     destroyed = 0
-    for key in list(overdue.values_list("pk", flat=True)):
-        with transaction.atomic():
+    for key, project_id in list(overdue.values_list("pk", "certificate__project_id")):
+        with journaled(requester=UNCLAIMED, project_id=project_id), transaction.atomic():
             secret = waiting.select_for_update(of=("self",)).select_related("certificate").filter(pk=key).first()
             if secret is None:
                 continue  # claimed in this moment

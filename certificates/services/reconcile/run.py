@@ -17,7 +17,7 @@ class Reconciliation:
     """One comparison of the whole journal with the database.
 
     What is mended is committed step by step: ended at any point, the next one goes on. The journal is read five times,
-    line by line, and what is kept in memory of it grows with the number of CAs, holds and failures alone.
+    line by line, and what is kept in memory of it grows with the number of CAs, holds, failures and deletions alone.
     """
 
     def __init__(self, *, now: datetime, apply: bool) -> None:

@@ -284,6 +284,19 @@ def test_a_key_that_was_claimed_is_not_claimed_again(profile: CertificateProfile
     assert nothing_is_left()
 
 
+def test_the_key_of_a_deleted_certificate_stays_destroyed(profile: CertificateProfile) -> None:
+    renewed = renew_certificate(requester=SYSTEM, certificate=make_issued(profile)).certificate
+    revoke_certificate(requester=SYSTEM, certificate=renewed, reason=REASON)
+    with forgotten():
+        delete_certificate(requester=SYSTEM, certificate=Certificate.objects.get(pk=renewed.pk))
+    assert Certificate.objects.get(pk=renewed.pk).secret.sealed_private_key
+
+    assert "mended: 1 private keys" in reconcile()
+
+    assert Certificate.objects.get(pk=renewed.pk).secret.sealed_private_key is None
+    assert nothing_is_left()
+
+
 # --- CAs --------------------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,8 @@ from pytest_django import Settings
 from certificates.keystore.database import forget_keys
 from certificates.keystore.sealing import forget_keyring
 from certificates.models import AuthorityKey, Certificate, CertificateRequest, CertificateSecret
+from certificates.models.secret import CLAIM_WINDOW
+from certificates.services import kept_keys
 from certificates.services.idempotency import IdempotencyKey
 from certificates.services.issuance import IssuedCertificate, issue_certificate
 from certificates.services.kept_keys import (
@@ -26,6 +28,7 @@ from certificates.services.kept_keys import (
     require_kept_key,
     secret_of,
 )
+from certificates.services.reconcile import Reconciliation
 from certificates.services.renewal import RenewalKeySource, renew_certificate
 from certificates.x509.csr import read_csr
 from certificates.x509.keys import public_key_info
@@ -396,6 +399,22 @@ def test_an_unclaimed_key_is_destroyed_when_its_certificate_ends(profile: Certif
     Certificate.objects.filter(pk=row.pk).update(not_after=row.not_before + timedelta(hours=1))
 
     assert destroy_unclaimed_keys(now=row.not_before + timedelta(hours=1)) == 1
+
+
+def test_a_destruction_that_failed_counts_for_nothing(
+    profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = renewed(profile)
+
+    def fail(*_arguments: object, **_values: object) -> None:
+        raise RuntimeError("the event cannot be stored")
+
+    monkeypatch.setattr(kept_keys, "_record", fail)
+    with pytest.raises(RuntimeError):
+        destroy_unclaimed_keys(now=timezone.now() + CLAIM_WINDOW)
+
+    assert is_key_kept(row)
+    assert not list(Reconciliation(now=timezone.now(), apply=False).differences())
 
 
 def test_a_kept_key_outlives_the_week(profile: CertificateProfile) -> None:
