@@ -90,7 +90,8 @@ chromium: $(DEV)
 	else echo "The browser tests need Chromium and none could be had: install the package chromium (Debian: apt-get install chromium), then run make test again."; exit 1; fi
 
 # Programs of others that judge what the portal makes or keep its keys, each with Debian's package.
-PROGRAMS := softhsm2-util=softhsm2 nginx=nginx-light certtool=gnutls-bin openssl=openssl vfychain=libnss3-tools redis-server=redis-server
+PROGRAMS := softhsm2-util=softhsm2 nginx=nginx-light certtool=gnutls-bin openssl=openssl vfychain=libnss3-tools redis-server=redis-server \
+	haproxy=haproxy caddy=caddy kubectl=kubernetes-client keytool=default-jre-headless
 
 programs:
 	@missing=""; for each in $(PROGRAMS); do PATH="$$PATH:/usr/sbin" command -v "$${each%=*}" >/dev/null || missing="$$missing $${each#*=}"; done; \

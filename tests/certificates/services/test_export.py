@@ -153,7 +153,6 @@ def openssl_info(folder: Path, store: bytes, *, is_legacy: bool) -> str:
     return done.stderr
 
 
-@pytest.mark.skipif(KEYTOOL is None, reason="Java is not needed for anything else")
 def test_keytool_reads_the_truststore_and_the_keystores(pki: Pki, tmp_path: Path) -> None:
     made = issued(pki)
     (tmp_path / "trust.p12").write_bytes(public_file(made.certificate, PublicFormat.TRUSTSTORE).content)

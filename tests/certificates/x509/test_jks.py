@@ -101,7 +101,6 @@ def test_another_password_does_not_open_it_and_no_two_are_alike() -> None:
     assert store != store_of(KeyAlgorithm.EC_PRIME256V1)[0]
 
 
-@pytest.mark.skipif(KEYTOOL is None, reason="Java is not needed for anything else; the reader above stands for it")
 @pytest.mark.parametrize("algorithm", [KeyAlgorithm.EC_PRIME256V1, KeyAlgorithm.RSA_2048])
 def test_keytool_reads_the_store_and_takes_the_key_out_of_it(tmp_path: Path, algorithm: KeyAlgorithm) -> None:
     store, path = store_of(algorithm)

@@ -22,7 +22,7 @@ from tests.wire import Pki, make_pki
 
 pytestmark = pytest.mark.django_db
 
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin")
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin")  # this and the others: make test installs them
 NAMES = (
     GeneralName(NameType.DNS_NAME, "*.acme.com"),
     GeneralName(NameType.DNS_NAME, "acme.com"),
@@ -85,7 +85,6 @@ def test_the_kit_speaks_of_all_servers_and_systems_with_the_names_of_the_certifi
     assert kit.warnings == ()
 
 
-@pytest.mark.skipif(NGINX is None, reason="nginx is installed by make test")
 def test_nginx_accepts_its_configuration(pki: Pki, tmp_path: Path) -> None:
     made = issued(pki, *NAMES)
     kit = deploy_kit(made.certificate)
@@ -104,17 +103,13 @@ def test_nginx_accepts_its_configuration(pki: Pki, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "program", "command"),
+    ("recipe", "command"),
     [
-        ("haproxy", "haproxy", "haproxy -c -f configuration"),
-        ("caddy", "caddy", "caddy validate --adapter caddyfile --config configuration"),
+        ("haproxy", "haproxy -c -f configuration"),
+        ("caddy", "caddy validate --adapter caddyfile --config configuration"),
     ],
 )
-def test_other_servers_that_are_there_accept_theirs(
-    pki: Pki, tmp_path: Path, recipe: str, program: str, command: str
-) -> None:
-    if shutil.which(program, path="/usr/sbin:/usr/bin") is None:
-        pytest.skip(f"{program} is not needed for anything else")
+def test_other_servers_accept_theirs(pki: Pki, tmp_path: Path, recipe: str, command: str) -> None:
     made = issued(pki, *NAMES)
     kit = deploy_kit(made.certificate)
     save(tmp_path, made, kit)
@@ -129,8 +124,6 @@ def test_other_servers_that_are_there_accept_theirs(
 
 
 def test_kubectl_makes_the_secret_and_reads_the_ingress(pki: Pki, tmp_path: Path) -> None:
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not needed for anything else")
     made = issued(pki, *NAMES)
     kit = deploy_kit(made.certificate)
     save(tmp_path, made, kit)
