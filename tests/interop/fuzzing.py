@@ -35,6 +35,7 @@ OTHER: dict[str, str] = FEED["other"]
 PORTAL = Portal(state=Path(), environment={}, base_url=FEED["baseUrl"], made={})
 CA = "/api/v1/cert-manager/ca/internal"
 ALERTS = "/api/v1/cert-manager/alerts"
+APPROVALS = "/api/v1/approval-policies/cert-request"
 TEMPLATES = "/api/v1/cert-manager/certificate-templates"
 PROFILES = "/api/v1/cert-manager/certificate-profiles"
 UNIVERSAL_AUTH = "/api/v1/auth/universal-auth"
@@ -210,7 +211,36 @@ def new_alert_body() -> dict[str, Any]:
     }
 
 
+def new_policy() -> Ids:
+    """An approval policy that binds none of the requests made here."""
+    return {"policy_id": call("POST", APPROVALS, new_policy_body())["policy"]["id"]}
+
+
+def new_policy_body() -> dict[str, Any]:
+    """What makes one. Programs pass it, and it is for one profile: whichever of the two the fuzzer changes."""
+    return {
+        "projectId": OWN["project_id"],
+        "name": new_name(),
+        "conditions": [{"profileNames": ["waiting"]}],
+        "steps": [{"name": "one", "approvers": [{"type": "role", "id": "viewer"}], "requiredApprovals": 1}],
+        "bypassForMachineIdentities": True,
+    }
+
+
+def new_approval() -> Ids:
+    """A request that waits."""
+    asked = {"profileId": OWN["waiting_profile_id"], "attributes": {"commonName": "waits.example.com"}}
+    request_id = call("POST", "/api/v1/cert-manager/certificates", asked)["certificateRequestId"]
+    path = f"/api/v1/cert-manager/certificates/certificate-requests/{request_id}"
+    return {"approval_id": call("GET", path)["approvalRequestId"]}
+
+
 NEW: dict[str, Callable[[], Ids]] = {
+    "updateApprovalPolicy": new_policy,
+    "deleteApprovalPolicy": new_policy,
+    "approveApprovalRequest": new_approval,
+    "rejectApprovalRequest": new_approval,
+    "cancelApprovalRequest": new_approval,
     "projects_update": new_project,
     "destroyCertificatePrivateKey": new_kept_key,
     "revokeCertificate": new_certificate,
@@ -287,6 +317,11 @@ def authority_from_elsewhere(ids: Ids) -> dict[str, Any]:
 
 
 SOUND: dict[str, Callable[[Ids], dict[str, Any]]] = {
+    "createApprovalPolicy": lambda _: new_policy_body(),
+    "updateApprovalPolicy": lambda _: {"name": new_name(), "maxRequestTtl": "7d"},
+    "approveApprovalRequest": lambda _: {"comment": "fine"},
+    "rejectApprovalRequest": lambda _: {"comment": "not this one"},
+    "cancelApprovalRequest": lambda _: {},
     "token_renew": lambda ids: {"accessToken": ids["token"]},
     "token_revoke": lambda ids: {"accessToken": ids["token"]},
     "universal_auth_login": lambda ids: {"clientId": ids["client_id"], "clientSecret": ids["client_secret"]},
