@@ -193,7 +193,7 @@ class ActView(ApprovalView):
     def act(self, do: Callable[..., ApprovalRequest], approval_id: str) -> Response:
         """Do it with the comment in the body, which may be empty."""
         approval = self.approval(approval_id)
-        comment = read(CommentSerializer(data=self.request.data or {})).get("comment") or ""
+        comment = read(CommentSerializer(data=self.request.data)).get("comment") or ""
         return _told(do(requester=self.requester(), approval=approval, comment=comment))
 
 

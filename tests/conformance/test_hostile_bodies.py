@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ from django.apps import apps
 from django.test import Client
 
 from certificates.models import CertificateRequest
+from certificates.services.approvals.steps import Step
+from certificates.services.incidents import Criteria, declare_incident
 from pki_portal.access import universal_auth
 from pki_portal.access.models import LoginFailure, Membership, Role
 from pki_portal.audit.models import AuditEvent
 from tests.certificates.alerts.scenery import make_rule
-from tests.factories import SYSTEM, make_authority, make_identity, make_token, make_user
+from tests.certificates.services.approvals.scenery import ask, by, make_policy
+from tests.factories import SYSTEM, make_authority, make_identity, make_token, make_user, requester_for
 from tests.pages import make_issued
 from tests.wire import Pki, make_pki
 
@@ -208,10 +212,24 @@ def scene() -> Scene:
     other, _, _ = make_identity(pki.project, role=Role.MEMBER, name="other")
     secret = universal_auth.create_client_secret(requester=SYSTEM, identity_id=other.pk)
     bob = make_user("bob", project=pki.project, role=Role.MEMBER)
+    issued, authority = make_issued(pki.profile), make_authority(pki.project)
+    incident = declare_incident(
+        requester=SYSTEM,
+        project=pki.project,
+        reason="The signing host was broken into.",
+        criteria=Criteria(profile_id=pki.profile.pk),
+        over=timedelta(hours=1),
+    )
+    policy = make_policy(pki.project, Step(by(bob)), bypass_for_machine_identities=True)
     ids = {
         "project_id": str(pki.project.pk),
-        "reference": str(make_issued(pki.profile).pk),
-        "ca_id": str(make_authority(pki.project).pk),
+        "reference": str(issued.pk),
+        "certificate_id": str(issued.pk),
+        "incident_id": str(incident.pk),
+        "policy_id": str(policy.pk),
+        "approval_id": str(ask(pki.profile, requester_for(bob)).pk),
+        "ca_id": str(authority.pk),
+        "ca_certificate_id": str(authority.active_certificate_id),
         "template_id": str(pki.profile.template_id),
         "profile_id": str(pki.profile.pk),
         "identity_id": str(other.pk),
@@ -224,7 +242,10 @@ def scene() -> Scene:
 
 def send(scene: Scene, operation: Operation, raw: bytes, content_type: str = JSON) -> Any:
     """The answer, which came within a second of processor time and is no fault of ours."""
-    path = operation.path.format_map(scene.ids)
+    ids = scene.ids
+    if "{ca_id}" in operation.path:
+        ids = ids | {"certificate_id": ids["ca_certificate_id"]}
+    path = operation.path.format_map(ids)
     begin = time.process_time()
     response = scene.robot.generic(operation.method, path, raw, content_type)
     took = time.process_time() - begin
