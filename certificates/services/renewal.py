@@ -40,6 +40,7 @@ from profiles.policy.rules import ProfileDefaults
 RENEW_EVENT: Final = "renew-certificate"
 AUTOMATED_EVENT: Final = "automated-renew-certificate"
 CONFIGURE_EVENT: Final = "update-certificate-renewal-config"
+DISABLE_EVENT: Final = "disable-certificate-renewal-config"
 ERROR_LIMIT: Final = 4_000
 # What a request may say beside a CSR, which says the rest itself.
 _BESIDE_A_CSR: Final = frozenset({"ttl", "not_before", "not_after", "basic_constraints"})
@@ -139,7 +140,8 @@ def configure_renewal(*, certificate: Certificate, requester: Requester, renew_b
         Invalid: it has no profile, has or can have no successor, or its life is too short for that.
         Forbidden: its profile enrolls by another method, or the portal did not make its key.
     """
-    with _recorded(CONFIGURE_EVENT, requester, certificate):
+    event = DISABLE_EVENT if renew_before_days is None else CONFIGURE_EVENT
+    with _recorded(event, requester, certificate):
         require(requester=requester, action=Action.CERTIFICATES_EDIT, project_id=certificate.project_id)
         if certificate.profile is None:
             refuse_any([_no_profile(certificate)])
@@ -167,7 +169,7 @@ def configure_renewal(*, certificate: Certificate, requester: Requester, renew_b
             plan_auto_renewal(locked)
             keep_pulled_forward(locked)
             record(
-                event=CONFIGURE_EVENT,
+                event=event,
                 actor=requester.actor,
                 project_id=locked.project_id,
                 subject_type="certificate",

@@ -210,6 +210,7 @@ def test_line_28_to_disable_sets_nothing(pki: Pki, robot: Client) -> None:
 
     assert answer.json() == {"message": "Auto-renewal disabled successfully"}
     assert (told(robot, old)["renewBeforeDays"], told(robot, old)["renewAt"]) == (None, None)
+    assert AuditEvent.objects.get(event="disable-certificate-renewal-config").subject_id == str(old)
 
 
 def test_line_29_to_disable_one_without_a_profile_is_refused(pki: Pki, robot: Client) -> None:

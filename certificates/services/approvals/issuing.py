@@ -130,7 +130,8 @@ def _expire(row: ApprovalRequest, now: datetime) -> datetime | None:
 
 def _wait_again(row: ApprovalRequest) -> datetime:
     """An approver left before the certificate was issued: their step is open again."""
-    CertificateRequest.objects.filter(pk=row.request_id, status=RequestStatus.PENDING).update(
-        status=RequestStatus.PENDING_APPROVAL, updated_at=timezone.now()
-    )
+    with transaction.atomic():
+        approved = CertificateRequest.objects.filter(pk=row.request_id, status=RequestStatus.PENDING)
+        if approved.update(status=RequestStatus.PENDING_APPROVAL, updated_at=timezone.now()) == 1:
+            ApprovalRequest.objects.filter(pk=row.pk).update(approved_at=None)
     return row.expires_at
