@@ -188,7 +188,7 @@ class PackKeyView(FileView):
         responses=_files(KEY_MEDIA_TYPES) | answers(None, 410, with_body=True),
     )
     def post(self, request: Request, reference: str) -> HttpResponse:
-        """Of a renewed key that waits for its one claim this is the claim. 404 and 410 as for `private-key`."""
+        """Of a key that waits for its one claim this is the claim. 404 and 410 as for `private-key`."""
         requester = requester_of(request)
         certificate = find_certificate(requester=requester, reference=reference)
         asked: dict[str, Any] = read(PackKeySerializer(data=request.data))

@@ -24,7 +24,7 @@ def fetching(names: Names, *, certificate_id: UUID, is_root_known: bool, is_key_
     if is_key_kept:
         decode = "python3 -c 'import json, sys; print(json.load(sys.stdin))'"
         lines.append(f'{get} "$API/private-key" | {decode} > {names.key}')
-        notes.append("The key of a renewed certificate is given out once: the last line claims it.")
+        notes.append("A key that waits for its one claim is given out once: the last line claims it.")
     else:
         notes.append(f"The private key is not kept here: have it as {names.key} beside the others.")
     return Recipe("files", Group.CHECK, "The files", (Block("Get them", "shell", text_of(lines)),), tuple(notes))
