@@ -37,13 +37,14 @@ from certificates.services.authorities import certification_path_of
 from certificates.services.authorities.rules import is_cut_off
 from certificates.services.columns import columns_of
 from certificates.services.kept_keys import open_secret
-from certificates.services.reconcile import Kind, Reconciliation
+from certificates.services.reconcile import RECONCILED_EVENT, Kind, Reconciliation
 from certificates.services.signing import check_authority_key, orphaned_token_keys
 from certificates.x509.inspect import UNREADABLE, facts_of, is_issued_by
 from certificates.x509.keys import public_key_info
 from certificates.x509.lint import Severity, lint, marked
 from certificates.x509.names import distinguished_name
 from certificates.x509.path import PathError, verify_path
+from pki_portal.audit.models import AuditEvent
 from pki_portal.errors import PortalError
 from profiles.models import CertificateProfile, CertificateTemplate, ProfileVersion, TemplateVersion
 from profiles.policy.vocabulary import KeyUsage
@@ -364,11 +365,17 @@ def version_findings() -> Iterator[str]:
             | Q(profile__isnull=False) & ~Q(profile=F("profile_version__profile_id"))
         )
         | Q(template_version__isnull=False) & ~Q(project=F("template_version__project"))
-        # One that `reconcile` brought back may have been judged by versions that the database has lost.
-        | Q(decision__isnull=False) & Q(profile_version__isnull=True) & Q(profile__isnull=False)
     )
     for request_id in astray.values_list("pk", flat=True).iterator(chunk_size=CHUNK):
-        yield f"request {request_id}: the versions that judged it are missing, of another profile or of another project"
+        yield f"request {request_id}: the versions that judged it are of another profile or of another project"
+    unjudged = CertificateRequest.objects.filter(
+        decision__isnull=False, profile_version__isnull=True, profile__isnull=False
+    )
+    for request_id, certificate_id in unjudged.values_list("pk", "certificate").iterator(chunk_size=CHUNK):
+        # One that `reconcile` brought back may have been judged by versions that the database has lost.
+        history = AuditEvent.objects.filter(subject_type="certificate", subject_id=str(certificate_id))
+        if not history.filter(event=RECONCILED_EVENT).exists():
+            yield f"request {request_id}: the versions that judged it are missing"
     yield from _pairing_findings()
     for rows, versions, owner in (
         (CertificateTemplate.objects, TemplateVersion.objects, "template_id"),

@@ -7,6 +7,8 @@ from typing import Final
 from pki_portal.access.requester import system_requester
 
 RECONCILER: Final = system_requester("reconcile")
+# Of a certificate that was brought back.
+RECONCILED_EVENT: Final = "reconcile-certificate"
 
 
 class Kind(StrEnum):

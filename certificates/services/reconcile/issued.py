@@ -30,7 +30,7 @@ from certificates.models.certificate import RevocationReason
 from certificates.services.columns import columns_of
 from certificates.services.crl import shards_by_url
 from certificates.services.journal import tell_certificate
-from certificates.services.reconcile.differences import RECONCILER, Difference, Kind
+from certificates.services.reconcile.differences import RECONCILED_EVENT, RECONCILER, Difference, Kind
 from certificates.services.reconcile.rows import Missing, row_of, store_as_it_was
 from certificates.services.reconcile.survey import Entry, Survey
 from certificates.services.revocation_entries import count_changes, fill, next_revision, shard_of
@@ -144,7 +144,7 @@ def _store_certificate(document: dict[str, Any], certificate: x509.Certificate, 
         plan_auto_renewal(row)
     if row.authority_certificate_id is not None:
         _release_if_held(row, now)
-    _record("reconcile-certificate", entry, "certificate", row.pk)
+    _record(RECONCILED_EVENT, entry, "certificate", row.pk)
 
 
 def _release_if_held(row: Certificate, now: datetime) -> None:

@@ -165,7 +165,7 @@ def judge_by_another_profile(pki: Pki) -> str:
     row = own()
     other = ProfileVersion.objects.exclude(profile_id=pki.profile.pk).latest("created_at")
     CertificateRequest.objects.filter(pk=row.issuing_request.pk).update(profile_version=other)
-    return f"request {row.request_id}: the versions that judged it are missing, of another profile"
+    return f"request {row.request_id}: the versions that judged it are of another profile"
 
 
 def judge_by_another_template(pki: Pki) -> str:

@@ -49,6 +49,7 @@ from pki_portal.audit.models import AuditEvent
 from pki_portal.errors import Gone, Unavailable
 from pki_portal.rows import column_value
 from profiles.models import CertificateProfile
+from profiles.services import update_profile
 from tests.factories import SYSTEM, make_authority, make_project
 from tests.pages import make_issued
 from tests.scenery import make_issuing_profile
@@ -232,6 +233,20 @@ def test_a_profile_that_is_lost_too_is_left_empty(profile: CertificateProfile) -
     assert again.profile is None
     assert again.issuing_request.profile_slug == "newer"
     assert status_of(issuer_of(profile), issued.serial_number) is GOOD
+
+
+def test_a_profile_that_was_changed_since_is_as_it_was_and_its_certificates_come_back(
+    profile: CertificateProfile,
+) -> None:
+    with forgotten():
+        update_profile(requester=SYSTEM, profile=profile, changes={"description": "Changed."})
+        lost = make_issued(CertificateProfile.objects.select_related("template", "project").get(pk=profile.pk))
+
+    assert "mended: 1 certificates" in reconcile()
+
+    brought_back = Certificate.objects.select_related("request").get(pk=lost.pk)
+    assert (brought_back.profile, brought_back.issuing_request.profile_version) == (profile, None)
+    assert nothing_is_left()
 
 
 def test_a_project_that_is_lost_is_told(profile: CertificateProfile) -> None:
