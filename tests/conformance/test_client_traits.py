@@ -1,7 +1,7 @@
 """What real programs send to these endpoints and need of the answers, byte for byte (wire-api, section 9).
 
-Each trait of that section has its test here, in its order, save what belongs to later releases: renewal of
-certificates (POST renew with an empty body, the key in the poll after it) and enrollment by other methods.
+Each trait of that section has its test here, in its order, save what belongs to later releases: enrollment by other
+methods.
 """
 
 import base64
@@ -16,6 +16,7 @@ import pytest
 import time_machine
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -506,6 +507,39 @@ def test_the_poll_of_an_issued_request_has_all_that_clients_wait_for(pki: Pki, r
 
     assert found["status"] == "issued"
     assert all(found[name] for name in ("certificate", "serialNumber", "certificateId"))
+
+
+def test_an_agent_renews_with_an_empty_body_and_takes_certificate_and_key_from_the_poll(
+    pki: Pki, robot: Client
+) -> None:
+    answer = issue(robot, AGENT_BODY % (pki.profile.pk, "24h"))
+    told = answer["certificate"]
+    polled = fetched(robot, f"{REQUESTS}/{answer['certificateRequestId']}")[0]
+    assert (polled["status"], polled["certificateId"]) == ("issued", told["certificateId"])
+    assert load_pem(polled["certificate"]).public_key() == key_in(told["privateKey"])
+    seen = [polled["serialNumber"]]
+    for _ in range(3):
+        # RFC 9110, 8.3: no content, so no Content-Type; httpx and Go's client send a Content-Length of 0.
+        renewed = read(robot.generic("POST", f"{CERTIFICATES}/{polled['certificateId']}/renew", b"", content_type=""))[
+            0
+        ]
+        assert "privateKey" not in renewed
+
+        before, polled = polled, fetched(robot, f"{REQUESTS}/{renewed['certificateRequestId']}")[0]
+
+        assert polled["status"] == "issued"
+        assert load_pem(polled["certificate"]).public_key() == key_in(polled["privateKey"])
+        assert load_pem(polled["certificate"]).public_key() != load_pem(before["certificate"]).public_key()
+        assert polled["serialNumber"] not in seen
+        seen.append(polled["serialNumber"])
+        # The key was in that answer, once; the certificate and its state are there as often as somebody asks.
+        again = fetched(robot, f"{REQUESTS}/{renewed['certificateRequestId']}")[0]
+        assert again == polled | {"privateKey": None}
+
+
+def key_in(pem: str) -> object:
+    """The public key that belongs to a private one in PEM."""
+    return load_pem_private_key(pem.encode(), None).public_key()
 
 
 def test_the_chain_ends_with_the_root_and_has_one_newline_between(pki: Pki, robot: Client) -> None:
