@@ -45,6 +45,8 @@ def renew_automatically(row: AutoRenewal, now: datetime) -> datetime | None:
         count(RENEWALS, outcome="failed")
         raise
     except PortalError as refusal:
+        if successor_id(certificate.pk):
+            return None  # somebody else renewed it in this moment
         count(RENEWALS, outcome="refused")
         keep_error(certificate, refusal)
         logger.warning("certificate %s is not renewed: %s", certificate.pk, refusal.message)
