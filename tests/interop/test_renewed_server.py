@@ -162,6 +162,7 @@ def test_a_server_is_kept_alive_over_three_renewals_by_the_worker(server: Server
     assert_nothing_left(server)
 
 
+@pytest.mark.any_database  # it is the script that is judged
 @pytest.mark.timeout(300)
 def test_whatever_fails_the_old_pair_goes_on_until_a_run_succeeds(server: Server) -> None:
     first = server.in_file()
