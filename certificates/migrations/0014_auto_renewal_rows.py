@@ -1,7 +1,6 @@
 """Give every certificate that renews by itself its row for the worker."""
 
-from collections.abc import Iterator
-from typing import Any
+from itertools import islice
 
 from django.apps.registry import Apps
 from django.db import migrations
@@ -15,11 +14,11 @@ def add_rows(apps: Apps, editor: BaseDatabaseSchemaEditor) -> None:
     auto_renewal = apps.get_model("certificates", "AutoRenewal")
     renewing = certificates.filter(renew_at__isnull=False, renewed_by__isnull=True, status="active")
 
-    def rows() -> Iterator[Any]:
-        for key, renew_at in renewing.values_list("pk", "renew_at").iterator(BATCH):
-            yield auto_renewal(certificate_id=key, due_at=renew_at)
-
-    auto_renewal.objects.using(editor.connection.alias).bulk_create(rows(), batch_size=BATCH)
+    rows = renewing.values_list("pk", "renew_at").iterator(BATCH)
+    while batch := list(islice(rows, BATCH)):
+        auto_renewal.objects.using(editor.connection.alias).bulk_create(
+            [auto_renewal(certificate_id=key, due_at=renew_at) for key, renew_at in batch]
+        )
 
 
 class Migration(migrations.Migration):

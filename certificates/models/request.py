@@ -66,6 +66,11 @@ class CertificateRequest(models.Model):
         indexes = (
             models.Index(fields=("project", "-created_at", "id"), name="request_by_project_newest"),
             models.Index(fields=("profile", "-created_at", "id", "status"), name="request_by_profile_newest"),
+            models.Index(
+                fields=("project", "created_at"),
+                condition=models.Q(status=RequestStatus.PENDING_APPROVAL),
+                name="request_waiting",
+            ),
         )
 
     def __str__(self) -> str:

@@ -34,6 +34,14 @@ class CertificateSecret(models.Model):
     destroyed_by = models.CharField(max_length=255, blank=True, default="")
 
     class Meta:
+        indexes = (
+            # Rows stay when their key is destroyed: these are the few of which somebody could still get one.
+            models.Index(
+                fields=("retention", "created_at"),
+                condition=models.Q(destroyed_at__isnull=True),
+                name="secret_not_destroyed",
+            ),
+        )
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(sealed_private_key__isnull=True, destroyed_at__isnull=False)

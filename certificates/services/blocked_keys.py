@@ -3,6 +3,8 @@
 import hashlib
 from dataclasses import replace
 
+from django.utils import timezone
+
 from certificates.models import AuthorityKey, BlockedKey, Certificate
 from pki_portal.errors import Conflict, Violation
 from profiles.policy.request import ApplicantKey, IssuanceRequest
@@ -29,9 +31,9 @@ def with_blocked_key_told(request: IssuanceRequest) -> IssuanceRequest:
 def require_unblocked(key: ApplicantKey | None) -> None:
     """Return if the key may still be certified by the caller's transaction, which stores what was signed for it.
 
-    Locks the certificates with that key, as whoever revokes one of them does: either the block is seen here, or the
-    revocation waits, and finds the new certificate among the siblings. They are locked before all others of the
-    transaction. Two queries where there is a key.
+    Locks the living certificates with that key, as whoever revokes one of them does: either the block is seen here, or
+    the revocation waits, and finds the new certificate among the siblings. They are locked before all others of the
+    transaction. Two queries where there is a key. Ended ones are left out: a short life renewed for years has many.
 
     Raises:
         Conflict: the key was revoked for keyCompromise since it was judged.
@@ -39,7 +41,7 @@ def require_unblocked(key: ApplicantKey | None) -> None:
     if key is None:
         return
     digest = digest_of(key)
-    same_key = Certificate.objects.filter(public_key_sha256=digest).order_by("pk")
+    same_key = Certificate.objects.filter(public_key_sha256=digest, not_after__gt=timezone.now()).order_by("pk")
     list(same_key.select_for_update(no_key=True).values_list("pk", flat=True))
     blocked = BlockedKey.objects.filter(pk=digest).first()
     if blocked is not None:

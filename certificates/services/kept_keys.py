@@ -234,11 +234,22 @@ def _gone(certificate: Certificate) -> Gone:
             f"The private key was destroyed by {secret.destroyed_by} at {secret.destroyed_at:%Y-%m-%d %H:%M:%S} UTC;"
             " issue a new certificate for a new key."
         )
+    if _was_sealed(certificate):
+        return Gone(
+            "The private key waited for its claim and is not here any more: it was lost when the database was restored."
+            " Renew the certificate for a new key."
+        )
     return Gone(
         f"The private key was given to {certificate.issuing_request.requester_name} in the answer of the issue"
         f" at {certificate.created_at:%Y-%m-%d %H:%M:%S} UTC and was not kept;"
         " issue a new certificate if it is lost."
     )
+
+
+def _was_sealed(certificate: Certificate) -> bool:
+    """Whether the key was made for a claim, as that of every renewal with a new key is."""
+    before = certificate.renewed_from
+    return before is not None and before.public_key_sha256 != certificate.public_key_sha256
 
 
 def _record(event: str, requester: Requester, certificate: Certificate, **data: JSON) -> None:

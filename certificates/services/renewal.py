@@ -105,7 +105,9 @@ def renew_certificate(
                 ),
             )
         except Invalid as refusal:
-            keep_error(certificate, refusal)
+            # What somebody asked for beside it says nothing of the renewal to come.
+            if changes == RenewalChanges() and key_source is RenewalKeySource.NEW:
+                keep_error(certificate, refusal)
             raise
 
 

@@ -94,6 +94,14 @@ def test_line_15_the_template_is_asked_again_and_its_refusal_kept(pki: Pki, robo
     assert told(robot, old)["renewedByCertificateId"] is None
 
 
+def test_line_15_what_was_refused_of_an_odd_wish_says_nothing_of_the_renewal_to_come(pki: Pki, robot: Client) -> None:
+    old = issued_id(robot, pki)
+
+    assert_error(renew(robot, old, {"attributes": {"ttl": "9000d"}}), status=400, error="BadRequest")
+
+    assert told(robot, old)["renewalError"] is None
+
+
 def test_line_16_without_a_profile_it_is_forbidden(pki: Pki, robot: Client) -> None:
     old = issued_id(robot, pki)
     Certificate.objects.filter(pk=old).update(profile=None)

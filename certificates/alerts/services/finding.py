@@ -175,9 +175,9 @@ def _authorities(rule: AlertRule, now: datetime, until: datetime) -> Iterator[Fo
 
 
 def _crls(rule: AlertRule, now: datetime, until: datetime) -> Iterator[Found]:
-    """CRLs that nobody has signed anew; one that has ended already too."""
+    """CRLs that nobody has signed anew, a disabled CA's too; one that has ended already as well."""
     ending = CertificateRevocationList.objects.filter(
-        key__authority__project=rule.project_id, key__authority__status=AuthorityStatus.ACTIVE, next_update__lte=until
+        key__authority__project=rule.project_id, next_update__lte=until
     ).order_by("next_update", "pk")
     for crl in ending.select_related("key__authority").defer("der"):
         authority = crl.key.authority

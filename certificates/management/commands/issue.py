@@ -38,6 +38,8 @@ T = TypeVar("T")
 CERTIFICATE_FILE = "certificate.pem"
 CHAIN_FILE = "chain.pem"
 PRIVATE_KEY_FILE = "private-key.pem"
+# Exit status where the request waits for approval.
+WAITS = 3
 
 _SUBJECT_OPTIONS = {
     "--common-name": SubjectAttribute.COMMON_NAME,
@@ -119,7 +121,10 @@ class Command(BaseCommand):
         parser.add_argument("--out-dir", type=Path, metavar="DIR", help="write files here instead of to stdout")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Issue, and hand over what was made; a refusal is listed with its fixes and ends with status 1."""
+        """Issue, and hand over what was made; a refusal is listed with its fixes and ends with status 1.
+
+        A request that waits for approval has made no certificate, and ends with status 3.
+        """
         if options["ttl"] is not None and (options["not_before"] or options["not_after"]):
             raise CommandError("Give either --ttl or --not-before and --not-after, not both.")
         files = None if options["out_dir"] is None else _reserve(options["out_dir"], with_key=options["csr"] is None)
@@ -131,7 +136,7 @@ class Command(BaseCommand):
         if isinstance(issued, StoredRequest):
             _withdraw(files)
             self.stderr.write(f"{issued.message} Request {issued.request.pk}.")
-            return
+            raise SystemExit(WAITS)
         for warning in issued.warnings:
             self.stderr.write(f"Note: {warning}")
         certificate = issued.certificate

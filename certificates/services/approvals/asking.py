@@ -20,6 +20,7 @@ from certificates.services.issuance import (
     replay_of,
 )
 from certificates.services.requests import Asked, common_name_of, failed_request_kept, store_request
+from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
 from pki_portal.audit.services import record, recorded_refusals
 from profiles.enrollment import EnrollmentMethod
@@ -55,6 +56,7 @@ def request_certificate(
         request_under_key(requester=requester, idempotency=idempotency, now=now) if idempotency is not None else None
     )
     if known is not None:
+        require(requester=requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=profile.project_id)
         return _told_again(known)
     demand = demand_of(profile=profile, requester=requester)
     asked = Asked(profile=profile, request=request, requester=requester, method=method, metadata=metadata)

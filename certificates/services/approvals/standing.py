@@ -81,7 +81,7 @@ def waiting_for(requester: Requester, project: Project) -> list[ApprovalRequest]
         return []
     waiting = with_requests(
         ApprovalRequest.objects.filter(request__project=project, request__status=RequestStatus.PENDING_APPROVAL)
-    ).order_by("created_at", "id")
+    ).order_by("request__created_at", "id")
     rows = list(waiting[:WAITING_LIMIT])
     standings = standings_of(rows, and_of=requester.user_id)
     return [row for row in rows if _hindrance(row, standings[row.pk], requester) is None]

@@ -13,6 +13,8 @@ from django.core.management import CommandError, call_command
 
 from certificates.models import Certificate, CertificateRequest
 from pki_portal.audit.models import AuditEvent
+from profiles.services import update_profile
+from tests.factories import SYSTEM
 from tests.wire import Pki, load_pem, make_csr, make_pki
 
 pytestmark = pytest.mark.django_db
@@ -148,3 +150,14 @@ def test_a_broken_csr_is_refused(pki: Pki, tmp_path: Path) -> None:
 def test_unknown_project_and_profile_are_named(pki: Pki, project: str | None, profile: str) -> None:
     with pytest.raises(CommandError, match=r"slug|not found"):
         call_command("issue", "--project", project or pki.project.slug, "--profile", profile, "--common-name", "a")
+
+
+def test_a_request_that_waits_writes_nothing_and_ends_with_a_status_of_its_own(pki: Pki, tmp_path: Path) -> None:
+    update_profile(requester=SYSTEM, profile=pki.profile, changes={"requires_approval": True})
+
+    with pytest.raises(SystemExit) as ended:
+        run(pki, "--common-name", "service.acme.com", "--ttl", "1d", "--out-dir", str(tmp_path / "out"))
+
+    assert ended.value.code == 3
+    assert list(tmp_path.glob("out/*")) == []
+    assert CertificateRequest.objects.get().status == "pending_approval"

@@ -434,3 +434,11 @@ def test_a_renewal_of_a_kept_key_keeps_the_new_one_or_the_same(profile: Certific
     assert read_private_key(requester=SYSTEM, certificate=new.certificate, via="test") != old.private_key
     assert is_key_kept(new.certificate)
     assert (same.certificate.key_source, new.certificate.key_source) == ("portal", "portal")
+
+
+def test_a_key_that_a_restore_has_lost_is_told_as_lost(profile: CertificateProfile) -> None:
+    row = renewed(profile)
+    CertificateSecret.objects.all().delete()
+
+    with pytest.raises(Gone, match="lost when the database was restored"):
+        read_private_key(requester=SYSTEM, certificate=row, via="test")
