@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 
-from certificates.models import ApprovalPolicy, Certificate, CertificateRequest
+from certificates.models import Approval, ApprovalPolicy, Certificate, CertificateRequest
 from pki_portal.access.models import Role, User
 from profiles.services import update_profile
 from tests.assertions import assert_error
@@ -251,6 +251,16 @@ def test_an_act_takes_an_empty_body(pki: Pki, robot: Client, olga: Client) -> No
     answer = olga.generic("POST", f"{APPROVALS}/{approval_id(robot, waiting(robot, pki))}/approve")
 
     assert answer.status_code == 200, answer.json()
+
+
+@pytest.mark.parametrize("body", ["[]", "null", "0", "false", '""'])
+def test_what_is_no_object_approves_nothing(pki: Pki, robot: Client, olga: Client, body: str) -> None:
+    make_policy(pki.project)
+
+    path = f"{APPROVALS}/{approval_id(robot, waiting(robot, pki))}/approve"
+
+    assert_error(post_json(olga, path, body), status=422, error="ValidationFailure")
+    assert not Approval.objects.exists()
 
 
 def test_programs_approve_nothing(pki: Pki, robot: Client, olga: Client) -> None:
