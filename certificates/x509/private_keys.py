@@ -148,18 +148,20 @@ def _checked(key: object) -> PrivateKey:
 def read_open_key(pem: str, certificate: x509.Certificate) -> PrivateKey | None:
     """The certificate's key in PKCS#8 PEM, unencrypted; None where the text is anything else, another's key included.
 
-    Nothing costly is done with what comes: that the public half is the certificate's is all that is proven.
+    Nothing costly is done with what comes: that the public half is the certificate's is all that is proven. It may be
+    of a size or curve that is not certified here, as that of an imported certificate can be.
     """
     if len(pem) > MAX_OPEN_KEY_LENGTH:
         return None
     try:
         key = load_pem_private_key(pem.encode(), None, unsafe_skip_rsa_key_validation=True)
-        is_its_key = isinstance(key, PrivateKey) and public_key_info(key.public_key()) == public_key_info(
+        if isinstance(key, PrivateKey) and public_key_info(key.public_key()) == public_key_info(
             certificate.public_key()
-        )
+        ):
+            return key
     except _UNREADABLE:
-        return None
-    return _checked(key) if is_its_key else None
+        pass
+    return None
 
 
 def read_store(data: bytes, password: str = "") -> StoreContents:

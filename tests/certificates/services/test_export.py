@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_certificates
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
@@ -229,6 +230,24 @@ def test_no_key_of_another_certificate_is_packed(pki: Pki) -> None:
     ):
         with pytest.raises(Invalid, match="not the private key"):
             key_file(requester=SYSTEM, certificate=first.certificate, packing=packing(), open_key=key)
+
+
+@pytest.mark.parametrize("curve", [ec.SECP224R1(), ec.BrainpoolP512R1()], ids=lambda curve: curve.name)
+@pytest.mark.parametrize("wanted", KeyFormat)
+def test_a_key_of_a_kind_that_is_not_certified_here_is_packed_for_an_imported_certificate(
+    pki: Pki, wanted: KeyFormat, curve: ec.EllipticCurve
+) -> None:
+    one = foreign(key=ec.generate_private_key(curve))
+    certificate = imported(pki, one, with_chain=True)
+
+    file = key_file(requester=SYSTEM, certificate=certificate, packing=packing(wanted), open_key=one.key_pem.decode())
+
+    if wanted is KeyFormat.PEM:
+        assert load_pem_private_key(file.content, PASSWORD.encode()).public_key() == one.key.public_key()
+    elif wanted is not KeyFormat.JKS:
+        key = load_pkcs12(file.content, PASSWORD.encode()).key
+        assert key is not None
+        assert key.public_key() == one.key.public_key()
 
 
 def test_without_a_key_the_state_of_the_key_is_told(pki: Pki) -> None:
