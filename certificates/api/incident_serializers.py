@@ -4,6 +4,7 @@
 from datetime import timedelta
 from typing import Any
 
+from django.core.validators import RegexValidator
 from rest_framework import serializers
 
 from certificates.api.fields import DurationField, FlagField, OptionalTextField
@@ -23,13 +24,14 @@ _CRITERIA = {
 }
 DEFAULT_SPREAD = timedelta(hours=1)
 MOST_IDS = 1000
+_FINGERPRINT = r"\A(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}\Z"
 
 
 class DeclareIncidentSerializer(WireSerializer):
     """Body of POST /projects/{id}/incidents. Of what picks certificates at least one; all that are given must fit."""
 
     reason = StrictCharField(max_length=REASON_LENGTH, help_text="For people: why the certificates are replaced.")
-    certificateIds = StrictListField(child=UUIDField(), required=False, max_length=MOST_IDS)
+    certificateIds = StrictListField(child=UUIDField(), required=False, min_length=1, max_length=MOST_IDS)
     caId = UUIDField(required=False, allow_null=True, help_text="What this CA issued.")
     profileId = UUIDField(required=False, allow_null=True)
     templateId = UUIDField(required=False, allow_null=True, help_text="What any profile with this template issued.")
@@ -40,7 +42,11 @@ class DeclareIncidentSerializer(WireSerializer):
         help_text="What this machine identity, or the person with this `userId`, asked for.",
     )
     publicKeySha256 = StrictCharField(
-        required=False, max_length=64, help_text="What has this key: hex of SHA-256 of its SubjectPublicKeyInfo."
+        required=False,
+        validators=[
+            RegexValidator(_FINGERPRINT, "Expected the 64 hexadecimal digits of a SHA-256", code="invalid_hash")
+        ],
+        help_text="What has this key: hex of SHA-256 of its SubjectPublicKeyInfo.",
     )
     replaceWithin = DurationField(
         required=False,

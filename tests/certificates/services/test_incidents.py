@@ -1,6 +1,8 @@
 """What an incident affects is replaced now, one after the other; programs that renew by themselves are told."""
 
+import re
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -9,6 +11,7 @@ from certificates.models import AutoRenewal, Certificate, CertificateRequest, In
 from certificates.models.certificate import RevocationReason
 from certificates.services import incidents
 from certificates.services.incidents import Criteria, close_incident, declare_incident
+from certificates.services.issuance import issue_certificate
 from certificates.services.renewal import configure_renewal, renew_certificate
 from certificates.services.renewal_information import WindowReason, renewal_information
 from certificates.services.revocation import revoke_certificate
@@ -18,7 +21,8 @@ from pki_portal.background.work import sweep
 from pki_portal.errors import Invalid
 from profiles.models import CertificateProfile
 from profiles.services import update_profile
-from tests.factories import SYSTEM, make_project
+from tests.certificates.services.test_issuance import service_request
+from tests.factories import SYSTEM, make_project, make_user, requester_for
 from tests.pages import make_issued
 from tests.scenery import make_issuing_profile
 from tests.wire import CERTIFICATES, make_client, post_json
@@ -250,3 +254,34 @@ def test_refusals_over_the_api(profile: CertificateProfile) -> None:
     assert robot.get(f"/api/v1/projects/{other.pk}/incidents/{incident.pk}").status_code == 404
     assert stranger.get(f"{address}/{incident.pk}").status_code == 404
     assert post_json(viewer, f"{address}/{incident.pk}/close", {}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "narrowing",
+    [{"certificateIds": []}, {"publicKeySha256": ":"}, {"publicKeySha256": "ab" * 31}, {"requesterId": " "}],
+)
+def test_what_picks_nothing_does_not_widen_what_the_rest_picks(
+    profile: CertificateProfile, narrowing: dict[str, Any]
+) -> None:
+    make_issued(profile)
+    address = f"/api/v1/projects/{profile.project_id}/incidents"
+
+    answer = post_json(
+        make_client(profile.project), address, {"reason": "x", "profileId": str(profile.pk), **narrowing}
+    )
+
+    assert answer.status_code == 422, answer.json()
+    assert not Incident.objects.exists()
+
+
+def test_a_person_is_named_as_requests_name_them_and_a_key_in_any_spelling(profile: CertificateProfile) -> None:
+    bob = make_user("bob", project=profile.project, role=Role.MEMBER)
+    robot, address = make_client(profile.project), f"/api/v1/projects/{profile.project_id}/incidents"
+    issue_certificate(profile=profile, request=service_request(), requester=requester_for(bob))
+    theirs = Certificate.objects.get()
+    make_issued(profile)
+    key = ":".join(re.findall("..", theirs.public_key_sha256.upper()))
+
+    for picked in ({"requesterId": str(bob.pk)}, {"publicKeySha256": key}):
+        preview = post_json(robot, address, {"reason": "x", "dryRun": True, **picked}).json()
+        assert [each["id"] for each in preview["certificates"]] == [str(theirs.pk)]
