@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import secrets
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -176,7 +177,7 @@ def restore_backup(path: Path, *, is_forced: bool) -> Summary:
     try:
         with transaction.atomic(durable=True):
             summary = _fill(path, state.apps)
-    except (DatabaseError, ValueError, TypeError) as problem:
+    except (DatabaseError, LookupError, ValueError, TypeError) as problem:
         raise BackupRefused(f"The rows do not fit, and the database is left empty: {problem}") from problem
     call_command("migrate", interactive=False, verbosity=0)
     call_command("createcachetable", verbosity=0)
@@ -196,7 +197,7 @@ def _verified(path: Path) -> list[list[str]]:
                     rows += last.startswith(b"[")
                 last = line
         told, end = json.loads(header), json.loads(last)
-    except (EOFError, gzip.BadGzipFile, ValueError) as problem:
+    except (EOFError, gzip.BadGzipFile, zlib.error, ValueError) as problem:
         raise BackupRefused(f"{path} is no backup of the portal, or not all of one: {problem}") from problem
     if not isinstance(told, dict) or told.get("format") != FORMAT:
         raise BackupRefused(f"{path} is no backup that this version knows.")

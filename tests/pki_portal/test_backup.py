@@ -107,6 +107,8 @@ def test_what_is_no_whole_backup_is_refused(backup: Path, tmp_path: Path) -> Non
         (b"", "no backup"),
         (b"rubbish", "no backup"),
         (whole[: len(whole) // 2], "no backup"),
+        (whole[:1024] + bytes(512) + whole[1536:], "no backup"),  # a sector that a disk has lost
+        (whole[:1024] + b"\xff" * 512 + whole[1536:], "no backup"),
         (gzip.compress(b"{}\n"), "no backup"),
         (gzip.compress(b'{"a": 1}\n{"rows": 0}\n'), "no backup that this version knows"),
         (gzip.compress(b"".join(lines[:-2] + lines[-1:])), "checksum"),
@@ -134,10 +136,13 @@ def test_after_one_that_does_not_fit_another_is_restored_as_old_as_it_may_be(tmp
     old = tmp_path / "old"
     shutil.copyfile(VECTORS / "2026-11.backup", old)
     whole = lines_of(old)[:-1]
-    rewrite(old, [line for line in whole if b'"demo"' not in line])  # the project that the rest points to
-
-    with pytest.raises(BackupRefused, match="left empty"):
-        restore_backup(old, is_forced=True)
+    for amiss in (
+        [line for line in whole if b'"demo"' not in line],  # the project that the rest points to
+        [line.replace(b'"username"', b'"nickname"') for line in whole],
+    ):
+        rewrite(old, amiss)
+        with pytest.raises(BackupRefused, match="left empty"):
+            restore_backup(old, is_forced=True)
 
     assert not Certificate.objects.exists()
     rewrite(old, whole)
