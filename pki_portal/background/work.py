@@ -125,7 +125,8 @@ def work_on(model: type[models.Model]) -> Work[Any]:
 def claim(work: Work[Row], *, now: datetime, limit: int, key: object = None) -> list[Row]:
     """Take up to ``limit`` due rows for this process alone (of the one with primary key ``key``, if given).
 
-    No two processes get one row: PostgreSQL skips what another one is just taking, elsewhere it is a single UPDATE.
+    No two processes get one row: PostgreSQL skips what another one is just taking, elsewhere it is a single UPDATE. A
+    row that is named is waited for: whoever locks it may only be looking at it.
     """
     due = work.due(now) if key is None else work.due(now).filter(pk=key)
     if not due.exists():
@@ -134,7 +135,7 @@ def claim(work: Work[Row], *, now: datetime, limit: int, key: object = None) -> 
     taken = {"lease": lease, "leased_until": now + work.lease, "attempts": F("attempts") + 1}
     if connection.features.has_select_for_update_skip_locked:
         with transaction.atomic():
-            keys = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
+            keys = list(due.select_for_update(skip_locked=key is None).values_list("pk", flat=True)[:limit])
             work.rows.filter(pk__in=keys).update(**taken)
     else:
         work.rows.filter(pk__in=due.values("pk")[:limit]).update(**taken)

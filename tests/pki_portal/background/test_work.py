@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -240,6 +240,26 @@ def test_workers_at_the_same_time_never_get_the_same_row() -> None:
     for worker in workers:
         worker.join(60)
     assert sorted(done) == sorted(rows)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_is_named_is_done_although_another_process_looks_at_it_just_then() -> None:
+    (row,) = make_rows()
+    done: list[str] = []
+
+    def do() -> None:
+        try:
+            do_row(work(lambda row, now: done.append(row.pk)), row.pk)
+        finally:
+            connection.close()
+
+    other = threading.Thread(target=do)
+    with transaction.atomic():
+        ScheduledJob.objects.select_for_update(no_key=True).get(pk=row.pk)
+        other.start()
+        other.join(0.3)  # it waits, or has skipped the row and is at its end
+    other.join(60)
+    assert done == [row.pk]
 
 
 @pytest.mark.django_db
