@@ -48,7 +48,7 @@ from certificates.models import (
 from certificates.models.revocation import PublishedList
 from pki_portal import journal
 from pki_portal.access.requester import Requester
-from pki_portal.errors import Unavailable
+from pki_portal.errors import PortalError, Unavailable
 from pki_portal.rows import column_value, row_values
 
 logger = logging.getLogger(__name__)
@@ -79,6 +79,7 @@ class _Act:
     # Of the last ``sign`` line, which the next ``signed`` line is about.
     signing: UUID | None = None
     lines: list[UUID] = field(default_factory=list)
+    announced: set[UUID] = field(default_factory=set)
     unsigned: set[UUID] = field(default_factory=set)
 
 
@@ -97,6 +98,11 @@ def journaled(*, requester: Requester, project_id: UUID, profile_id: UUID | None
     outer = _act.set(act)
     try:
         yield
+    except PortalError:
+        # A refusal of ours, before any commit: what was signed was thrown away, and nobody has seen it.
+        act.unsigned |= act.announced
+        _undo(act)
+        raise
     except BaseException:
         _undo(act)
         raise
@@ -125,6 +131,7 @@ def signing(
         "profile": act.profile_id,
         "tbs": column_value(models.BinaryField(), tbs),
     }
+    act.announced.add(act.signing)
     act.unsigned.add(act.signing)
     _append("sign", values, line_id=act.signing)
     yield

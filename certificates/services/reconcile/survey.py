@@ -22,7 +22,7 @@ class Survey:
 
     Attributes:
         undone: ids of lines whose act failed.
-        unsigned: those of them for which no signature came back.
+        unsigned: those of them for which no signature came back, or was thrown away before anybody saw it.
         deleted: ids of certificates that are gone on purpose.
         authorities: the last line about each CA.
         numbers: the highest number of each list; ``revisions``: the last revision.

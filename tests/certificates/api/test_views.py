@@ -528,6 +528,8 @@ def test_the_certificate_object_is_complete(pki: Pki, robot: Client) -> None:
         "caId": str(pki.issuing.pk),
         "caCertId": str(pki.issuing.active_certificate_id),
         "caName": "issuing",
+        "issuerName": "C=US, O=Acme, CN=Acme Issuing CA",
+        "source": "issued",
         "caType": "internal",
         "certificateTemplateId": str(pki.profile.template_id),
         "profileId": str(pki.profile.pk),

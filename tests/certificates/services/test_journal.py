@@ -22,7 +22,7 @@ from certificates.services.revocation import release_hold, revoke_certificate
 from certificates.x509 import tbs
 from pki_portal import journal
 from pki_portal.audit.models import AuditEvent
-from pki_portal.errors import Invalid, Unavailable
+from pki_portal.errors import Conflict, Invalid, Unavailable
 from profiles.models import CertificateProfile
 from tests.factories import SYSTEM, make_authority, make_project
 from tests.pages import make_issued
@@ -223,6 +223,23 @@ def test_what_was_signed_and_not_stored_is_told_to_be_undone(
     assert undone["of"] == [announced["id"], told["id"]]
     assert undone["unsigned"] == []
     assert not CertificateRequest.objects.filter(status="issued").exists()
+
+
+def test_what_a_refusal_after_the_signature_threw_away_counts_for_nothing(
+    profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has seen it: nothing is to be put on hold."""
+
+    def changed(*_: Any, **__: Any) -> None:
+        raise Conflict("the rules were changed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("certificates.services.issuance._require_unchanged", changed)
+        with pytest.raises(Conflict):
+            make_issued(profile)
+
+    announced, undone = entries("sign", "signed", "undone")[-2:]
+    assert undone["unsigned"] == [announced["id"]]
 
 
 def test_a_refusal_by_rules_leaves_no_line(profile: CertificateProfile) -> None:

@@ -172,6 +172,7 @@ def test_a_new_profile_is_version_1_with_all_that_it_says_but_secrets(
         "settings": {"est": {"disable_bootstrap_ca_validation": False, "ca_chain": ""}},
         "key_retention": "once",
         "lint_waivers": [],
+        "requires_approval": False,
     }
 
 
@@ -288,5 +289,5 @@ def test_what_there_was_before_versions_gets_its_version_1(
         assert (first.author_kind, first.author_name) == ("system", "upgrade")
         assert first.created_at == row.updated_at
         # What came after versions is in none of the first ones.
-        later = {"key_retention", "lint_waivers"}
+        later = {"key_retention", "lint_waivers", "requires_approval"}
         assert first.document == {key: value for key, value in written[first.name].items() if key not in later}
