@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from pki_portal import journal
 from pki_portal.background.gauges import last_worker_sign
 from pki_portal.checks import LOOPBACK
 from pki_portal.metrics import exposition
@@ -20,6 +21,8 @@ from pki_portal.rest import iso
 
 # Some job is due every five minutes.
 WORKER_SILENCE = timedelta(minutes=15)
+# Some 12,000 certificates.
+JOURNAL_ROOM = 100 * 1024**2
 
 
 @never_cache
@@ -48,11 +51,18 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 def _warnings() -> list[str]:
     """What should not be, but does not keep the portal from answering."""
+    found = []
     last = last_worker_sign()
     if last is None or timezone.now() - last > WORKER_SILENCE:
         minutes = WORKER_SILENCE // timedelta(minutes=1)
-        return [f"no background worker has been at work for {minutes} minutes"]
-    return []
+        found.append(f"no background worker has been at work for {minutes} minutes")
+    try:
+        is_short = journal.free_bytes() < JOURNAL_ROOM
+    except OSError:
+        is_short = True
+    if is_short:
+        found.append("the journal's disk is nearly full or away: without it nothing is issued or revoked")
+    return found
 
 
 @never_cache

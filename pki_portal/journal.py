@@ -11,6 +11,7 @@ import gzip
 import json
 import os
 import re
+import shutil
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -101,6 +102,12 @@ def read() -> Iterator[Line]:
         with gzip.open(folder / name, "rb") if name.endswith(".gz") else (folder / name).open("rb") as file:
             for number, line in enumerate(file, start=1):
                 yield _read_line(name, number, line)
+
+
+def free_bytes() -> int:
+    """How much more the disk of the folder takes from this user. Raises OSError."""
+    folder: Path = settings.PKI_PORTAL_JOURNAL
+    return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.is_dir())).free
 
 
 def machine() -> str:

@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from pki_portal import journal
 from pki_portal.background.models import ScheduledJob
 
 
@@ -35,6 +36,17 @@ def test_readyz_warns_where_no_worker_has_been_at_work_and_is_ready_all_the_same
     answer = client.get("/readyz")
     assert answer.status_code == 200
     assert answer.json()["warnings"] == ["no background worker has been at work for 15 minutes"]
+
+
+@pytest.mark.django_db
+def test_readyz_warns_while_the_journals_disk_is_nearly_full(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert journal.free_bytes() > 0
+    monkeypatch.setattr("pki_portal.health.JOURNAL_ROOM", journal.free_bytes() + 2**40)
+
+    answer = client.get("/readyz")
+
+    assert answer.status_code == 200
+    assert any("journal" in warning for warning in answer.json()["warnings"])
 
 
 @pytest.mark.django_db
