@@ -98,12 +98,10 @@ def journaled(*, requester: Requester, project_id: UUID, profile_id: UUID | None
     outer = _act.set(act)
     try:
         yield
-    except PortalError:
-        # A refusal of ours, before any commit: what was signed was thrown away, and nobody has seen it.
-        act.unsigned |= act.announced
-        _undo(act)
-        raise
-    except BaseException:
+    except BaseException as problem:
+        if isinstance(problem, PortalError) and not isinstance(problem, Unavailable):
+            # A refusal of ours, before any commit: what was signed was thrown away, and nobody has seen it.
+            act.unsigned |= act.announced
         _undo(act)
         raise
     finally:

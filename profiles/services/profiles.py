@@ -255,7 +255,8 @@ def update_profile(
                 subject_id=str(current.pk),
                 data={"slug": current.slug, "changed": changed, "version": current.version},
             )
-    return _loaded(profile.pk)
+            # Before the commit: what is answered is what this act made, not the next one.
+            return _loaded(profile.pk)
 
 
 def preview_profile(
