@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlencode
 
 import schemathesis
 from cryptography import x509
@@ -56,6 +57,9 @@ Ids = dict[str, str]
 _numbers = count(1)
 _fed: Counter[str] = Counter()
 _lock = Lock()  # the fuzzer's workers are threads
+
+# gunicorn refuses longer request lines by itself, with 414.
+LONGEST_QUERY = 6000
 
 
 def call(method: str, path: str, body: object = None) -> Any:
@@ -186,6 +190,38 @@ def new_certificate() -> Ids:
     return {"reference": call("POST", "/api/v1/cert-manager/certificates", asked)["certificate"]["certificateId"]}
 
 
+def new_renewable() -> Ids:
+    """A certificate that renews."""
+    return {"certificate_id": new_certificate()["reference"]}
+
+
+def new_successor() -> Ids:
+    """A certificate that took another one's place."""
+    path = f"/api/v1/cert-manager/certificates/{new_certificate()['reference']}/renew"
+    return {"certificate_id": call("POST", path)["certificateId"]}
+
+
+def new_revoked_certificate() -> Ids:
+    """A certificate that may be deleted."""
+    made = new_certificate()
+    call("POST", f"/api/v1/cert-manager/certificates/{made['reference']}/revoke", {"revocationReason": "SUPERSEDED"})
+    return made
+
+
+def new_certified_authority() -> Ids:
+    """An intermediate with a certificate of the root's, whose revocation stops nothing else here."""
+    made = new_authority("intermediate")
+    body = {"notAfter": "2030-01-01", "maxPathLength": 0, "parentCaId": OWN["root_id"]}
+    return made | {"certificate_id": call("POST", f"{CA}/{made['ca_id']}/certificate", body)["certId"]}
+
+
+def new_incident() -> Ids:
+    """An incident about one certificate."""
+    made = new_certificate()["reference"]
+    path = f"/api/v1/projects/{OWN['project_id']}/incidents"
+    return {"incident_id": call("POST", path, {"reason": "Lost laptop", "certificateIds": [made]})["incident"]["id"]}
+
+
 def new_held_certificate() -> Ids:
     """A certificate on hold."""
     made = new_certificate()
@@ -244,6 +280,15 @@ NEW: dict[str, Callable[[], Ids]] = {
     "projects_update": new_project,
     "destroyCertificatePrivateKey": new_kept_key,
     "revokeCertificate": new_certificate,
+    "renewCertificate": new_renewable,
+    "updateCertificateRenewalConfig": new_renewable,
+    "getRenewalInformation": new_renewable,
+    "getRenewalDifference": new_successor,
+    "deleteCertificate": new_revoked_certificate,
+    "revokeInternalCaCertificate": new_certified_authority,
+    "getIncident": new_incident,
+    "listIncidentCertificates": new_incident,
+    "closeIncident": new_incident,
     "releaseCertificateHold": new_held_certificate,
     "updateAlert": new_alert,
     "deleteAlert": new_alert,
@@ -336,7 +381,15 @@ SOUND: dict[str, Callable[[Ids], dict[str, Any]]] = {
     "renewInternalCa": lambda _: {"type": "existing", "notAfter": "2050-01-01"},
     "importInternalCaCertificate": signed_by_root,
     "importInternalCa": authority_from_elsewhere,
+    "importCertificate": lambda ids: {
+        "projectSlug": ids["project_slug"],
+        "certificatePem": authority_from_elsewhere(ids)["certificate"],
+    },
     "revokeCertificate": lambda _: {"revocationReason": "SUPERSEDED"},
+    "revokeInternalCaCertificate": lambda _: {"revocationReason": "CESSATION_OF_OPERATION"},
+    "renewCertificate": lambda _: {},
+    "updateCertificateRenewalConfig": lambda _: {"renewBeforeDays": 5},
+    "declareIncident": lambda _: {"reason": "Lost laptop", "certificateIds": [new_certificate()["reference"]]},
     "revokeCertificates": lambda _: {"filter": {"search": "example"}, "revocationReason": "SUPERSEDED", "dryRun": True},
     "signIntermediate": lambda _: {"csr": FEED["csr"], "notAfter": "2030-01-01", "maxPathLength": 0},
     "createCertificateTemplate": lambda _: new_template_body(),
@@ -391,6 +444,8 @@ def before_call(ctx: Any, case: Any, kwargs: Any) -> None:
         case.headers["Idempotency-Key"] = new_name()  # or most calls would be conflicts with the first
     if isinstance(case.query, dict):
         put_ids(case.query, ids)
+        if len(urlencode(case.query, doseq=True, errors="replace")) > LONGEST_QUERY:
+            case.query = {}
     if isinstance(case.body, dict):
         if operation in SOUND and turn == 0:
             case.body = SOUND[operation](ids)
@@ -398,6 +453,9 @@ def before_call(ctx: Any, case: Any, kwargs: Any) -> None:
             case.body = with_one_of(SOUND[operation](ids), case.body, dice)
         else:
             put_ids(case.body, ids)
+        if operation in {"createApprovalPolicy", "updateApprovalPolicy"}:
+            # One for every profile would have all that is fed after it wait.
+            case.body["conditions"] = new_policy_body()["conditions"]
 
 
 def turn_of(operation: str, case: Any) -> int:
