@@ -149,6 +149,7 @@ def make_profile(portal: Portal, token: str, key_algorithm: str) -> str:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.any_database  # what is published is judged, by others
 def test_openssl_gnutls_and_pkilint_believe_crl_and_ocsp_of_a_running_portal(portal: Portal, tmp_path: Path) -> None:
     token = portal.token()
     issued = issue(portal, token, make_profile(portal, token, "RSA_2048"), tmp_path / "issued")
@@ -314,6 +315,7 @@ def status_with(client: Issued, server: Issued, port: int) -> int:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.any_database  # what is published is judged, by others
 def test_nginx_refuses_a_revoked_client_once_it_has_the_published_crl(portal: Portal, tmp_path: Path) -> None:
     token = portal.token()
     server = issue(portal, token, portal.made["profileIds"]["tls-server"], tmp_path / "server")
@@ -336,6 +338,7 @@ def test_nginx_refuses_a_revoked_client_once_it_has_the_published_crl(portal: Po
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.any_database  # what is published is judged, by others
 def test_nginx_staples_our_answer(portal: Portal, tmp_path: Path) -> None:
     token = portal.token()
     server = issue(portal, token, portal.made["profileIds"]["tls-server"], tmp_path / "server")

@@ -21,6 +21,7 @@ def token(tmp_path: Path) -> SoftToken:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.any_database  # it is the token that goes away
 def test_a_running_portal_outlives_its_token(portal: Portal, token: SoftToken, tmp_path: Path) -> None:
     portal.kill()
     portal.environment |= token.environment
