@@ -156,6 +156,13 @@ class RequestedAttributesSerializer(WireSerializer):
         return attrs
 
 
+def leaves_out_roots(asked: Mapping[str, Any]) -> bool:
+    """Whether a body asks for a chain without roots; the top level wins over ``attributes``."""
+    at_the_top: bool | None = asked.get("removeRootsFromChain")
+    within: bool | None = (asked.get("attributes") or {}).get("removeRootsFromChain")
+    return bool(within if at_the_top is None else at_the_top)
+
+
 class IssueCertificateSerializer(WireSerializer):
     """Body of an issue request: with ``csr`` the applicant's key is certified, without it the portal makes one."""
 
@@ -181,11 +188,8 @@ class IssueCertificateSerializer(WireSerializer):
 
     @property
     def without_roots(self) -> bool:
-        """Whether roots shall be left out of the chain; the top level wins over ``attributes``."""
-        asked = self.validated_data.get("removeRootsFromChain")
-        if asked is None:
-            asked = self._attributes.get("removeRootsFromChain")
-        return bool(asked)
+        """Whether roots shall be left out of the chain."""
+        return leaves_out_roots(self.validated_data)
 
     @property
     def metadata_entries(self) -> list[dict[str, str]]:

@@ -6,7 +6,12 @@ from typing import Any
 from rest_framework import serializers
 
 from certificates.api.fields import FlagField
-from certificates.api.issue_serializers import CSR_LIMIT, SUBJECT_FIELDS, RequestedAttributesSerializer
+from certificates.api.issue_serializers import (
+    CSR_LIMIT,
+    SUBJECT_FIELDS,
+    RequestedAttributesSerializer,
+    leaves_out_roots,
+)
 from certificates.services.renewal import RenewalKeySource
 from pki_portal.rest import EnumField, StrictBooleanField, StrictCharField, StrictIntegerField, WireSerializer
 from pki_portal.rest.values import IssueCode
@@ -46,11 +51,8 @@ class RenewSerializer(WireSerializer):
 
     @property
     def without_roots(self) -> bool:
-        """Whether roots shall be left out of the chain; the top level wins over ``attributes``."""
-        asked = self.validated_data.get("removeRootsFromChain")
-        if asked is None:
-            asked = self._attributes.get("removeRootsFromChain")
-        return bool(asked)
+        """Whether roots shall be left out of the chain."""
+        return leaves_out_roots(self.validated_data)
 
     @property
     def changes(self) -> RenewalChanges:
