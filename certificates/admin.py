@@ -12,6 +12,7 @@ from django.utils.text import Truncator
 
 from certificates.models import (
     Approval,
+    ApprovalMail,
     ApprovalPolicy,
     ApprovalRequest,
     AuthorityCertificate,
@@ -486,3 +487,23 @@ class ApprovalAdmin(ReadOnlyAdmin):
     list_display = ("user_name", "approval_request", "step", "created_at")
     search_fields = ("user_name",)
     fields = ("id", "approval_request", "step", "user_id", "user_name", "comment", "created_at")
+
+
+@admin.register(ApprovalMail)
+class ApprovalMailAdmin(ReadOnlyAdmin):
+    """Who was told by mail, and what stands in the way."""
+
+    action = Action.CERTIFICATE_REQUESTS_READ
+    project_path = "approval_request__request__project"
+    list_display = ("user_id", "approval_request", "step", "sent_at", "last_error")
+    fields = (
+        "id",
+        "approval_request",
+        "step",
+        "user_id",
+        "sent_at",
+        "due_at",
+        "attempts",
+        "last_error",
+        "gave_up_at",
+    )

@@ -4,12 +4,14 @@ import logging
 from datetime import datetime, time, timedelta
 
 from certificates.gauges import measure_expiring, measure_renewals
-from certificates.models import ApprovalRequest, AutoRenewal, IdempotencyRecord
+from certificates.models import ApprovalMail, ApprovalRequest, AutoRenewal, IdempotencyRecord
 from certificates.services.approvals.issuing import RETRY, note_outcome, work_off
+from certificates.services.approvals.mails import tell_approver
 from certificates.services.auto_renewal import keep_within_life, plan_lost_renewals, renew_automatically
 from certificates.services.crl import publish_due
 from certificates.services.idempotency import KEPT_FOR
 from certificates.services.kept_keys import destroy_unclaimed_keys
+from certificates.services.mail import MAIL_RETRY
 from certificates.services.rehearsal import rehearse_renewals
 from pki_portal.background.schedule import Every, Job, Nightly, register_job
 from pki_portal.background.work import Retry, Work, delete_in_batches, register
@@ -56,6 +58,8 @@ def rehearse_coming_renewals(now: datetime) -> datetime | None:
 def register_all() -> None:
     """Called once, when Django is ready."""
     register(Work(name="approvals", model=ApprovalRequest, do=work_off, finished=note_outcome, retry=RETRY))
+    # A few at once only, for each may wait for the mail server.
+    register(Work(name="approval-mails", model=ApprovalMail, do=tell_approver, retry=MAIL_RETRY, batch=5))
     register(
         Work(
             name="renewals",

@@ -5,8 +5,9 @@ from datetime import datetime, time, timedelta
 from certificates.alerts.models import AlertDelivery, AlertDigest, AlertNotice, AlertRule
 from certificates.alerts.services.delivery import deliver, note_outcome
 from certificates.alerts.services.evaluation import evaluate
+from certificates.services.mail import MAIL_RETRY
 from pki_portal.background.schedule import Job, Nightly, register_job
-from pki_portal.background.work import Retry, Work, delete_in_batches, register
+from pki_portal.background.work import Work, delete_in_batches, register
 
 LOG_KEPT = timedelta(days=90)
 
@@ -26,9 +27,8 @@ def register_all() -> None:
             model=AlertDelivery,
             do=deliver,
             finished=note_outcome,
-            # About 8 hours in all; a few at once only, for each may wait for its receiver.
-            retry=Retry(first=timedelta(seconds=30), longest=timedelta(hours=1), attempts=14),
-            batch=5,
+            retry=MAIL_RETRY,
+            batch=5,  # a few at once only, for each may wait for its receiver
         )
     )
     register_job(Job("delete-old-alerts", Nightly(time(1, 50)), delete_old_alerts))

@@ -82,6 +82,11 @@ class StepSerializer(WireSerializer):
     name = StrictCharField(required=False, allow_blank=True, allow_null=True, max_length=POLICY_NAME_MAX_LENGTH)
     approvers = StrictListField(child=ApproverSerializer(), min_length=1, max_length=APPROVERS_LIMIT)
     requiredApprovals = StrictIntegerField(required=False, default=1, min_value=1, max_value=100)
+    notifyApprovers = StrictBooleanField(
+        required=False,
+        default=False,
+        help_text="Whether approvers with an email address are told by mail when a request comes to wait for them.",
+    )
 
 
 class ConditionSerializer(WireSerializer):
@@ -154,6 +159,7 @@ def steps_in(asked: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
             approvers=tuple(Approver(each["type"], each["id"]) for each in step["approvers"]),
             required_approvals=step["requiredApprovals"],
             name=step.get("name") or "",
+            notify_approvers=step["notifyApprovers"],
         )
         for step in asked
     )
@@ -181,6 +187,7 @@ class StepAnswer(serializers.Serializer[Any]):
     name = serializers.CharField(allow_blank=True)
     approvers = ApproverAnswer(many=True)
     requiredApprovals = serializers.IntegerField(source="required_approvals")
+    notifyApprovers = serializers.BooleanField(source="notify_approvers")
 
 
 class ConditionAnswer(serializers.Serializer[Any]):

@@ -1,4 +1,4 @@
-from certificates.models.approval import Approval, ApprovalPolicy, ApprovalRequest
+from certificates.models.approval import Approval, ApprovalMail, ApprovalPolicy, ApprovalRequest
 from certificates.models.authority import AuthorityCertificate, AuthorityKey, CertificateAuthority
 from certificates.models.certificate import Certificate, IdempotencyRecord
 from certificates.models.incident import AffectedCertificate, Incident
@@ -18,6 +18,7 @@ from certificates.models.secret import CertificateSecret
 __all__ = [
     "AffectedCertificate",
     "Approval",
+    "ApprovalMail",
     "ApprovalPolicy",
     "ApprovalRequest",
     "AuthorityCertificate",

@@ -72,6 +72,27 @@ class ApprovalRequest(DueRow):
         return f"approval of {self.request_id}"
 
 
+class ApprovalMail(DueRow):
+    """That one person is to be told by mail, once, that a request waits for them at a step; ``sent_at`` stays empty
+    where it waited for them no more when the mail was due.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    approval_request = models.ForeignKey(ApprovalRequest, on_delete=models.CASCADE, related_name="mails")
+    step = models.PositiveSmallIntegerField()
+    user_id = models.PositiveBigIntegerField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(DueRow.Meta):
+        abstract = False
+        constraints = (
+            models.UniqueConstraint(fields=("approval_request", "step", "user_id"), name="approval_mail_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"mail to user {self.user_id}"
+
+
 class Approval(models.Model):
     """That one person agreed, at one step; the name is for people, the id is what counts."""
 

@@ -1,6 +1,6 @@
 """The form of an approval policy."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +27,7 @@ class StepRow:
     name: str
     required: str
     chosen: frozenset[str]
+    is_notified: bool = False
     violations: tuple[Violation, ...] = ()
 
     @property
@@ -102,10 +103,7 @@ class ApprovalPolicyForm(forms.Form):
         placed = place(error.violations, self._field_of)
         self.violations |= placed.by_field
         self.refusal = refusal_of(error, placed, title="Not saved.")
-        self.step_rows = [
-            StepRow(row.number, row.name, row.required, row.chosen, tuple(self.violations.get(row.owner, ())))
-            for row in self.step_rows
-        ]
+        self.step_rows = [replace(row, violations=tuple(self.violations.get(row.owner, ()))) for row in self.step_rows]
 
     def _field_of(self, path: str) -> str | None:
         head, *rest = path.split("/")
@@ -126,6 +124,7 @@ def _step_in(row: StepRow) -> Step:
         # What is no number is none, which the service refuses.
         required_approvals=int(row.required) if row.required.isascii() and row.required.isdecimal() else 0,
         name=row.name,
+        notify_approvers=row.is_notified,
     )
 
 
@@ -135,7 +134,7 @@ def _sent(sent: QueryDict) -> list[StepRow]:
         if f"step_{number}_required" in sent:
             chosen = frozenset(value for value in sent.getlist(f"step_{number}_approvers") if _is_approver(value))
             name, required = (sent.get(f"step_{number}_{each}", "").strip()[:1000] for each in ("name", "required"))
-            rows.append(StepRow(number, name, required[:9], chosen))
+            rows.append(StepRow(number, name, required[:9], chosen, is_notified=f"step_{number}_notify" in sent))
     return rows
 
 
@@ -149,7 +148,13 @@ def _is_approver(value: str) -> bool:
 def _rows_of(document: PolicyDocument | None) -> list[StepRow]:
     steps = document.steps if document else ()
     rows = [
-        StepRow(number, step.name, str(step.required_approvals), frozenset(map(_value_of, step.approvers)))
+        StepRow(
+            number,
+            step.name,
+            str(step.required_approvals),
+            frozenset(map(_value_of, step.approvers)),
+            step.notify_approvers,
+        )
         for number, step in enumerate(steps)
     ]
     lines = min(STEPS_LIMIT, max(NEW_STEPS, len(rows) + 1))

@@ -1,15 +1,13 @@
 """Delivering a digest to one receiver."""
 
-import smtplib
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.mail import EmailMessage
 from django.utils import timezone
 
 from certificates.alerts.models import AlertChannel, AlertDelivery, ChannelKind
 from certificates.alerts.services import messages, outbound
+from certificates.services.mail import send_mail
 from certificates.services.sealed_text import open_text
 from pki_portal.background.work import GiveUp, Outcome
 from pki_portal.errors import Unavailable
@@ -37,27 +35,10 @@ def note_outcome(delivery: AlertDelivery, outcome: Outcome, now: datetime) -> No
 
 
 def _mail(delivery: AlertDelivery, channel: AlertChannel) -> None:
-    if not settings.SENDS_MAIL:
-        raise Unavailable("This portal sends no mail: an administrator must set EMAIL_URL.")
-    host = urlsplit(settings.SITE_URL).hostname or "localhost"
-    message = EmailMessage(
-        subject=messages.subject_line(delivery.digest),
-        body=messages.plain_text(delivery.digest),
-        to=channel.recipients,
-        # One id for all attempts: a mail that arrives twice is seen to be one. No out-of-office answers.
-        headers={"Message-ID": f"<{delivery.pk}@{host}>", "Auto-Submitted": "auto-generated"},
+    digest = delivery.digest
+    send_mail(
+        key=delivery.pk, to=channel.recipients, subject=messages.subject_line(digest), body=messages.plain_text(digest)
     )
-    try:
-        message.send()
-    except smtplib.SMTPRecipientsRefused as refusal:
-        told = "; ".join(f"{address}: {code}" for address, (code, _) in refusal.recipients.items())
-        if all(code >= 500 for code, _ in refusal.recipients.values()):
-            raise GiveUp(f"The mail server refuses every recipient ({told}).") from None
-        raise Unavailable(f"The mail server refuses every recipient for now ({told}).") from None
-    except smtplib.SMTPResponseException as answer:
-        raise Unavailable(f"The mail server answered {answer.smtp_code}.") from None
-    except (OSError, smtplib.SMTPException) as problem:
-        raise Unavailable(f"The mail server does not answer ({type(problem).__name__}).") from None
 
 
 def _webhook(delivery: AlertDelivery, channel: AlertChannel) -> None:

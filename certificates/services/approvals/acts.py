@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from certificates.models import Approval, ApprovalRequest, CertificateRequest
 from certificates.models.request import RequestStatus
+from certificates.services.approvals.mails import plan_mails
 from certificates.services.approvals.standing import (
     applicant_of,
     find_approval,
@@ -68,6 +69,8 @@ def approve_request(*, requester: Requester, approval: ApprovalRequest, comment:
             if is_complete:
                 _change_status(row, RequestStatus.PENDING)
                 ApprovalRequest.objects.filter(pk=row.pk).update(approved_at=now, due_at=now)
+            else:
+                plan_mails(row, now)
             _record(APPROVE_EVENT, requester, row, step=step.number + 1, comment=comment, isComplete=is_complete)
     if is_complete:
         do_row(work_on(ApprovalRequest), row.pk)

@@ -10,6 +10,7 @@ from certificates.models import ApprovalRequest, Certificate, CertificateRequest
 from certificates.models.request import RequestStatus
 from certificates.services.approvals.acts import CREATE_EVENT
 from certificates.services.approvals.demand import Demand, demand_of
+from certificates.services.approvals.mails import plan_mails
 from certificates.services.approvals.steps import steps_as_json
 from certificates.services.idempotency import Claim, IdempotencyKey, claimed, request_under_key
 from certificates.services.issuance import (
@@ -115,6 +116,7 @@ def _ask_for_approval(
             approval = ApprovalRequest.objects.create(
                 request=row, steps=steps_as_json(demand.steps), expires_at=expires_at, due_at=expires_at
             )
+            plan_mails(approval, now)
             if isinstance(claim, Claim):
                 claim.complete_later(row)
             record(

@@ -14,6 +14,7 @@ from django.utils import timezone
 from certificates.models import ApprovalRequest, CertificateRequest
 from certificates.models.request import RequestStatus
 from certificates.services.approvals.acts import EXPIRE_EVENT, SUBJECT_TYPE
+from certificates.services.approvals.mails import plan_mails
 from certificates.services.approvals.standing import Standing, applicant_of, standing_of, with_requests
 from certificates.services.issuance import ISSUE_EVENT, issue_certificate
 from certificates.services.requests import Approved, request_of
@@ -43,7 +44,7 @@ def work_off(row: ApprovalRequest, now: datetime) -> datetime | None:
         return None
     standing = standing_of(row)
     if standing.current is not None:
-        return _wait_again(row)
+        return _wait_again(row, now)
     try:
         _issue(row, standing)
     except _FOR_GOOD as refusal:
@@ -128,10 +129,11 @@ def _expire(row: ApprovalRequest, now: datetime) -> datetime | None:
     return None
 
 
-def _wait_again(row: ApprovalRequest) -> datetime:
+def _wait_again(row: ApprovalRequest, now: datetime) -> datetime:
     """An approver left before the certificate was issued: their step is open again."""
     with transaction.atomic():
         approved = CertificateRequest.objects.filter(pk=row.request_id, status=RequestStatus.PENDING)
         if approved.update(status=RequestStatus.PENDING_APPROVAL, updated_at=timezone.now()) == 1:
             ApprovalRequest.objects.filter(pk=row.pk).update(approved_at=None)
+            plan_mails(row, now)
     return row.expires_at

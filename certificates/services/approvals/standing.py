@@ -9,9 +9,16 @@ from django.db.models import QuerySet
 from certificates.models import Approval, ApprovalRequest
 from certificates.models.request import RequestStatus
 from certificates.querysets import requests_visible_to
-from certificates.services.approvals.steps import Step, steps_of
+from certificates.services.approvals.steps import ApproverKind, Step, steps_of, user_ids_in
 from pki_portal.access.models import Project, Role
-from pki_portal.access.permissions import ACTIONS_OF_ROLE, Action, has_permission, require, roles_of_users
+from pki_portal.access.permissions import (
+    ACTIONS_OF_ROLE,
+    Action,
+    has_permission,
+    require,
+    roles_of_users,
+    users_with_roles,
+)
 from pki_portal.access.requester import Requester, requester_again
 from pki_portal.errors import Forbidden, NotFound, Violation
 
@@ -90,6 +97,18 @@ def waiting_for(requester: Requester, project: Project) -> list[ApprovalRequest]
 def count_waiting_for(requester: Requester, project: Project) -> int:
     """How many :func:`waiting_for` finds."""
     return len(waiting_for(requester, project))
+
+
+def approvers_now(row: ApprovalRequest, step: Step) -> set[int]:
+    """The users who could agree to a request now, ``step`` being its current one. At most four queries."""
+    project_id = row.request.project_id
+    named = [each.id for each in step.approvers if each.kind is ApproverKind.ROLE]
+    users = user_ids_in([step]) | users_with_roles(project_id=project_id, roles=named)
+    roles = roles_of_users(project_id=project_id, user_ids=users)
+    hindered = {approval.user_id for approval in row.approvals.all()}
+    if row.request.requester_kind == "user":
+        hindered.add(int(row.request.requester_id))
+    return {user_id for user_id, role in roles.items() if _may_read(role) and step.names(user_id, role)} - hindered
 
 
 def with_requests(rows: QuerySet[ApprovalRequest]) -> QuerySet[ApprovalRequest]:

@@ -1,7 +1,7 @@
 """The steps of an approval as they are stored, and in words."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -32,12 +32,15 @@ class Approver:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: ``required_approvals`` different people of ``approvers``; ``policy`` names who demands it."""
+    """One step: ``required_approvals`` different people of ``approvers``; ``policy`` names who demands it. They are
+    told by mail when a request comes to wait for them, if ``notify_approvers``.
+    """
 
     approvers: tuple[Approver, ...]
     required_approvals: int = 1
     name: str = ""
     policy: str = ""
+    notify_approvers: bool = False
 
     def __str__(self) -> str:
         named = " or ".join(map(str, self.approvers))
@@ -62,6 +65,7 @@ def steps_as_json(steps: Iterable[Step]) -> list[dict[str, Any]]:
             "name": step.name,
             "policy": step.policy,
             "required_approvals": step.required_approvals,
+            "notify_approvers": step.notify_approvers,
             "approvers": [{"type": each.kind.value, "id": each.id, "name": each.name} for each in step.approvers],
         }
         for step in steps
@@ -78,6 +82,7 @@ def steps_of(stored: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
             required_approvals=step["required_approvals"],
             name=step.get("name", ""),
             policy=step.get("policy", ""),
+            notify_approvers=step.get("notify_approvers", False),
         )
         for step in stored
     )
@@ -92,14 +97,12 @@ def with_names(steps: Sequence[Step]) -> tuple[Step, ...]:
     """The steps with the names that their people have now. One query."""
     names = dict(User.objects.filter(pk__in=user_ids_in(steps)).values_list("pk", "username"))
     return tuple(
-        Step(
+        replace(
+            step,
             approvers=tuple(
                 Approver(each.kind, each.id, names.get(int(each.id), "")) if each.kind is ApproverKind.USER else each
                 for each in step.approvers
             ),
-            required_approvals=step.required_approvals,
-            name=step.name,
-            policy=step.policy,
         )
         for step in steps
     )

@@ -67,13 +67,20 @@ def test_a_policy_is_made_read_changed_and_deleted(pki: Pki, robot: Client, olga
         maxRequestTtl="7d",
         conditions=[{"profileNames": ["server"]}],
         constraints={},
-        steps=[{"name": "Security", "approvers": [{"type": "user", "id": str(user.pk)}], "requiredApprovals": 1}],
+        steps=[
+            {
+                "name": "Security",
+                "approvers": [{"type": "user", "id": str(user.pk)}],
+                "requiredApprovals": 1,
+                "notifyApprovers": True,
+            }
+        ],
         bypassForMachineIdentities=True,
-        notifyApprovers=True,
+        notifyEverybody=True,
     )
     made = post_json(robot, POLICIES, body)
     assert made.status_code == 200, made.json()
-    assert made.json()["warnings"] == ["/notifyApprovers is not known here and was ignored."]
+    assert made.json()["warnings"] == ["/notifyEverybody is not known here and was ignored."]
     policy = made.json()["policy"]
     assert policy | {"id": "", "createdAt": "", "updatedAt": ""} == {
         "id": "",
@@ -88,6 +95,7 @@ def test_a_policy_is_made_read_changed_and_deleted(pki: Pki, robot: Client, olga
                 "name": "Security",
                 "approvers": [{"type": "user", "id": str(user.pk), "name": "olga"}],
                 "requiredApprovals": 1,
+                "notifyApprovers": True,
             }
         ],
         "bypassForMachineIdentities": True,

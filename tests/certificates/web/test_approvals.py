@@ -158,6 +158,7 @@ def test_an_admin_makes_changes_and_deletes_a_policy(pki: Pki, olga: User) -> No
         "step_0_name": "Security",
         "step_0_required": "1",
         "step_0_approvers": [f"user:{olga.pk}", "role:admin"],
+        "step_0_notify": "on",
         "step_1_name": "",
         "step_1_required": "1",
     }
@@ -166,13 +167,14 @@ def test_an_admin_makes_changes_and_deletes_a_policy(pki: Pki, olga: User) -> No
     policy = ApprovalPolicy.objects.get()
     assert not policy.is_for_all_profiles
     assert [profile.slug for profile in policy.profiles.all()] == ["server"]
-    assert [step["required_approvals"] for step in policy.steps] == [1]
+    assert [(step["required_approvals"], step["notify_approvers"]) for step in policy.steps] == [(1, True)]
     listed = text_of(alice.get(address(pki, "approvals/policies/")))
-    assert "two eyes server Security: 1 of everyone with role admin or olga 2d" in listed
+    assert "two eyes server Security: 1 of everyone with role admin or olga (told by mail) 2d" in listed
 
     edit = address(pki, f"approvals/policies/{policy.pk}/edit/")
     shown = alice.get(edit).content.decode()
     assert f'<option value="user:{olga.pk}" selected>olga</option>' in shown
+    assert 'name="step_0_notify" checked' in shown
     assert alice.post(edit, form | {"is_for_all_profiles": "on"}).status_code == 302
     assert ApprovalPolicy.objects.get().is_for_all_profiles
     delete = address(pki, f"approvals/policies/{policy.pk}/delete/")
