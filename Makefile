@@ -6,6 +6,9 @@ PY := $(VENV)/bin/python
 hash = $(shell cat $(1) | cksum | tr ' ' '-')
 BASE := $(VENV)/.base-$(call hash,requirements/base.txt)
 DEV := $(VENV)/.dev-$(call hash,requirements/dev.txt)
+# Others that are measured beside the portal have an environment of their own.
+BENCH_VENV := .venv-bench
+BENCH := $(BENCH_VENV)/.bench-$(call hash,requirements/bench.txt)
 PYTEST := $(PY) -m pytest -q
 # Two processes; the one that is done first takes from the other, for the longest tests take minutes.
 SUITE := $(PYTEST) -n 2 --dist worksteal
@@ -18,7 +21,7 @@ COVERED := tests/profiles/policy $(addprefix tests/certificates/,x509 services k
 LINT_ENV := SECRET_KEY=only-for-the-checks-of-the-deployment-settings-0123456789 SITE_URL=https://pki.example.com DEBUG=false DATABASE_URL=sqlite:///:memory:
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test lint screenshots chromium programs
+.PHONY: help install run dev test lint screenshots chromium programs bench bench-quick bench-programs
 
 help:
 	@echo "make run          install what is needed, prepare the database, serve (HOST, PORT and the rest: README.md)"
@@ -26,6 +29,8 @@ help:
 	@echo "make test         lint, then every test on SQLite and PostgreSQL, then the pages in Chromium"
 	@echo "make lint         format, lint, import contracts, types, deployment checks"
 	@echo "make screenshots  pictures of every page into build/screenshots, or into DIR=..."
+	@echo "make bench        the portal against its goals and others, into docs/benchmarks.md; more than an hour"
+	@echo "make bench-quick  the same of a few goals with fewer rows, in three minutes"
 	@echo "make dev          only install what the tests need, too"
 
 install: $(BASE)
@@ -58,6 +63,12 @@ lint: $(DEV)
 	$(LINT_ENV) $(PY) manage.py makemigrations --check --dry-run
 	find templates -name '*.html' | xargs $(VENV)/bin/djade --target-version 5.2 --check
 
+bench: $(BENCH) bench-programs
+	$(PY) -m tests.bench --write
+
+bench-quick: $(BENCH) bench-programs
+	$(PY) -m tests.bench --quick
+
 screenshots: $(DEV) chromium
 	DATABASE_URL= $(PY) -m scripts.screenshots $(DIR)
 
@@ -68,17 +79,23 @@ $(PY):
 
 $(BASE): | $(PY)
 	@echo "Installing what the portal needs into $(VENV) (once; well under a minute)"
-	@$(call pip_install,requirements/base.txt)
+	@$(call pip_install,requirements/base.txt,$(PY))
 	@touch $@
 
 $(DEV): $(BASE)
 	@echo "Installing what the tests need into $(VENV) (once; about a minute)"
-	@$(call pip_install,requirements/dev.txt)
+	@$(call pip_install,requirements/dev.txt,$(PY))
+	@touch $@
+
+$(BENCH): $(DEV)
+	@echo "Installing what the benchmark needs into $(BENCH_VENV) (once; half a minute)"
+	@$(PYTHON) -m venv $(BENCH_VENV) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(BENCH_VENV)
+	@$(call pip_install,requirements/bench.txt,$(BENCH_VENV)/bin/python)
 	@touch $@
 
 define pip_install
-if $(PY) -m pip --version >/dev/null 2>&1; then pip="$(PY) -m pip"; \
-elif $(PYTHON) -m pip --version >/dev/null 2>&1; then pip="$(PYTHON) -m pip --python $(PY)"; \
+if $(2) -m pip --version >/dev/null 2>&1; then pip="$(2) -m pip"; \
+elif $(PYTHON) -m pip --version >/dev/null 2>&1; then pip="$(PYTHON) -m pip --python $(2)"; \
 else echo "pip is needed: install python3-pip"; exit 1; fi; \
 $$pip install --quiet --disable-pip-version-check --require-hashes --requirement $(1)
 endef
@@ -94,7 +111,15 @@ PROGRAMS := softhsm2-util=softhsm2 nginx=nginx-light certtool=gnutls-bin openssl
 	haproxy=haproxy caddy=caddy kubectl=kubernetes-client keytool=default-jre-headless
 
 programs:
-	@missing=""; for each in $(PROGRAMS); do PATH="$$PATH:/usr/sbin" command -v "$${each%=*}" >/dev/null || missing="$$missing $${each#*=}"; done; \
-	if [ -z "$$missing" ]; then :; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; then :; \
-	else echo "The tests of tokens and with relying parties need$$missing and could not install them (Debian: apt-get install$$missing); then run make test again."; exit 1; fi
+	@$(call have_programs,$(PROGRAMS),The tests of tokens and with relying parties need,make test)
+
+# Load generator, peer and judge of the benchmark.
+bench-programs:
+	@$(call have_programs,wrk=wrk cfssl=golang-cfssl openssl=openssl,The benchmark needs,make bench)
+
+define have_programs
+missing=""; for each in $(1); do PATH="$$PATH:/usr/sbin" command -v "$${each%=*}" >/dev/null || missing="$$missing $${each#*=}"; done; \
+if [ -z "$$missing" ]; then :; \
+elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; then :; \
+else echo "$(2)$$missing and could not install them (Debian: apt-get install$$missing); then run $(3) again."; exit 1; fi
+endef

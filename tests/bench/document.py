@@ -1,0 +1,82 @@
+"""``docs/benchmarks.md``: the table of one run, and all that is needed to judge it."""
+
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Final
+
+from tests.bench import cfssl, django_ca, machine
+from tests.bench.postgres import openssl_version
+from tests.bench.report import Line, Verdict, as_markdown
+from tests.bench.stage import ROOT, Stage
+
+DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
+
+_TEXT = """# Benchmarks
+
+Written by `make bench`, not by hand: one run, on one machine, of the portal as it is served and of others beside it.
+What was missed is in the table like what was held.
+
+{date}, commit {commit}. {machine}. {versions}.
+
+{verdicts}
+
+{table}
+## How it is measured
+
+- Portal, database, peers and load generator (`wrk`, one thread) share the machine, over loopback, without TLS. Absolute
+  figures change from machine to machine, and by a third from day to day: look at the ratios. Each is the median of the
+  ratios inside {rounds} rounds; in a round every target is visited once, for {seconds} s after a warm-up.
+- The portal is served by gunicorn as the README says, on PostgreSQL (`fsync` and `synchronous_commit` on, one cluster
+  for all), with {rows:,} certificates in its tables, and with all that it has: background worker, authentication,
+  rules, lint, journal, audit.
+- *cfssl* is Debian's, with `-db-config` on the same cluster ("with row"), or keeping nothing. It knows no users and no
+  policy. *django-ca* is PyPI's, on the same versions of Django, cryptography and gunicorn, with as many workers and
+  kept connections: as shipped, where each call checks a password by PBKDF2, and with that hasher taken out.
+- A visit begins when others leave the machine alone (less than {quiet} cores), and is made again if they did not
+  meanwhile; where that did not help, the line says so.
+- A figure counts only if no answer was a refusal or lost, as many rows were added as answers given, as many audit
+  events written, no serial number is there twice, and of twenty certificates at random each names what was asked for
+  and is verified by openssl. Else the line says `broken`.
+- CPU is what the kernel counted for all processes of a server, and of the database, divided by answers.
+- Rows that are there before are copies of real ones with names, serial numbers, dates and hashes of their own.
+"""
+
+
+def document(lines: Sequence[Line], stage: Stage) -> str:
+    """The whole text."""
+    return _TEXT.format(
+        date=f"{datetime.now(UTC):%Y-%m-%d}",
+        commit=_git("rev-parse", "--short", "HEAD") + (" with changes" if _git("status", "--porcelain") else ""),
+        machine=machine.description(),
+        versions=_versions(stage),
+        verdicts=_verdicts(lines),
+        table=as_markdown(lines),
+        rounds=stage.conditions.rounds,
+        seconds=stage.scale.seconds,
+        rows=stage.scale.rows,
+        quiet=machine.QUIET,
+    )
+
+
+def _verdicts(lines: Sequence[Line]) -> str:
+    goals = [line for line in lines if line.wanted is not None]
+    held, missed = (sum(line.verdict is verdict for line in goals) for verdict in (Verdict.HELD, Verdict.MISSED))
+    rest = len(goals) - held - missed
+    return f"Of {len(goals)} lines with a goal {held} are held, {missed} missed, {rest} not measured."
+
+
+def _versions(stage: Stage) -> str:
+    names = ("Django", "djangorestframework", "cryptography", "gunicorn", "psycopg")
+    packages = ", ".join(f"{name} {version(name)}" for name in names)
+    return (
+        f"Python {platform.python_version()}, {packages}, PostgreSQL {stage.postgres.version()}, {openssl_version()}; "
+        f"django-ca {django_ca.version()}, cfssl {cfssl.version()}"
+    )
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or ("unknown" if done.returncode else "")

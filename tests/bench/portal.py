@@ -1,0 +1,269 @@
+"""Our own portal: installed once, copied with as many rows as are wanted, and served as the README says."""
+
+import json
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tests import portal as installation
+from tests.bench import filling
+from tests.bench.applicants import csrs, host_name, requests_from_csrs
+from tests.bench.postgres import Postgres
+from tests.bench.servers import Servers, free_port
+from tests.bench.targets import Ledger, NotThere, Server, Target
+from tests.bench.wrk import Request
+
+CERTIFICATES = "/api/v1/cert-manager/certificates"
+BATCH = f"{CERTIFICATES}/batch"
+DATABASE = "portal"
+
+
+@dataclass(frozen=True)
+class Portal:
+    """One portal that serves; ``environment`` is that of its commands, ``database`` the name of its database."""
+
+    server: Server
+    database: str
+    environment: Mapping[str, str] = field(repr=False)
+    token: str = field(repr=False)
+    made: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of every request of a load."""
+        return {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """One request that must be granted. Raises NotThere where there is no such address."""
+        message = urllib.request.Request(  # noqa: S310 - our own address
+            self.server.base_url + path,
+            method=method,
+            headers=self.headers,
+            data=None if body is None else json.dumps(body).encode(),
+        )
+        try:
+            with urllib.request.urlopen(message, timeout=60) as answer:  # noqa: S310 - our own address
+                return json.load(answer)
+        except urllib.error.HTTPError as refusal:
+            told = refusal.read().decode(errors="replace")
+            if refusal.code in {404, 405}:
+                raise NotThere(f"{method} {path} answers {refusal.code}") from None
+            raise RuntimeError(f"{method} {path} answers {refusal.code}: {told}") from None
+
+
+@dataclass(frozen=True)
+class _Base:
+    """What all copies begin with: the installation, and ids of real certificates to copy."""
+
+    installed: installation.Portal
+    made: dict[str, Any] = field(repr=False)
+
+
+class Portals:
+    """Copies of one installation, each made and started once, when first asked for."""
+
+    def __init__(self, folder: Path, postgres: Postgres, servers: Servers) -> None:
+        self._folder, self._postgres, self._servers = folder, postgres, servers
+        self._base: _Base | None = None
+        self._running: dict[str, Portal] = {}
+        folder.mkdir()
+
+    def with_certificates(self, rows: int, *, gunicorn: str = "", has_worker: bool = True) -> Portal:
+        """With so many certificates; ``gunicorn`` are arguments that change how it is served, by default as always."""
+        name = f"{DATABASE}_{rows}" + ("_changed" if gunicorn or not has_worker else "")
+        if name not in self._running:
+            self._fill(name, filling.fill_certificates, rows, "issued")
+            self._running[name] = self._serve(name, gunicorn=gunicorn, has_worker=has_worker)
+        return self._running[name]
+
+    def with_revocations(self, rows: int) -> Portal:
+        """With so many revoked certificates on one list."""
+        name = f"{DATABASE}_revoked_{rows}"
+        if name not in self._running:
+            self._fill(name, filling.fill_revocations, rows, "revoked")
+            self._running[name] = self._serve(name, gunicorn="", has_worker=False)
+        return self._running[name]
+
+    def with_due_renewals(self, rows: int, *, name: str) -> tuple[Portal, str]:
+        """With so many certificates to renew, without a worker that would; and the url of the database."""
+        database = f"{DATABASE}_{name}"
+        self._fill(database, filling.fill_due_renewals, rows, "renewing")
+        return self._serve(database, gunicorn="", has_worker=False), self._postgres.url(database)
+
+    def end(self, portal: Portal) -> None:
+        """Serve it no more."""
+        self._servers.end(portal.server)
+        self._running.pop(portal.database, None)
+
+    def issuing(self, portal: Portal, profile: str) -> Target:
+        """Certificates from CSRs: of the P-256 CA by the profile ``tls-server``, of the RSA-2048 CA by ``rsa``."""
+        body = {"profileId": portal.made["profileIds"][profile], "attributes": {"ttl": "90d"}}
+        return self._target(
+            f"portal {'RSA' if profile == 'rsa' else 'ec'}",
+            portal,
+            requests_from_csrs(CERTIFICATES, lambda _, csr: body | {"csr": csr}),
+        )
+
+    def issuing_batches(self, portal: Portal, size: int) -> Target:
+        """The same, so many in one call."""
+        profile = portal.made["profileIds"]["tls-server"]
+        items = [{"csr": csr, "attributes": {"ttl": "90d"}} for _, csr in csrs()]
+        requests = [
+            Request("POST", BATCH, json.dumps({"profileId": profile, "items": items[first : first + size]}).encode())
+            for first in range(0, len(items) - size + 1, size)
+        ]
+        portal.call("POST", BATCH, json.loads(requests[0].body))
+        return replace(
+            self._target(f"portal, batches of {size}", portal, requests),
+            issued=size,
+            read_answer=_certificates_in_batch,
+        )
+
+    def making_rsa_keys(self, portal: Portal) -> Target:
+        """Keys of RSA-2048 made by the portal, their certificates signed by the P-256 CA."""
+        return self._target(
+            "portal, makes RSA keys",
+            portal,
+            [Request("POST", CERTIFICATES, json.dumps(each).encode()) for each in bodies_for_rsa_keys(portal)],
+        )
+
+    def _target(self, name: str, portal: Portal, requests: Sequence[Request]) -> Target:
+        return Target(
+            name=name,
+            server=portal.server,
+            requests=requests,
+            headers=portal.headers,
+            issued=1,
+            ledger=Ledger(
+                url=self._postgres.url(portal.database),
+                certificates="SELECT count(*) FROM certificates_certificate",
+                newest="SELECT serial_number, der FROM certificates_certificate ORDER BY created_at DESC LIMIT %s",
+                audit="SELECT count(*) FROM audit_auditevent WHERE subject_type = 'certificate'",
+            ),
+            issuers=self._folder / "issuers.pem",
+            read_answer=_certificate_in,
+        )
+
+    # --- Making them
+
+    def _fill(self, database: str, fill: Any, rows: int, pattern: str) -> None:
+        base = self._require_base()
+        fill(self._postgres.create(database, like=DATABASE), rows=rows, pattern=base.made[pattern])
+        self._postgres.settle(database)
+
+    def _serve(self, database: str, *, gunicorn: str, has_worker: bool) -> Portal:
+        base = self._require_base()
+        state, port = self._folder / database, free_port()
+        shutil.copytree(base.installed.state, state)
+        environment = base.installed.environment | {
+            "PKI_PORTAL_VAR": str(state),
+            "DATABASE_URL": self._postgres.url(database),
+            "PORT": str(port),
+            "SITE_URL": f"http://127.0.0.1:{port}",
+            "GUNICORN_CMD_ARGS": gunicorn,
+            "WORKER": str(has_worker),
+        }
+        return self._start(database, environment, port, base.made)
+
+    def _start(self, database: str, environment: Mapping[str, str], port: int, made: Mapping[str, Any]) -> Portal:
+        command = [".venv/bin/python", "-m", "gunicorn", "--config", "gunicorn.conf.py", "pki_portal.wsgi:application"]
+        server = self._servers.start(
+            database,
+            command,
+            port=port,
+            environment=environment,
+            log=self._folder / f"{database}.log",
+            folder=installation.ROOT,
+            probe="/readyz",
+        )
+        portal = Portal(server, database, environment, "", made)
+        credentials = {"clientId": made["clientId"], "clientSecret": made["clientSecret"]}
+        return replace(
+            portal, token=portal.call("POST", "/api/v1/auth/universal-auth/login", credentials)["accessToken"]
+        )
+
+    def _require_base(self) -> _Base:
+        if self._base is None:
+            url = self._postgres.create(DATABASE)
+            installed = installation.install(self._folder / "base", database_url=url)
+            environment = installed.environment | {"WORKER": "false"}
+            portal = self._start(DATABASE, environment, int(installed.environment["PORT"]), installed.made)
+            made = _furnish(portal)
+            self._servers.end(portal.server)
+            (self._folder / "issuers.pem").write_text(made["issuers"])
+            self._base = _Base(installed, made)
+        return self._base
+
+
+def bodies_for_rsa_keys(portal: Portal) -> list[dict[str, Any]]:
+    """What is asked where the portal shall make the key."""
+    return [
+        {
+            "profileId": portal.made["profileIds"]["tls-server"],
+            "attributes": {
+                "commonName": name,
+                "altNames": [{"type": "DNS", "value": name}],
+                "keyAlgorithm": "RSA_2048",
+                "ttl": "90d",
+            },
+        }
+        for name in map(host_name, range(50))
+    ]
+
+
+def _furnish(portal: Portal) -> dict[str, Any]:
+    """A CA with an RSA-2048 key and its profile, and a real certificate of each kind that is copied."""
+    made = dict(portal.made)
+    configuration = {
+        "type": "root",
+        "commonName": "Bench RSA",
+        "organization": "Bench",
+        "maxPathLength": -1,
+        "keyAlgorithm": "RSA_2048",
+    }
+    authority = portal.call(
+        "POST",
+        "/api/v1/cert-manager/ca/internal",
+        {"projectId": made["projectId"], "name": "rsa", "status": "active", "configuration": configuration},
+    )
+    profile = portal.call(
+        "POST",
+        "/api/v1/cert-manager/certificate-profiles",
+        {
+            "projectId": made["projectId"],
+            "caId": authority["id"],
+            "certificateTemplateId": made["templateIds"]["tls-server"],
+            "slug": "rsa",
+            "description": "",
+            "enrollmentType": "api",
+            "apiConfig": {"autoRenew": False},
+        },
+    )
+    made["profileIds"] = made["profileIds"] | {"rsa": profile["certificateProfile"]["id"]}
+    ec, rsa = made["profileIds"]["tls-server"], made["profileIds"]["rsa"]
+    csr, attributes = csrs()[0][1], {"ttl": "90d"}
+    issued = portal.call("POST", CERTIFICATES, {"profileId": ec, "csr": csr, "attributes": attributes})["certificate"]
+    by_rsa = portal.call("POST", CERTIFICATES, {"profileId": rsa, "csr": csr, "attributes": attributes})["certificate"]
+    revoked = portal.call("POST", CERTIFICATES, {"profileId": ec, "csr": csr, "attributes": attributes})["certificate"]
+    portal.call("POST", f"{CERTIFICATES}/{revoked['certificateId']}/revoke", {"revocationReason": "SUPERSEDED"})
+    name = host_name(0)
+    names = {"commonName": name, "altNames": [{"type": "DNS", "value": name}]}
+    renewing = portal.call("POST", CERTIFICATES, {"profileId": ec, "attributes": attributes | names})["certificate"]
+    return made | {
+        "issued": issued["certificateId"],
+        "revoked": revoked["certificateId"],
+        "renewing": renewing["certificateId"],
+        "issuers": "\n".join(each["certificateChain"] for each in (issued, by_rsa)),
+    }
+
+
+def _certificate_in(body: bytes) -> list[bytes]:
+    return [json.loads(body)["certificate"]["certificate"].encode()]
+
+
+def _certificates_in_batch(body: bytes) -> list[bytes]:
+    return [each["certificate"]["certificate"].encode() for each in json.loads(body)["items"]]
