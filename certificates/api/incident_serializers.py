@@ -10,7 +10,7 @@ from rest_framework import serializers
 from certificates.api.fields import DurationField, FlagField, OptionalTextField
 from certificates.api.revocation_serializers import NamedCertificateAnswer
 from certificates.models.incident import REASON_LENGTH, Incident
-from certificates.services.incidents import Criteria
+from certificates.services.incidents import DEFAULT_SPREAD, MOST_IDS, Criteria
 from certificates.services.renewal_information import WindowReason
 from pki_portal.rest import StrictCharField, StrictListField, TimeField, UUIDField, WireSerializer
 
@@ -22,8 +22,6 @@ _CRITERIA = {
     "requester_id": "requesterId",
     "public_key_sha256": "publicKeySha256",
 }
-DEFAULT_SPREAD = timedelta(hours=1)
-MOST_IDS = 1000
 _FINGERPRINT = r"\A(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}\Z"
 
 
@@ -98,6 +96,9 @@ class ProgressAnswer(serializers.Serializer[Any]):
     total = serializers.IntegerField(help_text="Certificates in force when the incident was declared.")
     renewed = serializers.IntegerField(help_text="They have a successor.")
     waiting = serializers.IntegerField(help_text="In force, without a successor.")
+    failed = serializers.IntegerField(
+        help_text="Of those waiting: rules refused their renewal, see their renewalError."
+    )
     gone = serializers.IntegerField(help_text="Revoked or ended without a successor.")
     renewedNotRevoked = serializers.IntegerField(
         source="not_revoked", help_text="Of those renewed: still valid, to be revoked once their successors are in use."

@@ -4,7 +4,6 @@ import math
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Subquery
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -21,9 +20,10 @@ from certificates.api.incident_serializers import (
 )
 from certificates.api.schema import CERTIFICATE_ID, PROJECT_ID, paging
 from certificates.api.views import CertificateView
-from certificates.models import AutoRenewal, Certificate, Incident
+from certificates.models import Incident
 from certificates.services.incidents import (
     NAMED,
+    affected_by,
     close_incident,
     declare_incident,
     find_incident,
@@ -174,15 +174,7 @@ class IncidentCertificatesView(IncidentView):
     )
     def get(self, request: Request, project_id: str, incident_id: str) -> Response:
         """With what became of each."""
-        successor = Certificate.objects.filter(renewed_from=OuterRef("certificate_id")).order_by().values("pk")
-        renewing = AutoRenewal.objects.filter(pk=OuterRef("certificate_id"), due_at__isnull=False)
-        members = (
-            self.incident(project_id, incident_id)
-            .affected.annotate(successor_id=Subquery(successor[:1]), renews_by_itself=Exists(renewing))
-            .select_related("certificate")
-            .defer("certificate__der", "certificate__lint_findings")
-            .order_by("replace_at", "pk")
-        )
+        members = affected_by(self.incident(project_id, incident_id), now=timezone.now())
         paginator = WirePaginator(plural="certificates", default_limit=PAGE_SIZE)
         rows = paginator.paginate_queryset(members, request)
         return paginator.get_paginated_response(AffectedAnswer(rows, many=True).data)

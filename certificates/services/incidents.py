@@ -1,13 +1,14 @@
 """Incidents: pick what is affected, have it replaced now and not all at once, see how far that is."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from certificates.models import AffectedCertificate, AutoRenewal, Certificate, Incident
@@ -23,6 +24,8 @@ from profiles.policy.wording import duration
 DECLARE_EVENT: Final = "declare-incident"
 CLOSE_EVENT: Final = "close-incident"
 MOST_AFFECTED: Final = 5_000
+MOST_IDS: Final = 1_000
+DEFAULT_SPREAD: Final = timedelta(hours=1)
 LONGEST_SPREAD: Final = timedelta(days=30)
 NAMED: Final = 100
 _CHUNK: Final = 500
@@ -53,11 +56,22 @@ class Criteria:
         }
 
 
+class AffectedState(StrEnum):
+    """What became of a certificate that an incident affects. ``FAILED`` waits too, and ``NOT_REVOKED`` is renewed."""
+
+    RENEWED = "renewed"
+    WAITING = "waiting"
+    FAILED = "failed"
+    NOT_REVOKED = "not_revoked"
+    GONE = "gone"
+
+
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """How many certificates, and the first of them, the soonest end first."""
+    """How many certificates, how many of them renew by themselves, and the first of them, the soonest end first."""
 
     count: int
+    renewing: int
     first: tuple[Certificate, ...]
 
 
@@ -68,7 +82,7 @@ def preview_incident(*, requester: Requester, project: Project, criteria: Criter
     """
     require(requester=requester, action=Action.CERTIFICATES_REVOKE, project_id=project.pk)
     found = _affected(project, criteria, timezone.now())
-    return Affected(len(found), tuple(found[:NAMED]))
+    return Affected(len(found), sum(each.renew_at is not None for each in found), tuple(found[:NAMED]))
 
 
 def declare_incident(
@@ -116,7 +130,7 @@ def declare_incident(
                 for place, certificate in enumerate(certificates)
             ]
             AffectedCertificate.objects.bulk_create(members, batch_size=_CHUNK)
-            _pull_forward(members)
+            _pull_forward(incident.affected.all())
             record(
                 event=DECLARE_EVENT,
                 actor=requester.actor,
@@ -181,16 +195,39 @@ def find_incident(*, requester: Requester, project_id: UUID, incident_id: UUID) 
 
 
 def progress_of(incident: Incident, now: datetime) -> Mapping[str, int]:
-    """How many are affected, and what became of them: renewed, revoked or ended without a successor, or waiting."""
+    """How many are affected (``total``), and by :class:`AffectedState` what became of them. One query."""
+    states = {state.value: Count("pk", filter=condition) for state, condition in _states(now).items()}
+    counts: dict[str, int] = incident.affected.aggregate(total=Count("pk"), **states)
+    return counts
+
+
+def affected_by(
+    incident: Incident, *, state: AffectedState | None = None, now: datetime
+) -> QuerySet[AffectedCertificate]:
+    """The certificates of an incident in the order of their turns, those in one state or all; with each its
+    ``successor_id`` and whether it ``renews_by_itself``.
+    """
+    successor = Certificate.objects.filter(renewed_from=OuterRef("certificate_id")).order_by().values("pk")
+    renewing = AutoRenewal.objects.filter(pk=OuterRef("certificate_id"), due_at__isnull=False)
+    members = incident.affected.all() if state is None else incident.affected.filter(_states(now)[state])
+    return (
+        members.annotate(successor_id=Subquery(successor[:1]), renews_by_itself=Exists(renewing))
+        .select_related("certificate")
+        .defer("certificate__der", "certificate__lint_findings")
+        .order_by("replace_at", "pk")
+    )
+
+
+def _states(now: datetime) -> Mapping[AffectedState, Q]:
     lives = Q(certificate__status=CertificateStatus.ACTIVE, certificate__not_after__gt=now)
     is_renewed = Q(certificate__renewed_by__isnull=False)
-    counts: dict[str, int] = incident.affected.aggregate(
-        total=Count("pk"),
-        renewed=Count("pk", filter=is_renewed),
-        waiting=Count("pk", filter=lives & ~is_renewed),
-        not_revoked=Count("pk", filter=lives & is_renewed),
-    )
-    return {**counts, "gone": counts["total"] - counts["renewed"] - counts["waiting"]}
+    return {
+        AffectedState.RENEWED: is_renewed,
+        AffectedState.WAITING: lives & ~is_renewed,
+        AffectedState.FAILED: lives & ~is_renewed & ~Q(certificate__renewal_error=""),
+        AffectedState.NOT_REVOKED: lives & is_renewed,
+        AffectedState.GONE: ~is_renewed & ~lives,
+    }
 
 
 def open_incident_of(certificate: Certificate) -> AffectedCertificate | None:
@@ -201,9 +238,9 @@ def open_incident_of(certificate: Certificate) -> AffectedCertificate | None:
 
 def keep_pulled_forward(certificate: Certificate) -> None:
     """Have a renewal that was just planned anew keep its turn in an open incident; in the caller's transaction."""
-    member = open_incident_of(certificate)
-    if member is not None:
-        _pull_forward([member])
+    members = AffectedCertificate.objects.filter(certificate=certificate, incident__closed_at__isnull=True)
+    if members.exists():
+        _pull_forward(members)
 
 
 def _affected(project: Project, criteria: Criteria, now: datetime) -> list[Certificate]:
@@ -236,24 +273,30 @@ def _affected(project: Project, criteria: Criteria, now: datetime) -> list[Certi
     return found
 
 
-def _pull_forward(members: Iterable[AffectedCertificate]) -> None:
+def _pull_forward(members: QuerySet[AffectedCertificate]) -> None:
     """Have the worker come to them at their turn, unless it comes sooner; what does not renew by itself stays so."""
-    for member in members:
-        AutoRenewal.objects.filter(pk=member.certificate_id, due_at__gt=member.replace_at).update(
-            due_at=member.replace_at, attempts=0, gave_up_at=None
-        )
+    turn = members.filter(certificate=OuterRef("pk")).order_by("replace_at").values("replace_at")
+    renewals = _locked(AutoRenewal.objects.filter(pk__in=members.values("certificate"), due_at__isnull=False))
+    renewals.filter(due_at__gt=Subquery(turn[:1])).update(due_at=Subquery(turn[:1]), attempts=0, gave_up_at=None)
 
 
 def _put_back(incident: Incident) -> None:
     """Plan what still waits for its turn on its own day, in the caller's transaction."""
-    waiting = AutoRenewal.objects.filter(certificate__incidents__incident=incident, due_at__isnull=False)
-    for row in waiting.select_related("certificate").iterator(_CHUNK):
-        certificate = row.certificate
-        if certificate.renew_at is None or row.due_at is None or row.due_at >= certificate.renew_at:
-            continue
-        due_at = spread(certificate.renew_at, not_after=certificate.not_after)
-        AutoRenewal.objects.filter(pk=row.pk, due_at=row.due_at).update(due_at=due_at)
-        keep_pulled_forward(certificate)
+    members = incident.affected.values("certificate")
+    early = _locked(AutoRenewal.objects.filter(pk__in=members, due_at__lt=F("certificate__renew_at")))
+    rows = list(early.select_related("certificate").only("due_at", "certificate__renew_at", "certificate__not_after"))
+    for row in rows:
+        if row.certificate.renew_at is not None:
+            row.due_at = spread(row.certificate.renew_at, not_after=row.certificate.not_after)
+    AutoRenewal.objects.bulk_update(rows, ["due_at"], batch_size=_CHUNK)
+    others = AffectedCertificate.objects.filter(incident__closed_at__isnull=True, certificate__in=members)
+    _pull_forward(others)
+
+
+def _locked(renewals: QuerySet[AutoRenewal]) -> QuerySet[AutoRenewal]:
+    """The same, locked until the transaction ends, in the order of their keys: no two acts wait for each other."""
+    list(renewals.order_by("pk").select_for_update(of=("self",)).values_list("pk"))
+    return renewals
 
 
 def _invalid(field: str, code: str, rule: str, asked: str, allowed: str) -> Invalid:

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from certificates.models import AutoRenewal, Certificate, CertificateRequest, Incident
@@ -116,11 +118,11 @@ def test_the_worker_renews_and_the_incident_tells_how_far_it_is(profile: Certifi
     incident = declare(profile)
     sweep()
     told = incidents.progress_of(incident, timezone.now())
-    assert told == {"total": 2, "renewed": 1, "waiting": 1, "not_revoked": 1, "gone": 0}
+    assert told == {"total": 2, "renewed": 1, "waiting": 1, "failed": 0, "not_revoked": 1, "gone": 0}
     revoke_certificate(requester=SYSTEM, certificate=first, reason=RevocationReason.SUPERSEDED)
     revoke_certificate(requester=SYSTEM, certificate=second, reason=RevocationReason.SUPERSEDED)
     told = incidents.progress_of(incident, timezone.now())
-    assert told == {"total": 2, "renewed": 1, "waiting": 0, "not_revoked": 0, "gone": 1}
+    assert told == {"total": 2, "renewed": 1, "waiting": 0, "failed": 0, "not_revoked": 0, "gone": 1}
 
 
 def test_the_window_of_an_affected_certificate_is_now_until_it_is_closed(profile: CertificateProfile) -> None:
@@ -159,10 +161,27 @@ def test_closing_puts_what_waits_back_on_its_day_unless_another_incident_is_open
 def test_a_refused_renewal_in_an_incident_says_why(profile: CertificateProfile) -> None:
     certificate = make_issued(profile)
     CertificateProfile.objects.filter(pk=profile.pk).update(enrollment_method="est")
-    declare(profile)
+    incident = declare(profile)
     sweep()
     certificate.refresh_from_db()
     assert "enrolls by 'est'" in certificate.renewal_error
+    told = incidents.progress_of(incident, timezone.now())
+    assert (told["waiting"], told["failed"]) == (1, 1)
+
+
+def test_however_many_are_affected_the_statements_are_as_many(profile: CertificateProfile) -> None:
+    def statements() -> tuple[int, int]:
+        with CaptureQueriesContext(connection) as declaring:
+            incident = declare(profile)
+        with CaptureQueriesContext(connection) as closing:
+            close_incident(requester=SYSTEM, incident=incident)
+        return len(declaring), len(closing)
+
+    make_issued(profile)
+    of_one = statements()
+    for number in range(5):
+        make_issued(profile, f"{number}.acme.com")
+    assert statements() == of_one
 
 
 def test_each_criterion_picks_and_all_must_fit(profile: CertificateProfile) -> None:
@@ -227,7 +246,14 @@ def test_over_the_api(profile: CertificateProfile) -> None:
     assert (told["reason"], told["suggestedWindow"]["start"]) == ("incident", incident["declaredAt"])
     assert [each["id"] for each in robot.get(address).json()["incidents"]] == [incident["id"]]
     detail = robot.get(f"{address}/{incident['id']}").json()
-    assert detail["progress"] == {"total": 1, "renewed": 0, "waiting": 1, "gone": 0, "renewedNotRevoked": 0}
+    assert detail["progress"] == {
+        "total": 1,
+        "renewed": 0,
+        "waiting": 1,
+        "failed": 0,
+        "gone": 0,
+        "renewedNotRevoked": 0,
+    }
     (member,) = robot.get(f"{address}/{incident['id']}/certificates").json()["certificates"]
     assert (member["certificateId"], member["renewsByItself"], member["renewedByCertificateId"]) == (
         str(certificate.pk),
