@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
-from certificates.models import AutoRenewal, Certificate, CertificateRequest, CertificateSecret
+from certificates.models import AffectedCertificate, AutoRenewal, Certificate, CertificateRequest, CertificateSecret
 from certificates.models.certificate import CertificateSource, CertificateStatus
 from certificates.models.request import RequestStatus
 from pki_portal.access.models import Project
@@ -61,6 +61,8 @@ class CertificateFilters:
     created_to: datetime | None = None
     deployable_only: bool = False
     failing_renewal_only: bool = False
+    # The incident in which they were replaced.
+    replaced_in: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,9 @@ def narrowed(queryset: QuerySet[Certificate], filters: CertificateFilters, *, no
         narrow = narrow.filter(created_at__gte=filters.created_from)
     if filters.created_to is not None:
         narrow = narrow.filter(created_at__lte=filters.created_to)
+    if filters.replaced_in is not None:
+        affected = AffectedCertificate.objects.filter(incident=filters.replaced_in).values("certificate")
+        narrow = narrow.filter(pk__in=affected, renewed_by__isnull=False)
     if filters.deployable_only:
         narrow = with_status(narrow, StatusFilter.ACTIVE, now).filter(renewed_by__isnull=True)
     return failing_renewals(narrow, now) if filters.failing_renewal_only else narrow

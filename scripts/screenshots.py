@@ -82,6 +82,7 @@ def _take_all(album: Album, portal: Portal) -> None:
     album.page.locator(".opblock").first.wait_for()
     album.take("api-docs")
     _issue(album, pages["certificates"])
+    _declare(album, pages["declare-incident"])
     _renew(album, refused=pages["certificate"], granted=pages["certificate-unclaimed"])
 
 
@@ -89,7 +90,7 @@ def _renew(album: Album, *, refused: str, granted: str) -> None:
     """The dialog and its refusal; what comes of a renewal, and the page of a key that was claimed."""
     page = album.page
     page.goto(refused)
-    page.get_by_role("link", name="Renew").click()
+    page.get_by_role("link", name="Renew", exact=True).click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Renew").wait_for()
     album.take("renew-dialog")
@@ -98,7 +99,7 @@ def _renew(album: Album, *, refused: str, granted: str) -> None:
     album.take("renew-dialog-refused")
     album.visit("certificate-renewal-refused", refused)
     page.goto(granted)
-    page.get_by_role("link", name="Renew").click()
+    page.get_by_role("link", name="Renew", exact=True).click()
     dialog.get_by_role("button", name="Renew").click()
     page.locator("#private-key").wait_for()
     album.take("renewed")
@@ -106,6 +107,21 @@ def _renew(album: Album, *, refused: str, granted: str) -> None:
     page.get_by_role("link", name="its successor").click()
     page.get_by_text("was claimed by").wait_for()
     album.take("certificate-claimed")
+
+
+def _declare(album: Album, address: str) -> None:
+    """The form of an incident with what it would affect, and refused."""
+    page = album.page
+    page.goto(address)
+    page.get_by_label("What happened").fill("The token of a deployment leaked")
+    page.get_by_label("Profile").select_option(label="tls-server")
+    page.get_by_role("button", name="See what is affected").click()
+    page.get_by_role("heading", name="affected").wait_for()
+    album.take("declare-incident-affected")
+    page.get_by_label("Key").fill("not a hash")
+    page.get_by_role("button", name="See what is affected").click()
+    page.get_by_text("64 hexadecimal digits").wait_for()
+    album.take("declare-incident-refused")
 
 
 def _enter(album: Album, portal: Portal) -> None:
@@ -163,8 +179,10 @@ def _fill(portal: Portal) -> dict[str, str]:
 
     long = f"{'a-host-with-a-long-name-' * 2}in.a-region-with-a-long-name.example.com"
     agent = issue(client, attributes={"commonName": "build agent 7", "ttl": "3d", "organization": "Acme"})
-    issue(server, attributes={"altNames": names(long, *(f"node-{number}.example.com" for number in range(12)))})
-    issue(server, csr=_csr("signed-from-a-csr.example.com"), attributes={"ttl": "30d"})
+    others = [
+        issue(server, attributes={"altNames": names(long, *(f"node-{number}.example.com" for number in range(12)))}),
+        issue(server, csr=_csr("signed-from-a-csr.example.com"), attributes={"ttl": "30d"}),
+    ]
     shown = issue(
         server,
         attributes={
@@ -228,6 +246,13 @@ def _fill(portal: Portal) -> dict[str, str]:
         {"description": "For programs", "defaults": {"ttl": "2d"}},
         token=token,
     )
+    affected = [each["certificate"]["certificateId"] for each in others]
+    incident = portal.call(
+        "POST",
+        f"/api/v1/projects/{made['projectId']}/incidents",
+        {"reason": "The signing host was broken into", "certificateIds": affected, "replaceWithin": "4h"},
+        token=token,
+    )
     project = f"/projects/{made['projectSlug']}"
     approvals = {
         "request-waiting": f"{project}/requests/{waiting}/",
@@ -245,6 +270,7 @@ def _fill(portal: Portal) -> dict[str, str]:
             template=made["templateIds"]["tls-server"],
             authority=made["caIds"]["ec"],
             alert=alert["alert"]["id"],
+            incident=incident["incident"]["id"],
         )
     )
 

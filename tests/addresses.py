@@ -12,7 +12,7 @@ SHARED_PAGES = {
 
 def project_pages(
     *, slug: str, certificate: UUID | str, request: UUID | str, profile: UUID | str, template: UUID | str,
-    authority: UUID | str, alert: UUID | str,
+    authority: UUID | str, alert: UUID | str, incident: UUID | str,
 ) -> dict[str, str]:  # fmt: skip
     """Path of one page of every kind of a project, with those things on them."""
     pages = {
@@ -55,6 +55,9 @@ def project_pages(
         "alert": f"alerts/{alert}/",
         "create-alert": "alerts/create/",
         "edit-alert": f"alerts/{alert}/edit/",
+        "incidents": "incidents/",
+        "incident": f"incidents/{incident}/",
+        "declare-incident": "incidents/declare/",
         "audit-log": "audit-log/",
     }
     return {name: f"/projects/{slug}/{path}" for name, path in pages.items()}

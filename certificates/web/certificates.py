@@ -153,6 +153,7 @@ def filters_of(query: QueryDict) -> CertificateFilters:
         source=CertificateSource(source) if source in set(CertificateSource) else None,
         profile_ids=(profile_id,) if profile_id else (),
         failing_renewal_only=query.get("renewal") == "failing",
+        replaced_in=id_in(query.get("incident", "")),
     )
 
 

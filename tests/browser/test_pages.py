@@ -1,21 +1,35 @@
 """Every page, as people with and without good eyes, small screens and dark rooms meet it."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from certificates.models import Certificate, CertificateAuthority, CertificateRequest
+from certificates.models import Certificate, CertificateAuthority, CertificateRequest, Incident
 from certificates.services.approvals.steps import Step
+from certificates.services.incidents import Criteria, declare_incident
 from pki_portal.access.models import Role
 from profiles.models import CertificateTemplate
 from tests.addresses import SHARED_PAGES, project_pages
 from tests.certificates.alerts.scenery import HOOK, MAIL, SLACK, make_rule
 from tests.certificates.services.approvals.scenery import ADMINS, ask, make_policy, person
+from tests.factories import SYSTEM
 from tests.pages import DESKTOP, PHONE, Scene, make_issued, sign_in
 
 pytestmark = pytest.mark.browser
+
+
+def make_incident(scene: Scene) -> Incident:
+    """All that the profile has issued is to be replaced."""
+    return declare_incident(
+        requester=SYSTEM,
+        project=scene.project,
+        reason="Broken into",
+        criteria=Criteria(profile_id=scene.profile.pk),
+        over=timedelta(hours=1),
+    )
 
 
 def addresses(scene: Scene) -> list[str]:
@@ -28,6 +42,7 @@ def addresses(scene: Scene) -> list[str]:
         template=CertificateTemplate.objects.get().pk,
         authority=CertificateAuthority.objects.get().pk,
         alert=make_rule(scene.project, channels=(MAIL, HOOK, SLACK)).rule.pk,
+        incident=make_incident(scene).pk,
     )
     # Last: from here on requests wait.
     policy = make_policy(scene.project, Step((ADMINS,)))
@@ -115,6 +130,27 @@ def test_the_table_narrows_while_one_types(signed_in: Page, scene: Scene) -> Non
     page.get_by_label("Status").select_option("revoked")
     expect(page.get_by_text("No certificate fits")).to_be_visible()
     assert Certificate.objects.count() == 2
+
+
+def test_an_incident_is_declared_once_its_list_was_seen(signed_in: Page, scene: Scene) -> None:
+    page = signed_in
+    make_issued(scene.profile, "alpha.acme.com")
+    page.goto(scene.address())
+    page.get_by_role("link", name="Incidents").click()
+    page.get_by_role("link", name="Declare incident").first.click()
+    page.get_by_label("What happened").fill("The signing host was broken into")
+    page.get_by_label("Profile").select_option(label="server")
+    page.keyboard.press("Enter")  # looks, and declares nothing
+    page.get_by_role("button", name="See what is affected").click()
+    expect(page.get_by_role("heading", name="1 certificate affected")).to_be_in_viewport()
+    expect(page.get_by_role("link", name="alpha.acme.com")).to_be_visible()
+    assert not Incident.objects.exists()
+    page.get_by_role("button", name="Replace 1").click()
+    expect(page.get_by_text("1 certificates are to be replaced.")).to_be_visible()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Close").click()
+    expect(page.get_by_text("The incident is closed")).to_be_visible()
+    assert Incident.objects.get().closed_by == "alice"
 
 
 def test_an_operator_goes_from_nothing_to_a_certificate(signed_in: Page, scene: Scene) -> None:

@@ -53,6 +53,7 @@ NAVIGATION = (
     NavigationEntry("templates", "Templates", "template", "templates", Action.CERTIFICATE_TEMPLATES_READ),
     NavigationEntry("authorities", "Authorities", "authority", "authorities", Action.CERTIFICATE_AUTHORITIES_READ),
     NavigationEntry("alerts", "Alerting", "alert", "alerts", Action.PKI_ALERTS_READ),
+    NavigationEntry("incidents", "Incidents", "warning", "incidents", Action.CERTIFICATES_READ),
     NavigationEntry("audit-log", "Audit log", "audit", "audit-log", Action.AUDIT_LOG_READ),
 )
 

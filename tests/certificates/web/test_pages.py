@@ -35,6 +35,8 @@ READABLE = [
     "authorities",
     "authority",
     "create-authority",
+    "incidents",
+    "declare-incident",
     "audit-log",
 ]
 FOR_OPERATORS = ["create-profile", "edit-profile", "create-template", "edit-template", "create-authority", "audit-log"]
