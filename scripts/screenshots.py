@@ -182,6 +182,7 @@ def _fill(portal: Portal) -> dict[str, str]:
     others = [
         issue(server, attributes={"altNames": names(long, *(f"node-{number}.example.com" for number in range(12)))}),
         issue(server, csr=_csr("signed-from-a-csr.example.com"), attributes={"ttl": "30d"}),
+        issue(server, attributes={"commonName": "api.example.com", "ttl": "20d"}),
     ]
     shown = issue(
         server,
@@ -250,7 +251,7 @@ def _fill(portal: Portal) -> dict[str, str]:
     incident = portal.call(
         "POST",
         f"/api/v1/projects/{made['projectId']}/incidents",
-        {"reason": "The signing host was broken into", "certificateIds": affected, "replaceWithin": "4h"},
+        {"reason": "The signing host was broken into", "certificateIds": affected, "replaceWithin": "1m"},
         token=token,
     )
     project = f"/projects/{made['projectSlug']}"
