@@ -15,6 +15,7 @@ from certificates.models import (
     CertificateAuthority,
     CertificateRequest,
     CertificateRevocationList,
+    RevocationListShard,
 )
 from certificates.models.authority import AuthorityStatus
 from certificates.models.certificate import CertificateStatus
@@ -175,7 +176,7 @@ def _authorities(rule: AlertRule, now: datetime, until: datetime) -> Iterator[Fo
 
 
 def _crls(rule: AlertRule, now: datetime, until: datetime) -> Iterator[Found]:
-    """CRLs that nobody has signed anew, a disabled CA's too; one that has ended already as well."""
+    """CRLs and their shards that nobody has signed anew, a disabled CA's too; one that has ended already as well."""
     ending = CertificateRevocationList.objects.filter(
         key__authority__project=rule.project_id, next_update__lte=until
     ).order_by("next_update", "pk")
@@ -183,6 +184,14 @@ def _crls(rule: AlertRule, now: datetime, until: datetime) -> Iterator[Found]:
         authority = crl.key.authority
         if crl.next_update is not None and _authority_fits(rule, authority):
             yield Found(f"{crl.pk}:{crl.number}", _of_authority(rule, authority, crl.next_update))
+    shards = RevocationListShard.objects.filter(
+        revocation_list__key__authority__project=rule.project_id, next_update__lte=until
+    ).order_by("next_update", "pk")
+    for shard in shards.select_related("revocation_list__key__authority").defer("der", "revocation_list__der"):
+        authority = shard.revocation_list.key.authority
+        if shard.next_update is not None and _authority_fits(rule, authority):
+            item = _of_authority(rule, authority, shard.next_update) | {"reason": f"shard {shard.pk} of its CRL"}
+            yield Found(f"{shard.pk}:{shard.number}", item)
 
 
 def _of_authority(rule: AlertRule, authority: CertificateAuthority, not_after: datetime) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from certificates.alerts.models import AlertDelivery, AlertDigest, AlertKind, Al
 from certificates.alerts.services.evaluation import evaluate
 from certificates.alerts.services.rules import update_rule
 from certificates.alerts.tasks import delete_old_alerts
-from certificates.models import Certificate, CertificateRevocationList
+from certificates.models import Certificate, CertificateRevocationList, RevocationListShard
 from certificates.models.certificate import CertificateStatus, RevocationReason
 from profiles.models import CertificateProfile
 from tests.certificates.alerts.scenery import HOOK, MAIL, look, make_ending, make_rule
@@ -201,6 +201,22 @@ def test_a_crl_that_nobody_signed_anew_is_told_once_and_looked_at_again_soon() -
     rule.refresh_from_db()
     assert rule.due_at is not None
     assert rule.due_at < timezone.now() + timedelta(minutes=17)
+
+
+def test_a_shard_that_nobody_signed_anew_is_told_beside_its_list() -> None:
+    authority = make_authority(make_project(), name="ca")
+    now = timezone.now()
+    shards = [
+        RevocationListShard.objects.create(
+            revocation_list=CertificateRevocationList.objects.get(), generation=1, number=7, next_update=next_update
+        )
+        for next_update in (now + timedelta(hours=20), now + timedelta(days=3), None)
+    ]
+    rule = make_rule(authority.project, kind=AlertKind.CRL_EXPIRY, alert_before="24h").rule
+    look(rule)
+    look(rule)
+    (item,) = AlertDigest.objects.get().items
+    assert (item["name"], item["reason"]) == ("ca", f"shard {shards[0].pk} of its CRL")
 
 
 def test_the_log_goes_after_90_days_and_notices_when_nobody_can_need_them(profile: CertificateProfile) -> None:
