@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from certificates.models import Certificate
-from certificates.services.idempotency import IdempotencyKey
+from certificates.services.idempotency import IdempotencyKey, KeyReused
 from certificates.services.issuance import IssuedCertificate
 from certificates.services.kept_keys import is_key_kept, read_private_key
 from certificates.services.renewal import (
@@ -45,6 +45,8 @@ def renew(request: HttpRequest, page: Page, certificate_id: UUID) -> HttpRespons
                 renewed = _renewed(request, page, found, form)
             except PermissionDenied:
                 raise
+            except KeyReused:
+                form.renew_token(new_token())
             except PortalError as error:
                 form.refuse(error)
                 status = form.refusal.status if form.refusal else 422

@@ -60,6 +60,15 @@ class RenewForm(forms.Form):
         """What is wrong with the choice."""
         return violations_of(self["key_source"])
 
+    def renew_token(self, token: str) -> None:
+        """Let the form, whose token another renewal has used, be sent once more; it says what became of the first."""
+        self.data = {**self.data, "token": token}
+        self.refusal = Refusal(
+            title="This form has renewed the certificate already.",
+            text="What stands here now was changed after that, and nothing was done. The certificate's page names its"
+            " successor.",
+        )
+
     def refuse(self, error: PortalError) -> None:
         """Put a refusal above the form and beside its fields."""
         # No fix can be clicked: what would change is not in this form.

@@ -95,6 +95,23 @@ def test_the_same_form_again_leads_to_the_one_successor(bob: Client, certificate
     assert Certificate.objects.count() == 2
 
 
+def test_a_changed_form_with_a_used_token_says_so_and_comes_back_with_a_new_one(
+    bob: Client, certificate: Certificate
+) -> None:
+    form = form_of(bob, certificate)
+    bob.post(address(certificate), form)
+
+    refused = bob.post(address(certificate), form | {"key_source": "reuse"})
+
+    page = refused.content.decode()
+    assert refused.status_code == 422
+    assert "This form has renewed the certificate already." in page
+    assert "Idempotency-Key" not in page
+    assert 'name="token" value="' in page
+    assert form["token"] not in page
+    assert Certificate.objects.count() == 2
+
+
 def test_another_form_is_refused_and_names_the_successor(bob: Client, certificate: Certificate) -> None:
     form = form_of(bob, certificate)
     renew_certificate(certificate=certificate, requester=SYSTEM)
