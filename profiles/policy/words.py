@@ -1,12 +1,21 @@
-"""The rules of a template as sentences that people read."""
+"""The rules of a template as sentences that people read, and what is said of a request in their words."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
 from profiles.policy.rules import TemplateRules, UsageRule, ValueRule
-from profiles.policy.vocabulary import BasicConstraintsState, KeyUsage, NameType, Purpose, SubjectAttribute
+from profiles.policy.vocabulary import (
+    BasicConstraintsState,
+    ExtendedKeyUsage,
+    KeyAlgorithm,
+    KeyUsage,
+    NameType,
+    Purpose,
+    SubjectAttribute,
+)
 from profiles.policy.wording import a, duration, listed, shown
 
 _ANYTHING = "*"
@@ -25,7 +34,24 @@ _ABBREVIATIONS: Final[Mapping[str, str]] = {
     "EC_secp384r1": "ECDSA P-384",
     "EC_secp521r1": "ECDSA P-521",
     "ED25519": "Ed25519",
+    "dns_name": "DNS name",
+    "ip_address": "IP address",
+    "uri SAN": "URI SAN",
+    "upn SAN": "UPN SAN",
+    "not_before": "validity start",
+    "not_after": "validity end",
 }
+_FIELDS: Final = (
+    *("key_usages", "extended_key_usages", "key_algorithm", "signature_algorithm", "path_length", "max_count"),
+    *("subject_alternative_names", "basic_constraints"),
+)
+_VOCABULARY: Final = {
+    str(word)
+    for word in (*SubjectAttribute, *NameType, *KeyUsage, *ExtendedKeyUsage, *KeyAlgorithm, *_ABBREVIATIONS, *_FIELDS)
+    if "_" in word or word in _ABBREVIATIONS
+}
+# What stands in quotation marks was asked by somebody, in these very letters.
+_QUOTED_OR_WORD: Final = re.compile(rf'"[^"]*"|\b(?:{"|".join(sorted(_VOCABULARY, reverse=True))})\b')
 
 
 def in_words(rules: TemplateRules) -> tuple[str, ...]:
@@ -40,6 +66,14 @@ def in_words(rules: TemplateRules) -> tuple[str, ...]:
         *_validity(rules),
         _authorities(rules),
     )
+
+
+def in_plain_words(text: str) -> str:
+    """What is said of a request, with the vocabulary's names (``EC_prime256v1``) in words; values stay as they are.
+
+    Programs send and read those names, so that violations are told in them.
+    """
+    return _QUOTED_OR_WORD.sub(lambda found: found[0] if found[0].startswith('"') else _spoken(found[0]), text)
 
 
 def _subject(rules: Mapping[SubjectAttribute, ValueRule]) -> Iterator[str]:

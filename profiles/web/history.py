@@ -45,7 +45,10 @@ _LABELS = {
 }
 _PARTS = {"sans": "alternative names", "est": "EST", "acme": "ACME", "api": "API", "settings": "enrollment"}
 # Under these, values are names of the vocabulary, not what somebody wrote.
-_VOCABULARY = ("key_usages", "extended_key_usages", "defaults/key_usages", "defaults/extended_key_usages")
+_VOCABULARY = (
+    *("key_usages", "extended_key_usages", "algorithms/key_algorithm"),
+    *("defaults/key_usages", "defaults/extended_key_usages", "defaults/key_algorithm"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def test_a_certificate_names_what_judged_it_and_leads_there(
         decision = text_of(page_of(viewer, f"{path}decision/"))
         assert "Decision Issued" in decision
         assert "service.acme.com" in decision
-        assert "no key usages were asked for" in decision
+        assert "No key usages were asked for" in decision
         assert "service.acme.com" in decision
         assert " Met " in decision
         assert " Filled in " in decision
@@ -85,7 +85,7 @@ def test_a_refused_request_shows_each_rule_asked_allowed_and_verdict(
     assert "&lt;script&gt;" in page
     text = text_of(page)
     assert "Decision Refused" in text
-    assert re.search(r"template validity/max ttl a life of 999d at most 398d Not met ask for a ttl", text)
+    assert re.search(r"template validity/max ttl a life of 999d at most 398d Not met Ask for a ttl", text)
 
 
 def test_it_stays_when_profile_and_template_are_deleted(

@@ -90,7 +90,7 @@ def test_what_would_be_issued_is_told_and_nothing_is_made(alice: Client, profile
     for told in ("service.acme.com", "Digital signature", "Server auth", "ECDSA P-256", "made by the portal"):
         assert told in page, told
     assert "No key usages were asked for" in page
-    assert "template subject/common_name" in page
+    assert "template subject/common name" in page
     assert not AuditEvent.objects.filter(event="issue-certificate-from-profile").exists()
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from profiles.policy.rules import TemplateRules
-from profiles.policy.vocabulary import SubjectAttribute
-from profiles.policy.words import in_words
+from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyUsage, NameType, SubjectAttribute
+from profiles.policy.words import in_plain_words, in_words
 
 
 def said(**document: Any) -> tuple[str, ...]:
@@ -126,3 +126,25 @@ def test_long_lists_are_cut_and_counted() -> None:
 
 def test_for_cas_alone() -> None:
     assert said(basic_constraints={"is_ca": "required"})[-1] == "For CAs alone."
+
+
+@pytest.mark.parametrize(
+    ("told", "plain"),
+    [
+        ("use EC_prime256v1, RSA_2048 or ED25519", "use ECDSA P-256, RSA 2048 or Ed25519"),
+        ("key usage crl_sign with key algorithm EC_secp384r1", "key usage CRL sign with key algorithm ECDSA P-384"),
+        ('dns_name SAN "dns_name.acme.com"', 'DNS name SAN "dns_name.acme.com"'),
+        ("uri SAN, upn SAN, email SAN, ip_address SAN", "URI SAN, UPN SAN, email SAN, IP address SAN"),
+        ("template subject/common_name allowed", "template subject/common name allowed"),
+        ("a not_after of 2027-01-01T00:00:00Z or before", "a validity end of 2027-01-01T00:00:00Z or before"),
+        ("my_common_name, *_state, EC_prime256v10", "my_common_name, *_state, EC_prime256v10"),
+        ('"', '"'),
+    ],
+)
+def test_what_is_told_to_programs_is_told_to_people_in_words(told: str, plain: str) -> None:
+    assert in_plain_words(told) == plain
+
+
+@pytest.mark.parametrize("word", [*SubjectAttribute, *NameType, *KeyUsage, *ExtendedKeyUsage, *KeyAlgorithm])
+def test_no_word_of_the_vocabulary_is_told_to_people_as_it_is_written_for_programs(word: str) -> None:
+    assert "_" not in in_plain_words(f"asked for {word}: nothing")

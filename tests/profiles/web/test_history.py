@@ -9,7 +9,8 @@ from django.test import Client
 from pki_portal.access.models import Project, Role
 from profiles.models import CertificateProfile
 from profiles.services import delete_profile, delete_template, update_profile, update_template
-from profiles.web.history import label_of
+from profiles.policy.difference import differences
+from profiles.web.history import label_of, told
 from tests.factories import SYSTEM, make_project, make_user, requester_for
 from tests.scenery import make_issuing_profile
 
@@ -171,3 +172,12 @@ def test_other_projects_versions_and_missing_ones_are_not_there(
 )
 def test_paths_are_told_in_words(path: str, label: str) -> None:
     assert label_of(path) == label
+
+
+def test_algorithms_are_told_as_everywhere_else() -> None:
+    for document in (
+        {"algorithms": {"key_algorithm": ["EC_prime256v1"]}},
+        {"defaults": {"key_algorithm": "EC_prime256v1"}},
+    ):
+        (difference,) = differences({}, document)
+        assert told(difference).after == ["ECDSA P-256"]
