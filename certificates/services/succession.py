@@ -16,7 +16,7 @@ from pki_portal.errors import Invalid, NotFound, Violation
 from profiles.models import ApiEnrollment
 from profiles.policy.plan import IssuancePlan
 from profiles.policy.renewal import RenewalSchedule, renewal_window, schedule_renewal
-from profiles.policy.rules import ProfileDefaults
+from profiles.policy.rules import ProfileDefaults, Source
 from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyUsage, as_word
 
 _RULE = "state of the certificate that is renewed"
@@ -48,7 +48,7 @@ def granted_by(certificate: Certificate) -> ProfileDefaults:
         key_usages=tuple(map(KeyUsage, certificate.key_usages)),
         extended_key_usages=tuple(as_word(each, ExtendedKeyUsage) or each for each in certificate.extended_key_usages),
         key_algorithm=as_word(certificate.key_algorithm, KeyAlgorithm),
-        source="the certificate before it",
+        source=Source.PREDECESSOR,
     )
 
 

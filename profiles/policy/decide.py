@@ -61,7 +61,12 @@ def decide(
         judge_distance_from_issuer(findings, rules=rules, subject=subject, issuer=issuer)
         alternative_names = judge_alternative_names(findings, rules=rules, request=request)
         alternative_names = judge_email_of_subject(
-            findings, rules=rules, request=request, subject=subject, alternative_names=alternative_names
+            findings,
+            rules=rules,
+            source=defaults.source,
+            request=request,
+            subject=subject,
+            alternative_names=alternative_names,
         )
     constraints = judge_basic_constraints(
         findings, rule=rules.basic_constraints, asked=request.basic_constraints, issuer=issuer

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import Generic, Self, TypeVar
 
 from profiles.policy import names
@@ -205,11 +206,31 @@ def _read_state(text: str) -> BasicConstraintsState:
         raise ValueError(f"one of {', '.join(BasicConstraintsState)}") from None
 
 
+class Source(StrEnum):
+    """Where a value comes from that nobody asked for, in words."""
+
+    PROFILE = "the profile"
+    PREDECESSOR = "the certificate before it"
+
+    @property
+    def mark(self) -> str:
+        """To stand behind the value."""
+        return " (the profile's default)" if self is Source.PROFILE else f" (as in {self})"
+
+    def without(self, what: str) -> str:
+        """How to have no such value, for people."""
+        return f"have the profile's {what} removed" if self is Source.PROFILE else f"renew without {what}"
+
+    def with_another(self, what: str) -> str:
+        """How to have another value, for people."""
+        return f"have the profile's {what} changed" if self is Source.PROFILE else f"renew with another {what}"
+
+
 @dataclass(frozen=True, slots=True)
 class ProfileDefaults:
     """What fills a request where it is silent; None and empty mean that it fills nothing.
 
-    ``source`` is where that comes from, for people: a renewal is filled from the certificate before it.
+    A renewal is filled from the certificate before it, which its ``source`` says.
     """
 
     subject: tuple[AttributeValue, ...] = ()
@@ -218,7 +239,7 @@ class ProfileDefaults:
     key_algorithm: KeyAlgorithm | None = None
     signature_algorithm: SignatureAlgorithm | None = None
     ttl: timedelta | None = None
-    source: str = "the profile"
+    source: Source = Source.PROFILE
 
     @classmethod
     def from_json(cls, document: Mapping[str, object]) -> Self:

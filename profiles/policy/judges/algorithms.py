@@ -32,7 +32,6 @@ _SIGNATURES: Mapping[KeyFamily, Sequence[SignatureAlgorithm]] = {
 _EVERY_FAMILY = frozenset(KeyFamily)
 _KEY_RULE = "template algorithms/key_algorithm"
 _SIGNATURE_RULE = "template algorithms/signature"
-_FROM_PROFILE = " (the profile's default)"
 
 
 def default_signature_algorithm(family: KeyFamily, key_algorithm: str) -> SignatureAlgorithm:
@@ -108,7 +107,7 @@ def judge_signature_algorithm(
         return wanted
     asked = f"signature algorithm {wanted}"
     if request.signature_algorithm is None:
-        asked += _FROM_PROFILE
+        asked += defaults.source.mark
         findings.note(f"no signature algorithm was asked for: {wanted} is filled in from {defaults.source}")
     if offered is not None and wanted not in offered:
         _refuse_unlisted(findings, "signature_algorithm", _SIGNATURE_RULE, asked, fitting)
@@ -121,7 +120,9 @@ def judge_signature_algorithm(
             asked=asked,
             allowed=listed(fitting),
             fix=(
-                "have the profile's default changed" if offered is None else f"ask for {listed(fitting)}, or for none"
+                defaults.source.with_another("default")
+                if offered is None
+                else f"ask for {listed(fitting)}, or for none"
             ),
             changes=() if offered is None else (Change("set", "signature_algorithm", fitting[0].value),),
         )
@@ -186,7 +187,7 @@ def _filled_key_algorithm(
     default = defaults.key_algorithm
     if default is not None:
         findings.note(f"no key algorithm was asked for: {default} is filled in from {defaults.source}")
-        asked = f"key algorithm {default}{_FROM_PROFILE}"
+        asked = f"key algorithm {default}{defaults.source.mark}"
         if offered is not None and default not in offered:
             _refuse_unlisted(findings, "key_algorithm", _KEY_RULE, asked, offered)
         else:

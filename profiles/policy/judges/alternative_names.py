@@ -1,7 +1,6 @@
 """Subject alternative names (RFC 5280, 4.2.1.6)."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from itertools import chain
 
 from pki_portal.errors import Change
@@ -11,7 +10,7 @@ from profiles.policy.judges import patterns
 from profiles.policy.judges.findings import Findings
 from profiles.policy.name_constraints import breaches, rule_of
 from profiles.policy.request import AttributeValue, GeneralName, IssuanceRequest, IssuerFacts
-from profiles.policy.rules import TemplateRules, ValueRule
+from profiles.policy.rules import Source, TemplateRules, ValueRule
 from profiles.policy.vocabulary import NameType, SubjectAttribute, as_word
 from profiles.policy.wording import listed, quoted, shown
 
@@ -36,11 +35,10 @@ def judge_alternative_names(
         )
         return ()
     granted: dict[GeneralName, list[int]] = {}
-    written: dict[GeneralName, list[int]] = {}
+    # One name in two spellings is mended in both places, or the other would be refused next.
+    alike = {index: tuple(indexes) for indexes in _places(request).values() for index in indexes}
     for index, name in enumerate(asked):
-        written.setdefault(name, []).append(index)
-    for index, name in enumerate(asked):
-        where = patterns.Place(_PATH, tuple(written[name]))
+        where = patterns.Place(_PATH, alike[index])
         path = f"{_PATH}/{index}"
         normal = _normal(findings, path, where, name)
         if normal is None:
@@ -91,11 +89,14 @@ def judge_name_constraints(
 
 
 def _places(request: IssuanceRequest) -> dict[GeneralName, list[int]]:
-    """Where each name in normal form was asked for."""
+    """Where each name was asked for: in normal form, or as it is where it has none."""
     places: dict[GeneralName, list[int]] = {}
     for index, name in enumerate(request.subject_alternative_names):
-        with suppress(names.InvalidName):
-            places.setdefault(names.normalise(name), []).append(index)
+        try:
+            normal = names.normalise(name)
+        except names.InvalidName:
+            normal = name
+        places.setdefault(normal, []).append(index)
     return places
 
 
@@ -103,6 +104,7 @@ def judge_email_of_subject(
     findings: Findings,
     *,
     rules: TemplateRules,
+    source: Source,
     request: IssuanceRequest,
     subject: tuple[AttributeValue, ...],
     alternative_names: tuple[GeneralName, ...],
@@ -128,7 +130,7 @@ def judge_email_of_subject(
             fix=(
                 "leave the email out of the subject, or have the template allow it as email SAN"
                 if is_asked
-                else "have the profile's email removed, or the template allow it as email SAN"
+                else f"{source.without('email')}, or have the template allow it as email SAN"
             ),
             changes=(Change("remove", "subject/email"),) if is_asked else (),
         )

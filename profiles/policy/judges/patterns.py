@@ -12,7 +12,7 @@ from profiles.policy import names
 from profiles.policy.errors import Code
 from profiles.policy.judges.findings import Findings
 from profiles.policy.request import AttributeValue, GeneralName
-from profiles.policy.rules import ValueRule
+from profiles.policy.rules import Source, ValueRule
 from profiles.policy.vocabulary import NameType, SubjectAttribute
 from profiles.policy.wording import a, listed, quoted
 
@@ -67,7 +67,7 @@ class Judged:
         where: what to change in the request.
         label: how messages call it (``common_name``, ``dns_name SAN``).
         place: where the rule stands (``template subject/common_name``).
-        origin: empty, or a note that the value came from the profile.
+        origin: where the value came from, if nobody asked for it.
     """
 
     kind: NameType | SubjectAttribute
@@ -76,10 +76,15 @@ class Judged:
     where: Place
     label: str
     place: str
-    origin: str = ""
+    origin: Source | None = None
+
+    @property
+    def mark(self) -> str:
+        """What stands behind a value that nobody asked for."""
+        return self.origin.mark if self.origin else ""
 
     def asked(self, value: str) -> str:
-        return f"{self.label} {quoted(value)}{self.origin}"
+        return f"{self.label} {quoted(value)}{self.mark}"
 
     def put(self, value: str) -> tuple[Change, ...]:
         """The changes after which the value stands in the place of what was asked."""
@@ -143,7 +148,7 @@ def judge_count(findings: Findings, judged: Judged, count: int, surplus: Place) 
     most = judged.rule.max_count
     if most is None or not count:
         return
-    place, asked = f"{judged.place} max_count", f"{count} values of {judged.label}{judged.origin}"
+    place, asked = f"{judged.place} max_count", f"{count} values of {judged.label}{judged.mark}"
     if count <= most:
         findings.passed(judged.path, place, asked, f"at most {most}")
         return
@@ -168,7 +173,8 @@ def way_out(findings: Findings, judged: Judged, patterns: tuple[str, ...], value
         use = ""
     left_out = judged.where.leave_out()
     if not left_out:
-        return Mending(use or f"have the profile's {judged.label} or the template changed")
+        source = judged.origin or Source.PROFILE
+        return Mending(use or f"{source.with_another(judged.label)}, or have the template changed")
     out = f"leave the {judged.label} out"
     return Mending(f"{use}, or {out}" if use else f"{out}, or have the template changed", left_out)
 

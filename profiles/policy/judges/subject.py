@@ -9,7 +9,7 @@ from profiles.policy.errors import Code
 from profiles.policy.judges import patterns
 from profiles.policy.judges.findings import Findings
 from profiles.policy.request import AttributeValue, IssuanceRequest, IssuerFacts
-from profiles.policy.rules import ProfileDefaults, TemplateRules, ValueRule
+from profiles.policy.rules import ProfileDefaults, Source, TemplateRules, ValueRule
 from profiles.policy.vocabulary import NameType, SubjectAttribute, as_word
 from profiles.policy.wording import listed, quoted, shown
 
@@ -17,7 +17,6 @@ from profiles.policy.wording import listed, quoted, shown
 MOST_OCTETS_OF_NAMES = 64 * 1024
 MOST_ATTRIBUTES = 50
 _ORDER: Final[Mapping[str, int]] = {kind: number for number, kind in enumerate(SubjectAttribute)}
-_FROM_PROFILE = " (the profile's default)"
 
 
 def judge_subject(
@@ -30,16 +29,16 @@ def judge_subject(
         for attribute in filled
     )
     granted: list[AttributeValue] = []
-    for attribute, where in [*_asked_places(request), *((each, _Where(each.type, _FROM_PROFILE)) for each in filled)]:
+    for attribute, where in [*_asked_places(request), *((each, _Where(each.type, defaults.source)) for each in filled)]:
         normal = _normal(findings, attribute, where)
         if normal is None:
             continue
         granted.append(normal)
         _judge_value(findings, rules.subject, normal, where)
-    _judge_presence(findings, rules.subject, request, filled, granted)
+    _judge_presence(findings, rules.subject, defaults.source, request, filled, granted)
     _judge_number_of_common_names(findings, granted)
     _judge_domain_name(findings, request, granted)
-    _judge_count(findings, rules.subject, request, granted)
+    _judge_count(findings, rules.subject, defaults.source, request, granted)
     return tuple(sorted(granted, key=lambda attribute: _ORDER[attribute.type]))
 
 
@@ -47,13 +46,13 @@ class _Where(NamedTuple):
     """Where a value of the subject stands.
 
     Attributes:
-        origin: empty, or a note that the value came from the profile.
+        origin: where the value came from, if nobody asked for it.
         number: of a domain component, which alone stands in a list, its place in it; None where it would be added.
         same: all places in that list with the same value.
     """
 
     kind: str
-    origin: str = ""
+    origin: Source | None = None
     number: int | None = None
     same: tuple[int, ...] = ()
 
@@ -62,9 +61,13 @@ class _Where(NamedTuple):
         return f"subject/{self.kind}" if self.number is None else f"subject/{self.kind}/{self.number}"
 
     @property
+    def mark(self) -> str:
+        return self.origin.mark if self.origin else ""
+
+    @property
     def place(self) -> patterns.Place:
         indexes = self.same if self.kind == SubjectAttribute.DOMAIN_COMPONENT else None
-        return patterns.Place(f"subject/{self.kind}", indexes, is_asked=not self.origin)
+        return patterns.Place(f"subject/{self.kind}", indexes, is_asked=self.origin is None)
 
 
 def _asked_places(request: IssuanceRequest) -> Iterator[tuple[AttributeValue, _Where]]:
@@ -76,7 +79,7 @@ def _asked_places(request: IssuanceRequest) -> Iterator[tuple[AttributeValue, _W
             yield attribute, _Where(attribute.type)
             continue
         same = tuple(index for index, each in enumerate(components) if each == components[number])
-        yield attribute, _Where(attribute.type, "", number, same)
+        yield attribute, _Where(attribute.type, None, number, same)
         number += 1
 
 
@@ -211,7 +214,7 @@ def _normal(findings: Findings, attribute: AttributeValue, where: _Where) -> Att
             where.path,
             Code.INVALID_VALUE,
             rule="RFC 5280, appendix A",
-            asked=f"{kind} {quoted(attribute.value)}{where.origin}",
+            asked=f"{kind} {quoted(attribute.value)}{where.mark}",
             allowed=defect.reason,
             fix=fix,
             changes=changes,
@@ -237,6 +240,7 @@ def _judge_number_of_common_names(findings: Findings, granted: list[AttributeVal
 def _judge_count(
     findings: Findings,
     rules: Mapping[SubjectAttribute, ValueRule],
+    source: Source,
     request: IssuanceRequest,
     granted: list[AttributeValue],
 ) -> None:
@@ -246,7 +250,7 @@ def _judge_count(
             continue
         count = sum(each.type == kind for each in granted)
         asked = sum(each.type == kind for each in request.subject)
-        judged = _judged(_Where(kind, "" if asked else _FROM_PROFILE), kind, rule)
+        judged = _judged(_Where(kind, None if asked else source), kind, rule)
         # More may have been asked than are valid: leaving out by number leaves at most so many.
         surplus = patterns.Place(f"subject/{kind}", tuple(range(rule.max_count, asked)), is_asked=asked > 0)
         patterns.judge_count(findings, judged, count, surplus)
@@ -284,10 +288,10 @@ def _judge_value(
             where.path,
             Code.TYPE_NOT_ALLOWED,
             rule="template subject",
-            asked=f"{kind} {quoted(attribute.value)}{where.origin}",
+            asked=f"{kind} {quoted(attribute.value)}{where.mark}",
             allowed=listed(rules) if rules else "no subject attributes",
             fix=(
-                f"have the profile's {kind} removed, or the template changed" if where.origin else f"leave {kind} out"
+                f"{where.origin.without(kind)}, or have the template changed" if where.origin else f"leave {kind} out"
             ),
             changes=where.place.leave_out(),
         )
@@ -308,6 +312,7 @@ def _judge_value(
 def _judge_presence(
     findings: Findings,
     rules: Mapping[SubjectAttribute, ValueRule],
+    source: Source,
     request: IssuanceRequest,
     filled: Sequence[AttributeValue],
     granted: list[AttributeValue],
@@ -317,7 +322,7 @@ def _judge_presence(
         if not rule.required:
             continue
         is_filled = any(attribute.type == kind for attribute in filled)
-        judged = _judged(_Where(kind, _FROM_PROFILE if is_filled else ""), kind, rule)
+        judged = _judged(_Where(kind, source if is_filled else None), kind, rule)
         values = [attribute.value for attribute in granted if attribute.type == kind]
         if not is_filled and not any(attribute.type == kind for attribute in request.subject):
             fix, changes = patterns.way_in(findings, judged, rule.required)

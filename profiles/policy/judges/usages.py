@@ -9,7 +9,7 @@ from pki_portal.errors import Change
 from profiles.policy.errors import Code
 from profiles.policy.judges.findings import Findings
 from profiles.policy.request import IssuanceRequest
-from profiles.policy.rules import ProfileDefaults, TemplateRules, Usage, UsageRule
+from profiles.policy.rules import ProfileDefaults, Source, TemplateRules, Usage, UsageRule
 from profiles.policy.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyFamily, KeyUsage, Purpose, as_purpose
 from profiles.policy.wording import listed, quoted
 
@@ -82,7 +82,7 @@ def judge_key_usages(
         usages = _in_order(_KEY_USAGES, request.key_usages)
     is_implied = request.key_usages is None and is_ca and rule is None
     judged = _without(usages, _FOR_CAS) if is_implied else usages
-    _judge_lists(findings, _KEY_USAGE, rule, judged, is_filled=request.key_usages is None)
+    _judge_lists(findings, _KEY_USAGE, rule, judged, source=defaults.source if request.key_usages is None else None)
     if algorithm is not None:
         _judge_fit(findings, rules, request, usages, algorithm)
     _judge_ca_usages(findings, usages, is_ca=is_ca)
@@ -113,7 +113,7 @@ def judge_extended_key_usages(
                 fix=f"leave {quoted(text)} out",
                 changes=_set(_EXTENDED, usages),
             )
-    _judge_lists(findings, _EXTENDED, rule, usages, is_filled=asked is None)
+    _judge_lists(findings, _EXTENDED, rule, usages, source=defaults.source if asked is None else None)
     return usages
 
 
@@ -204,7 +204,7 @@ def _judge_lists(
     rule: UsageRule[Usage] | None,
     usages: tuple[Usage, ...],
     *,
-    is_filled: bool,
+    source: Source | None,
 ) -> None:
     required = _required(rule)
     for usage in _without(required, usages):
@@ -220,9 +220,9 @@ def _judge_lists(
         )
     passing = [usage for usage in usages if rule is not None and _permits(rule, usage)]
     for usage in _without(usages, passing):
-        _refuse_usage(findings, kind, rule, usage, usages, is_filled=is_filled)
+        _refuse_usage(findings, kind, rule, usage, usages, source=source)
     if rule is not None and passing:
-        tell = findings.filled if is_filled else findings.passed
+        tell = findings.filled if source else findings.passed
         tell(kind.path, kind.place, f"{kind.label} {listed(passing)}", _permitted(rule))
 
 
@@ -233,7 +233,7 @@ def _refuse_usage(
     usage: Usage,
     usages: tuple[Usage, ...],
     *,
-    is_filled: bool,
+    source: Source | None,
 ) -> None:
     if rule is None:
         code, place, allowed = Code.TYPE_NOT_ALLOWED, kind.place, f"no {kind.label}s"
@@ -243,12 +243,13 @@ def _refuse_usage(
         code, place, allowed = Code.VALUE_NOT_IN_LIST, f"{kind.place} allowed", _permitted(rule)
     asked, fix = f"{kind.label} {usage}", f"leave {usage} out"
     changes = _set(kind, [each for each in usages if each != usage])
-    if is_filled and usage is KeyUsage.KEY_CERT_SIGN and usage not in _required(rule):
+    if source and usage is KeyUsage.KEY_CERT_SIGN and usage not in _required(rule):
         asked, fix = f"{asked} (every CA has it)", f"have the template allow {usage}, or leave isCA out"
         changes = (Change("set", "basic_constraints", {"is_ca": False}),)
-    elif is_filled:
-        asked += " (the profile's default)"
-        fix = f"ask for {kind.label}s yourself, without {usage}, or have the profile's default changed"
+    elif source:
+        asked += source.mark
+        yourself = f"ask for {kind.label}s yourself, without {usage}"
+        fix = f"{yourself}, or {source.with_another('default')}" if source is Source.PROFILE else yourself
     findings.refuse(kind.path, code, rule=place, asked=asked, allowed=allowed, fix=fix, changes=changes)
 
 

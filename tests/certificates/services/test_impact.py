@@ -187,7 +187,8 @@ def test_a_renewal_asks_for_what_was_filled_in_and_no_default_fills_it_again(pro
     )
 
     assert (found.requests.passing, found.renewals.newly_refused) == (1, 1)
-    assert ['"Acme"' in each.asked for each in found.refused_renewals[0].violations] == [True]
+    (violation,) = found.refused_renewals[0].violations
+    assert violation.asked == 'organization "Acme" (as in the certificate before it)'
 
 
 def test_csr_born_requests_are_replayed(profile: CertificateProfile) -> None:

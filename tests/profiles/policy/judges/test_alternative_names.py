@@ -241,6 +241,14 @@ def test_no_more_names_of_a_kind_than_its_rule_lets_there_be() -> None:
     )
 
 
+def test_a_name_in_two_spellings_is_refused_once_and_mended_in_both_places() -> None:
+    rules = rules_of(sans=[{"type": "dns_name", "allowed": ["*.acme.com"]}])
+    request = make_request(subject_alternative_names=dns("www.other.com", "api.acme.com", "WWW.other.com."))
+    violation = only(refused(rules, request))
+    mended = granted(rules, amended(request, violation.changes))
+    assert mended.subject_alternative_names == dns("www.acme.com", "api.acme.com")
+
+
 def test_a_common_name_is_not_added_beyond_what_the_rule_lets_there_be() -> None:
     rules = rules_of(sans=[{"type": "dns_name", "allowed": ["*"], "max_count": 1}])
     asked = make_request(extended_key_usages=SERVER, subject_alternative_names=dns("a.acme.com"))

@@ -5,8 +5,8 @@ import pytest
 from profiles.policy.amend import amended
 from profiles.policy.errors import sentence
 from profiles.policy.request import AttributeValue
-from profiles.policy.rules import ProfileDefaults, TemplateRules
-from profiles.policy.vocabulary import NameType, SubjectAttribute
+from profiles.policy.rules import ProfileDefaults, Source, TemplateRules
+from profiles.policy.vocabulary import ExtendedKeyUsage, NameType, SubjectAttribute
 from tests.profiles.policy.samples import (
     ANYTHING,
     RSA_CA,
@@ -238,7 +238,35 @@ def test_default_that_the_template_refuses_is_told_to_come_from_the_profile() ->
         'country "US" (the profile\'s default)',
         'locality "Bern" (the profile\'s default)',
     ]
-    assert violations[1].fix == "have the profile's locality removed, or the template changed"
+    assert violations[1].fix == "have the profile's locality removed, or have the template changed"
+
+
+def test_what_a_renewal_takes_from_the_certificate_before_it_is_not_told_to_be_the_profile_s() -> None:
+    rules = rules_of(
+        subject=[{"type": "common_name", "allowed": ["*"]}, {"type": "email", "allowed": ["*"]}],
+        sans=[{"type": "dns_name", "allowed": ["*"]}],
+        extended_key_usages={"allowed": ["client_auth"]},
+    )
+    before = ProfileDefaults(
+        subject=subject(locality="Bern", email="jane@acme.com"),
+        extended_key_usages=(ExtendedKeyUsage.SERVER_AUTH,),
+        source=Source.PREDECESSOR,
+    )
+    violations = refused(rules, make_request(), defaults=before)
+    assert [(violation.asked, violation.fix) for violation in violations] == [
+        (
+            'locality "Bern" (as in the certificate before it)',
+            "renew without locality, or have the template changed",
+        ),
+        (
+            'email "jane@acme.com" in the subject',
+            "renew without email, or have the template allow it as email SAN",
+        ),
+        (
+            "extended key usage server_auth (as in the certificate before it)",
+            "ask for extended key usages yourself, without server_auth",
+        ),
+    ]
 
 
 def test_template_that_says_nothing_refuses_any_name() -> None:
