@@ -357,6 +357,7 @@ def traits(plan: IssuancePlan) -> set[str]:
 
 
 @pytest.mark.no_cover
+@pytest.mark.timeout(900)  # 2,000 where CI is thorough, each signed and linted
 @settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from pki_portal.errors import Violation
 from profiles.policy import names
+from profiles.policy.decide import decide
 from profiles.policy.errors import DuplicateRule, RuleError
 from profiles.policy.rules import ProfileDefaults, TemplateRules
 from profiles.policy.validity import InvalidDuration, parse_max_validity, parse_ttl
 from profiles.policy.vocabulary import NameType, SubjectAttribute
+from tests.profiles.policy.samples import NOW, RSA_CA, make_request
 
 # The tests of single rules show what is covered; these only take longer when they are watched.
 pytestmark = pytest.mark.no_cover
@@ -123,10 +125,14 @@ DOCUMENTS = st.dictionaries(
 @given(document=DOCUMENTS)
 @settings(max_examples=EXAMPLES)
 def test_rules_of_any_shape_are_read_or_refused_by_name(document: dict[str, Any]) -> None:
-    for read in (TemplateRules.from_json, ProfileDefaults.from_json):
+    """What is read judges whatever is asked."""
+    judging: dict[str, Any] = {"rules": TemplateRules(), "defaults": ProfileDefaults()}
+    for part, read in (("rules", TemplateRules.from_json), ("defaults", ProfileDefaults.from_json)):
         try:
-            read(document)
+            judging[part] = read(document)
         except (RuleError, DuplicateRule) as refusal:
             assert refusal.violations  # noqa: PT017 - either outcome is right
             assert all(isinstance(each, Violation) and each.fix for each in refusal.violations)  # noqa: PT017
             json.dumps([each.asked for each in refusal.violations])
+    decision = decide(**judging, request=make_request(), issuer=RSA_CA, now=NOW)
+    assert (decision.plan is None) == bool(decision.violations)

@@ -26,12 +26,16 @@ ATTRIBUTES: Mapping[SubjectAttribute, tuple[str, str, str]] = {
     SubjectAttribute.COUNTRY: ("CH", "ch", "US"),
     SubjectAttribute.STATE: ("B*", "Bern", "Vaud"),
     SubjectAttribute.LOCALITY: ("*bern", "Bern", "Biel"),
+    SubjectAttribute.DOMAIN_COMPONENT: ("acme*", "ACME", "other"),
+    SubjectAttribute.SERIAL_NUMBER: ("SN-*", "SN-17", "17-SN"),
+    SubjectAttribute.EMAIL: ("*@acme.com", "jane@ACME.com", "jane@other.com"),
 }
 NAMES: Mapping[NameType, tuple[str, str, str]] = {
     NameType.DNS_NAME: ("*.acme.com", "WWW.acme.com", "www.other.com"),
     NameType.IP_ADDRESS: ("10.0.0.0/8", "10.1.2.3", "192.0.2.1"),
     NameType.EMAIL: ("*@acme.com", "jane@ACME.com", "jane@other.com"),
     NameType.URI: ("https://*.acme.com/*", "https://www.acme.com/x", "https://www.other.com/x"),
+    NameType.UPN: ("*@acme.com", "jane@ACME.com", "jane@other.com"),
 }
 # By rule: the codes for a value that matches, one that does not, and none; "" is a pass.
 SUBJECT_VERDICTS: Mapping[str, tuple[str, str, str]] = {
@@ -104,6 +108,19 @@ def asking(kind: SubjectAttribute | NameType, value: str | None) -> IssuanceRequ
     return make_request(subject_alternative_names=() if value is None else (GeneralName(kind, value),))
 
 
+def count_rows() -> list[Row]:
+    """Matching are as many as may be, not matching is one more."""
+    rows = []
+    values = ("a.acme.com", "b.acme.com", "c.acme.com")
+    for rule, told in (("absent", ("", "", "")), ("allowed", ("", "too_many_values", ""))):
+        entry = {"type": "dns_name", "allowed": ["*"], **({} if rule == "absent" else {"max_count": 2})}
+        for asked, number, code in zip(ASKED, (2, 3, 0), told, strict=True):
+            names = tuple(GeneralName(NameType.DNS_NAME, value) for value in values[:number])
+            request = make_request(subject_alternative_names=names)
+            rows.append(Row(f"max_count {rule} {asked}", {"sans": [entry]}, request, codes(code, "")))
+    return rows
+
+
 def usage_rows(part: str, fits: str, other: str, of: Callable[[str], Any]) -> list[Row]:
     rows = []
     for rule, told in WORD_VERDICTS.items():
@@ -131,12 +148,18 @@ def algorithm_rows() -> list[Row]:
 
 def validity_rows() -> list[Row]:
     rows = []
-    lives = (timedelta(days=90), timedelta(days=90, seconds=1), None)
-    for rule, told in (("absent", ("", "", "validity_missing")), ("allowed", ("", "ttl_too_long", ""))):
-        document = {} if rule == "absent" else {"max": "90d"}
-        for asked, ttl, code in zip(ASKED, lives, told, strict=True):
-            request = make_request(ttl=ttl)
-            rows.append(Row(f"validity {rule} {asked}", {"validity": document}, request, codes(code, "")))
+    day, second = timedelta(days=90), timedelta(seconds=1)
+    for end, lives, code in (
+        ("max", (day, day + second, None), "ttl_too_long"),
+        ("min", (day, day - second, None), "ttl_too_short"),
+    ):
+        # Only the longest life says how long one shall be that nobody asked for.
+        nothing_asked = "" if end == "max" else "validity_missing"
+        for rule, told in (("absent", ("", "", "validity_missing")), ("allowed", ("", code, nothing_asked))):
+            document = {} if rule == "absent" else {end: "90d"}
+            for asked, ttl, verdict in zip(ASKED, lives, told, strict=True):
+                request = make_request(ttl=ttl)
+                rows.append(Row(f"validity/{end} {rule} {asked}", {"validity": document}, request, codes(verdict, "")))
     return rows
 
 
@@ -160,6 +183,7 @@ def constraint_rows() -> list[Row]:
 
 ROWS = [
     *name_rows(),
+    *count_rows(),
     *usage_rows("key_usages", "digital_signature", "key_agreement", KeyUsage),
     *usage_rows("extended_key_usages", "server_auth", "client_auth", ExtendedKeyUsage),
     *algorithm_rows(),
