@@ -84,6 +84,24 @@ def _take_all(album: Album, portal: Portal) -> None:
     _issue(album, pages["certificates"])
     _declare(album, pages["declare-incident"])
     _renew(album, refused=pages["certificate"], granted=pages["certificate-unclaimed"])
+    _judge(album, edit=pages["edit-template"], attempt=pages["try-template"])
+
+
+def _judge(album: Album, *, edit: str, attempt: str) -> None:
+    """What a change of rules would do, before it is saved; a request tried, refused, and mended by its fix."""
+    page = album.page
+    page.goto(edit)
+    page.locator("#sans-rows").get_by_label("Pattern").first.fill("*.eu-west.internal.example.com")
+    page.get_by_role("button", name="Preview").click()
+    page.get_by_text("Nothing is saved yet.").wait_for()
+    album.take("edit-template-preview")
+    page.goto(attempt)
+    page.get_by_label("Common name").fill("www.other.com")
+    page.get_by_role("heading", name="Would be refused").wait_for()
+    album.take("try-template-refused")
+    page.get_by_role("button", name="Use www.example.com").first.click()
+    page.get_by_role("heading", name="Would be issued").wait_for()
+    album.take("try-template-mended")
 
 
 def _renew(album: Album, *, refused: str, granted: str) -> None:
