@@ -8,8 +8,8 @@ from django.test import Client
 
 from pki_portal.access.models import Project, Role
 from profiles.models import CertificateProfile
-from profiles.services import delete_profile, delete_template, update_profile, update_template
 from profiles.policy.difference import differences
+from profiles.services import delete_profile, delete_template, update_profile, update_template
 from profiles.web.history import label_of, told
 from tests.factories import SYSTEM, make_project, make_user, requester_for
 from tests.scenery import make_issuing_profile
