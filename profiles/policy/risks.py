@@ -25,7 +25,10 @@ _STRANGERS: Final[dict[str, tuple[str, str]]] = {
     NameType.IP_ADDRESS: ("1.2.3.4", "192.0.2.1"),
     NameType.EMAIL: ("someone@example.com", "other@another.test"),
     NameType.URI: ("https://host.example.com/one", "https://another.test/two"),
+    NameType.UPN: ("someone@example.com", "other@another.test"),
 }
+# Client authentication by whatever name: a domain's controllers take the other two for a login (MS-PKCA; RFC 4556).
+_LOGINS: Final = frozenset({ExtendedKeyUsage.CLIENT_AUTH, "1.3.6.1.4.1.311.20.2.2", "1.3.6.1.5.2.3.4"})
 _STRANGE_NAMES: Final = ("host.example.com", "Somebody Else")
 _STRANGE_WILDCARDS: Final = ("*.example.com", "*.another.test")
 
@@ -88,8 +91,8 @@ def _names(rules: TemplateRules, *, is_approved: bool) -> Iterator[Risk]:
         yield Risk(
             RiskCode.ANY_NAME_FOR_CLIENTS,
             "Whoever may issue can take the name of anybody else without approval, and the certificate logs in as them:"
-            " its extended key usages can be client_auth, or none, which limits it to nothing.",
-            "Narrow the names to your own, as in *.acme.com, require an extended key usage other than client_auth, or"
+            " its extended key usages can be client_auth or smart card logon, or none, which limits it to nothing.",
+            "Narrow the names to your own, as in *.acme.com, require extended key usages that log nobody in, or"
             " have requests at every profile with this template wait for approval.",
         )
     if _takes_names(rules, NameType.DNS_NAME, _STRANGE_WILDCARDS):
@@ -104,7 +107,7 @@ def _names(rules: TemplateRules, *, is_approved: bool) -> Iterator[Risk]:
 def _may_authenticate_clients(rules: TemplateRules) -> bool:
     usages = rules.extended_key_usages
     # Without the extension every purpose is allowed (RFC 5280, 4.2.1.12).
-    return usages is None or not usages.required or ExtendedKeyUsage.CLIENT_AUTH in (*usages.required, *usages.allowed)
+    return usages is None or not usages.required or not _LOGINS.isdisjoint((*usages.required, *usages.allowed))
 
 
 def _takes_any_name(rules: TemplateRules) -> bool:

@@ -49,11 +49,15 @@ def test_every_risk_says_why_and_what_helps() -> None:
         san("ip_address", allowed=["0.0.0.0/0"]),
         san("email", allowed=["*@*"]),
         san("uri", allowed=["https://*"]),
+        san("upn", allowed=["*"]),
         {"subject": [{"type": "common_name", "allowed": ["*"]}]},
         {"subject": [{"type": "common_name", "denied": ["root"]}]},
     ],
 )
-@pytest.mark.parametrize("purposes", [{"required": ["client_auth"]}, {"allowed": ["server_auth"]}, None])
+@pytest.mark.parametrize(
+    "purposes",
+    [{"required": ["client_auth"]}, {"required": ["1.3.6.1.4.1.311.20.2.2"]}, {"allowed": ["server_auth"]}, None],
+)
 def test_any_name_where_clients_are_authenticated(names: dict[str, Any], purposes: Any) -> None:
     assert RiskCode.ANY_NAME_FOR_CLIENTS in codes(SOUND | names | {"extended_key_usages": purposes})
 
@@ -65,6 +69,7 @@ def test_any_name_where_clients_are_authenticated(names: dict[str, Any], purpose
         san("dns_name", allowed=["*.acme.com"], required=["*.acme.com"]),
         san("ip_address", allowed=["10.0.0.0/8"]),
         san("email", allowed=["*@acme.com"]),
+        san("upn", allowed=["*@acme.com"]),
         {"subject": [{"type": "common_name", "required": ["*.acme.com"]}]},
         {"subject": [{"type": "common_name", "allowed": ["*"], "denied": ["*.*", "* *"]}]},
     ],
