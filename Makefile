@@ -21,7 +21,7 @@ COVERED := tests/profiles/policy $(addprefix tests/certificates/,x509 services k
 LINT_ENV := SECRET_KEY=only-for-the-checks-of-the-deployment-settings-0123456789 SITE_URL=https://pki.example.com DEBUG=false DATABASE_URL=sqlite:///:memory:
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test lint screenshots chromium programs bench bench-quick bench-programs
+.PHONY: help install run dev test lint screenshots chromium programs bench bench-quick bench-regression bench-programs
 
 help:
 	@echo "make run          install what is needed, prepare the database, serve (HOST, PORT and the rest: README.md)"
@@ -31,6 +31,7 @@ help:
 	@echo "make screenshots  pictures of every page into build/screenshots, or into DIR=..."
 	@echo "make bench        the portal against its goals and others, into docs/benchmarks.md; more than an hour"
 	@echo "make bench-quick  the same of a few goals with fewer rows, in three minutes"
+	@echo "make bench-regression  what a call costs, against the commit before; half a minute"
 	@echo "make dev          only install what the tests need, too"
 
 install: $(BASE)
@@ -65,6 +66,9 @@ lint: $(DEV)
 
 bench: $(BENCH) bench-programs
 	$(PY) -m tests.bench --write
+
+bench-regression: $(DEV)
+	$(PY) -m tests.bench.regression
 
 bench-quick: $(BENCH) bench-programs
 	$(PY) -m tests.bench --quick
