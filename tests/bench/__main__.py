@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 
 from tests.bench.document import DOCUMENT, document
-from tests.bench.goals import issuing
+from tests.bench.goals import batches, issuing, ocsp
 from tests.bench.report import Line, as_text, tell
 from tests.bench.stage import Scale, Stage, set_up
 from tests.bench.targets import Broken, NotThere
@@ -20,9 +20,11 @@ Goal = Callable[[Stage], list[Line]]
 GOALS: dict[str, Goal] = {
     "G1": issuing.issue_from_csr,
     "G3": issuing.issue_at_rest,
+    "G4": batches.issue_batches,
     "G5": issuing.issue_by_rsa,
+    "G7": ocsp.answer_ocsp,
 }
-QUICK = ("G1", "G3")
+QUICK = ("G1", "G3", "G4", "G7")
 # How often a visit that others disturbed is made again.
 REPEATS = 2
 

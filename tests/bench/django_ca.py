@@ -3,6 +3,7 @@
 import base64
 import os
 import subprocess
+import urllib.request
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -60,6 +61,15 @@ class DjangoCa:
             issuers=self._folder / f"{kind}.pem",
             least_seconds=10 if with_hasher else 0,
         )
+
+    def issue(self, target: Target, count: int) -> None:
+        """So many certificates, now."""
+        for asked in target.requests[:count]:
+            request = urllib.request.Request(  # noqa: S310 - our own address
+                target.server.base_url + asked.path, data=asked.body, headers=dict(target.headers)
+            )
+            with urllib.request.urlopen(request, timeout=60):  # noqa: S310 - our own address
+                pass
 
     def serial(self, kind: str) -> str:
         """Of one of its CAs, as its addresses have it."""

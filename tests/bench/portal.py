@@ -94,6 +94,11 @@ class Portals:
         self._fill(database, filling.fill_due_renewals, rows, "renewing")
         return self._serve(database, gunicorn="", has_worker=False), self._postgres.url(database)
 
+    @property
+    def issuers(self) -> Path:
+        """PEM of the CAs that sign, and of those above them."""
+        return self._folder / "issuers.pem"
+
     def end(self, portal: Portal) -> None:
         """Serve it no more."""
         self._servers.end(portal.server)
@@ -144,7 +149,7 @@ class Portals:
                 newest="SELECT serial_number, der FROM certificates_certificate ORDER BY created_at DESC LIMIT %s",
                 audit="SELECT count(*) FROM audit_auditevent WHERE subject_type = 'certificate'",
             ),
-            issuers=self._folder / "issuers.pem",
+            issuers=self.issuers,
             read_answer=_certificate_in,
         )
 
@@ -194,7 +199,7 @@ class Portals:
             portal = self._start(DATABASE, environment, int(installed.environment["PORT"]), installed.made)
             made = _furnish(portal)
             self._servers.end(portal.server)
-            (self._folder / "issuers.pem").write_text(made["issuers"])
+            self.issuers.write_text(made["issuers"])
             self._base = _Base(installed, made)
         return self._base
 

@@ -17,10 +17,10 @@ def issue_from_csr(stage: Stage) -> list[Line]:
     visits = stage.visit(ours, bare, kept, django_ca, *shipped)
     metric = "issue from a CSR, P-256 CA, 8 connections"
     return [
-        _rates("G1", metric, visits, ours, kept, AtLeast(1.0)),
-        _rates("G1", metric, visits, ours, django_ca, AtLeast(5)),
-        *(_rates("G1", metric, visits, ours, each, AtLeast(200)) for each in shipped),
-        _rates("G1", metric, visits, ours, bare, None),
+        rates("G1", metric, visits, ours, kept, AtLeast(1.0)),
+        rates("G1", metric, visits, ours, django_ca, AtLeast(5)),
+        *(rates("G1", metric, visits, ours, each, AtLeast(200)) for each in shipped),
+        rates("G1", metric, visits, ours, bare, None),
         _p99(visits, ours, kept, AtMost(0.5)),
         _p99(visits, ours, django_ca, AtMost(0.3)),
         *costs("G1", visits, [ours, bare, kept, django_ca, *shipped]),
@@ -53,13 +53,14 @@ def issue_by_rsa(stage: Stage) -> list[Line]:
     visits = stage.visit(ours, kept, django_ca)
     metric = "issue from a CSR, RSA-2048 CA, 8 connections"
     return [
-        _rates("G5", metric, visits, ours, kept, AtLeast(1.1)),
-        _rates("G5", metric, visits, ours, django_ca, AtLeast(15)),
+        rates("G5", metric, visits, ours, kept, AtLeast(1.1)),
+        rates("G5", metric, visits, ours, django_ca, AtLeast(15)),
         *costs("G5", visits, [ours, kept, django_ca]),
     ]
 
 
-def _rates(goal: str, metric: str, visits: Visits, ours: Target, peer: Target, wanted: AtLeast | None) -> Line:
+def rates(goal: str, metric: str, visits: Visits, ours: Target, peer: Target, wanted: AtLeast | None) -> Line:
+    """Ours against one peer, by what each issues in a second."""
     return Line(
         goal,
         metric,
