@@ -6,11 +6,15 @@ make bench-quick    G1, G3, G4 and G7, one short round, fewer rows
 """
 
 import argparse
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 
+import psycopg
+
 from tests.bench.document import DOCUMENT, document
-from tests.bench.goals import batches, issuing, ocsp
+from tests.bench.goals import batches, growth, issuing, memory, ocsp, renewing, revocation_lists, server_keys
 from tests.bench.report import Line, as_text, tell
 from tests.bench.stage import Scale, Stage, set_up
 from tests.bench.targets import Broken, NotThere
@@ -22,7 +26,12 @@ GOALS: dict[str, Goal] = {
     "G3": issuing.issue_at_rest,
     "G4": batches.issue_batches,
     "G5": issuing.issue_by_rsa,
+    "G6": server_keys.make_rsa_keys,
     "G7": ocsp.answer_ocsp,
+    "G8": revocation_lists.publish_and_revoke,
+    "G9": growth.look_up,
+    "G10": renewing.sweep_renewals,
+    "G11": memory.hold_memory,
 }
 QUICK = ("G1", "G3", "G4", "G7")
 # How often a visit that others disturbed is made again.
@@ -31,6 +40,8 @@ REPEATS = 2
 
 def main() -> int:
     """Exit code 0 whatever was missed, 1 where a run was broken."""
+    # Ended from outside, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = _options()
     chosen = [name for name in GOALS if name in options.only]
     scale = Scale(
@@ -61,6 +72,9 @@ def _measured(name: str, stage: Stage) -> list[Line]:
         return GOALS[name](stage)
     except Broken as fault:
         return [Line(name, "broken", note=f"broken: {fault}")]
+    except (RuntimeError, OSError, psycopg.Error, subprocess.SubprocessError) as problem:
+        # The rest of the goals are not lost by it.
+        return [Line(name, "broken", note=f"broken: {type(problem).__name__}: {problem}")]
     except NotThere as lack:
         return [Line(name, "not measured", note=str(lack))]
 

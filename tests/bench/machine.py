@@ -75,6 +75,18 @@ def memory(root: int) -> Memory:
     return Memory(rss / MEBIBYTE, pss / MEBIBYTE)
 
 
+def peak_memory(pid: int) -> float:
+    """The greatest memory of one process so far, MiB; 0 where it has ended.
+
+    Not from getrusage, which begins with what the process held before it became the program that it is.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / MEBIBYTE for line in lines if line.startswith("VmHWM:")), 0.0)
+
+
 def other_load(root: int, *, seconds: float = 1.0) -> float:
     """Cores that others than the tree of ``root`` (this process, mostly) use now, as a mean of so many seconds."""
     began, busy, ours = time.monotonic(), busy_seconds(), cpu_seconds(root)

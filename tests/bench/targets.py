@@ -69,6 +69,7 @@ class Target:
         issuers: PEM file of the CAs that they must verify by, root included.
         read_answer: the certificates (PEM or DER) in one answer's body; where that does not hold them, None, and the
             ledger's are judged.
+        prepare: done just before it is measured, after the warm-up; tells how many certificates that issued.
         least_seconds: of a visit, for servers so slow that a shorter one would see hardly an answer.
         judge_answer: raises :class:`Broken` where one answer's body is not what was asked for.
     """
@@ -82,4 +83,5 @@ class Target:
     issuers: Path | None = None
     read_answer: Callable[[bytes], list[bytes]] | None = None
     judge_answer: Callable[[bytes], None] | None = None
+    prepare: Callable[[], int] | None = None
     least_seconds: int = 0

@@ -1,7 +1,8 @@
 """Visits: every target in turn, round by round, under the same load, with what it cost and whether it counts."""
 
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -11,7 +12,7 @@ from tests.bench.guards import SAMPLE, require_good, require_kept
 from tests.bench.report import tell
 from tests.bench.targets import Broken, Target
 
-WARM_UP_SECONDS, WARM_UPS = 1, 10
+WARM_UP_SECONDS, LONGEST_WARM_UP_SECONDS = 1, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ def _visit(target: Target, load: Load, patience: float, database: int) -> Visit:
         warm = _warm_up(target, load.connections, requests, answers)
         machine.wait_until_idle(target.server.pid, database)
         machine.wait_until_quiet(patience=patience)
+        prepared = target.prepare() if target.prepare is not None else 0
         usage = _Usage.now(target.server.pid, database)
         outcome = _run(target, load.connections, max(load.seconds, target.least_seconds), requests)
         used = _Usage.now(target.server.pid, database).since(usage)
@@ -134,7 +136,7 @@ def _visit(target: Target, load: Load, patience: float, database: int) -> Visit:
         if target.ledger is not None and target.issued:
             rows = require_kept(
                 target.ledger,
-                before,
+                (before[0] + prepared, before[1] + prepared),
                 answers=sum(each.requests for each in (*warm, outcome)),
                 issued=target.issued,
                 in_flight=(len(warm) + 1) * load.connections,
@@ -144,18 +146,28 @@ def _visit(target: Target, load: Load, patience: float, database: int) -> Visit:
         outcome=outcome,
         server_cpu=used.server / outcome.requests * 1000,
         database_cpu=used.database / outcome.requests * 1000,
-        other=used.other / outcome.seconds,
+        other=used.other / used.at,
         memory=memory,
     )
 
 
+def load_until(target: Target, is_enough: Callable[[], bool], *, seconds: int, connections: int = 8) -> None:
+    """The same load, a while at a time, without measuring. Raises Broken where something is refused."""
+    with tempfile.TemporaryDirectory() as folder:
+        requests = Path(folder) / "requests"
+        wrk.write_requests(requests, target.requests)
+        while not is_enough():
+            _run(target, connections, seconds, requests)
+
+
 def _warm_up(target: Target, connections: int, requests: Path, answers: Path) -> list[wrk.Outcome]:
-    """A second of the same load, and more until there are answers enough to judge, or patience ends."""
+    """The same load, for longer each time until there are answers enough to judge, or patience ends."""
     outcomes: list[wrk.Outcome] = []
-    # Once alone where answers take long: a server that is hung up on goes on with what it was asked.
-    limit, seconds = (1, target.least_seconds) if target.least_seconds else (WARM_UPS, WARM_UP_SECONDS)
-    while len(outcomes) < limit and sum(each.requests for each in outcomes) < SAMPLE:
+    # A server that is hung up on goes on with what it was asked: where answers take long, never for short.
+    seconds = max(WARM_UP_SECONDS, target.least_seconds)
+    while seconds <= LONGEST_WARM_UP_SECONDS and sum(each.requests for each in outcomes) < SAMPLE:
         outcomes.append(_run(target, connections, seconds, requests, answers))
+        seconds *= 2
     return outcomes
 
 
@@ -175,8 +187,9 @@ def _run(target: Target, connections: int, seconds: int, requests: Path, answers
 
 @dataclass(frozen=True, slots=True)
 class _Usage:
-    """CPU seconds of the server, of the database, and of all that is neither nor this process."""
+    """Seconds on the clock, and of CPU: of the server, of the database, and of all that is neither nor this process."""
 
+    at: float
     server: float
     database: float
     other: float
@@ -185,10 +198,12 @@ class _Usage:
     def now(cls, server: int, database: int) -> "_Usage":
         servers, databases = machine.cpu_seconds(server), machine.cpu_seconds(database)
         other = machine.busy_seconds() - servers - databases - machine.own_cpu_seconds()
-        return cls(servers, databases, other)
+        return cls(time.monotonic(), servers, databases, other)
 
     def since(self, before: "_Usage") -> "_Usage":
-        return _Usage(self.server - before.server, self.database - before.database, self.other - before.other)
+        return _Usage(
+            self.at - before.at, self.server - before.server, self.database - before.database, self.other - before.other
+        )
 
 
 def as_text(visit: Visit, target: Target) -> str:
