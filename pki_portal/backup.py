@@ -37,6 +37,7 @@ LEFT_OUT: Final = frozenset(
         "sessions.session",
         "access.accesstoken",
         "access.setpasswordlink",
+        "access.stamp",
         "certificates.ocspresponse",
         "django_tasks_database.dbtaskresult",
     }

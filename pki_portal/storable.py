@@ -14,6 +14,8 @@ def is_storable(text: str) -> bool:
 
 def storable(text: str) -> str:
     """``text`` with U+FFFD in place of each character that is not stored; as long as before."""
+    if text.isascii() and "\0" not in text:
+        return text  # nearly all there is, for a tenth of the price
     return _UNSTORABLE.sub("\ufffd", text)
 
 
@@ -21,8 +23,10 @@ def storable_json(value: object) -> Any:
     """A JSON value with :func:`storable` text in it, keys too; tuples become lists."""
     if isinstance(value, str):
         return storable(value)
-    if isinstance(value, Mapping):
-        return {storable(key): storable_json(member) for key, member in value.items()}
+    if value is None or isinstance(value, bool | int | float):
+        return value
     if isinstance(value, list | tuple):
         return [storable_json(member) for member in value]
+    if isinstance(value, Mapping):
+        return {storable(key): storable_json(member) for key, member in value.items()}
     return value

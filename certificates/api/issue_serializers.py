@@ -1,7 +1,7 @@
 """The issue request as the wire has it, and its answer."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,8 @@ from pki_portal.rest import (
     StrictListField,
     UUIDField,
     WireSerializer,
+    ignored_keys,
+    read_by,
 )
 from profiles.api.fields import PurposeField, WordField
 from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName, IssuanceRequest
@@ -174,27 +176,44 @@ class IssueCertificateSerializer(WireSerializer):
         child=CertificateMetadataSerializer(), required=False, allow_null=True, max_length=METADATA_LIMIT
     )
 
+
+# Made once: to make a serializer costs several times what reading by it does.
+_ISSUE = IssueCertificateSerializer()
+
+
+@dataclass(frozen=True, slots=True)
+class IssueBody:
+    """The body of an issue request as it was read.
+
+    Attributes:
+        values: by the wire's names; those that were not sent lack.
+        ignored_keys: JSON pointers of what nothing read.
+    """
+
+    values: Mapping[str, Any]
+    ignored_keys: Sequence[str]
+
     @property
     def profile_id(self) -> UUID:
         """The profile asked for."""
-        found: UUID = self.validated_data["profileId"]
+        found: UUID = self.values["profileId"]
         return found
 
     @property
     def csr_pem(self) -> str | None:
         """The CSR as sent; None where the portal shall make the key."""
-        csr: str | None = self.validated_data.get("csr")
+        csr: str | None = self.values.get("csr")
         return csr
 
     @property
     def without_roots(self) -> bool:
         """Whether roots shall be left out of the chain."""
-        return leaves_out_roots(self.validated_data)
+        return leaves_out_roots(self.values)
 
     @property
     def metadata_entries(self) -> list[dict[str, str]]:
         """The notes to keep."""
-        return [dict(entry) for entry in self.validated_data.get("metadata") or []]
+        return [dict(entry) for entry in self.values.get("metadata") or []]
 
     def issuance_request(self, said: IssuanceRequest | None) -> IssuanceRequest:
         """What is asked, as the policy's value; ``said`` is what the CSR says, None without one."""
@@ -242,12 +261,17 @@ class IssueCertificateSerializer(WireSerializer):
 
     @property
     def _attributes(self) -> Mapping[str, Any]:
-        return self.validated_data.get("attributes") or {}
+        return self.values.get("attributes") or {}
 
     @property
     def _basic_constraints(self) -> BasicConstraints | None:
         asked = self._attributes.get("basicConstraints")
         return None if asked is None else BasicConstraints(is_ca=asked["isCA"], path_length=asked.get("pathLength"))
+
+
+def read_issue_body(data: object) -> IssueBody:
+    """Read a body. Raises the REST framework's ValidationError (422)."""
+    return IssueBody(read_by(_ISSUE, data), ignored_keys(_ISSUE, data))
 
 
 def _tuple_or_none(values: list[Any] | None) -> tuple[Any, ...] | None:

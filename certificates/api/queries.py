@@ -56,11 +56,6 @@ class IssueQuery(WireSerializer):
 
     dryRun = StrictBooleanField(required=False)  # noqa: N815
 
-    @property
-    def is_dry_run(self) -> bool:
-        """Whether to explain only."""
-        return bool(self.validated_data.get("dryRun"))
-
 
 class ProfileCertificatesQuery(WireSerializer):
     """Query of a profile's certificates; paging is read by the paginator."""

@@ -16,7 +16,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from certificates.api.decision_serializers import ExplanationSerializer, StoredDecisionSerializer
-from certificates.api.issue_serializers import IssueCertificateAnswerSerializer, IssueCertificateSerializer
+from certificates.api.issue_serializers import (
+    IssueBody,
+    IssueCertificateAnswerSerializer,
+    IssueCertificateSerializer,
+    read_issue_body,
+)
 from certificates.api.queries import (
     CertificatesQuery,
     IssueQuery,
@@ -82,10 +87,11 @@ from certificates.services.retrieval import (
 )
 from pki_portal.access.permissions import Action, has_permission, require
 from pki_portal.access.querysets import get_project, get_project_by_slug
+from pki_portal.access.remembering import remembering
 from pki_portal.access.requester import Requester, requester_of
 from pki_portal.errors import Invalid
 from pki_portal.metrics import ISSUE_SECONDS, observe
-from pki_portal.rest import WirePaginator, malformed, parse_uuid
+from pki_portal.rest import WirePaginator, malformed, parse_uuid, read_by
 from pki_portal.rest.schema import answers
 from profiles.models import CertificateProfile
 from profiles.policy.explain import decision_document
@@ -93,6 +99,7 @@ from profiles.policy.plan import Decision, refused
 from profiles.services import find_profile
 
 # No spaces and no controls: two keys that look the same are the same.
+_ISSUE_QUERY = IssueQuery()
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
 
@@ -111,7 +118,8 @@ class IssueView(CertificateView):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer, and count how long that took, unless nothing was to be issued."""
         began = perf_counter()
-        response = super().dispatch(request, *args, **kwargs)
+        with remembering():
+            response = super().dispatch(request, *args, **kwargs)
         if "dryRun" not in request.GET:
             observe(ISSUE_SECONDS, perf_counter() - began, status=f"{response.status_code // 100}xx")
         return response
@@ -140,14 +148,12 @@ class IssueView(CertificateView):
         `certificate` is null and `status` is `pending_approval`: read `certificateRequestId` until it is issued.
         """
         requester = requester_of(request)
-        query = IssueQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
+        query = read_by(_ISSUE_QUERY, request.query_params)
         idempotency = idempotency_key_of(request)
-        body = IssueCertificateSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
+        body = read_issue_body(request.data)
         # To read is enough here: whether to issue is for the service to judge, which records a refusal.
         profile = find_profile(requester=requester, profile_id=body.profile_id)
-        if query.is_dry_run:
+        if query.get("dryRun"):
             decision = _explained(profile, body, requester=requester)
             return Response(ExplanationSerializer(decision_document(decision), context={"body": request.data}).data)
         csr = body.csr_pem
@@ -164,7 +170,7 @@ class IssueView(CertificateView):
         return Response(_issue_answer(issued, requester=requester, without_roots=body.without_roots))
 
 
-def _explained(profile: CertificateProfile, body: IssueCertificateSerializer, *, requester: Requester) -> Decision:
+def _explained(profile: CertificateProfile, body: IssueBody, *, requester: Requester) -> Decision:
     """What issuing would come to; a CSR that is read and refused is an answer too."""
     csr = body.csr_pem
     try:

@@ -1,13 +1,21 @@
 """Public keys that were compromised: which they are, and what they make of a request."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final, Literal
 
-from django.utils import timezone
+from django.db import connection
 
-from certificates.models import AuthorityKey, BlockedKey, Certificate
+from certificates.models import AuthorityKey, BlockedKey
+from pki_portal.access.remembering import Scope, is_remembering, remembered
 from pki_portal.errors import Conflict, Violation
 from profiles.policy.request import ApplicantKey, IssuanceRequest
+
+# By each process, some 100 bytes each.
+REMEMBERED_BLOCKS: Final = 10_000
+# The first of the numbers of advisory locks that stand for keys.
+_LOCKS: Final = 0x504B_4900
 
 
 def with_blocked_key_told(request: IssuanceRequest) -> IssuanceRequest:
@@ -18,7 +26,7 @@ def with_blocked_key_told(request: IssuanceRequest) -> IssuanceRequest:
     key = request.applicant_key
     if key is None:
         return request
-    blocked = BlockedKey.objects.filter(pk=digest_of(key)).first()
+    blocked = _block_of(digest_of(key))
     if blocked is None:
         return request
     weakness = (
@@ -31,9 +39,9 @@ def with_blocked_key_told(request: IssuanceRequest) -> IssuanceRequest:
 def require_unblocked(key: ApplicantKey | None) -> None:
     """Return if the key may still be certified by the caller's transaction, which stores what was signed for it.
 
-    Locks the living certificates with that key, as whoever revokes one of them does: either the block is seen here, or
-    the revocation waits, and finds the new certificate among the siblings. They are locked before all others of the
-    transaction. Two queries where there is a key. Ended ones are left out: a short life renewed for years has many.
+    Whoever blocks the key meanwhile waits until that transaction ends, and then finds the new certificate among the
+    key's; see :func:`lock_keys`. To be called before the transaction locks anything else, and
+    in no block of ``remembering`` that is older than it.
 
     Raises:
         Conflict: the key was revoked for keyCompromise since it was judged.
@@ -41,9 +49,8 @@ def require_unblocked(key: ApplicantKey | None) -> None:
     if key is None:
         return
     digest = digest_of(key)
-    same_key = Certificate.objects.filter(public_key_sha256=digest, not_after__gt=timezone.now()).order_by("pk")
-    list(same_key.select_for_update(no_key=True).values_list("pk", flat=True))
-    blocked = BlockedKey.objects.filter(pk=digest).first()
+    _lock(digest, mode="_shared")
+    blocked = _block_of(digest)
     if blocked is not None:
         raise Conflict(
             f"Certificate {blocked.serial_number} with this key was revoked for keyCompromise while this one was made;"
@@ -59,6 +66,42 @@ def require_unblocked(key: ApplicantKey | None) -> None:
                 )
             ],
         )
+
+
+def lock_keys(digests: Iterable[str]) -> None:
+    """Wait for every transaction that is just storing a certificate for one of these keys, and let no other begin.
+
+    For a transaction that blocks them, before it locks certificates: those that it then finds are all there will be.
+    Nothing is to be done on SQLite, where one transaction writes at a time.
+    """
+    for bucket in sorted({digest[:2] for digest in digests}):
+        _lock(bucket)
+
+
+def _lock(digest: str, *, mode: Literal["", "_shared"] = "") -> None:
+    """An advisory lock until the transaction ends. Of 256, for the server has room for few: keys that share one wait
+    for each other's blocks in vain, and rarely.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT pg_advisory_xact_lock{mode}(%s)", [_LOCKS + int(digest[:2], 16)])
+
+
+def _block_of(digest: str) -> BlockedKey | None:
+    """One query, unless all blocks are remembered."""
+    if is_remembering():
+        known = _blocked_digests()
+        if known is not None and digest not in known:
+            return None
+    return BlockedKey.objects.filter(pk=digest).first()
+
+
+@remembered(Scope.RULES)
+def _blocked_digests() -> frozenset[str] | None:
+    """Of all blocked keys; None where they are too many to be remembered."""
+    found = BlockedKey.objects.order_by().values_list("pk", flat=True)[: REMEMBERED_BLOCKS + 1]
+    digests = frozenset(found)
+    return digests if len(digests) <= REMEMBERED_BLOCKS else None
 
 
 def blocked_key_of(key: AuthorityKey) -> BlockedKey | None:

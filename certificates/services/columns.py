@@ -1,7 +1,6 @@
 """A certificate's row: its columns, each read from its encoding, to be stored and, later, checked."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,15 +10,18 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certificates.models import AuthorityCertificate, Certificate, CertificateRequest
 from certificates.models.certificate import KeySource
 from certificates.services.journal import certificate_stored
+from certificates.services.signing import SignedCertificate
 from certificates.x509.inspect import CertificateFacts, facts_of
-from certificates.x509.lint import Finding
 from profiles.policy.renewal import RenewalSchedule
 from profiles.policy.vocabulary import SubjectAttribute
 
 
-def columns_of(certificate: x509.Certificate) -> dict[str, Any]:
-    """Field values of ``Certificate`` that repeat what the certificate says, its DER included."""
-    facts = facts_of(certificate)
+def columns_of(certificate: x509.Certificate, facts: CertificateFacts | None = None) -> dict[str, Any]:
+    """Field values of ``Certificate`` that repeat what the certificate says, its DER included.
+
+    ``facts`` are those of the certificate, where they were read from it already.
+    """
+    facts = facts or facts_of(certificate)
     return {
         "serial_number": facts.serial_number,
         "common_name": _attribute(facts, SubjectAttribute.COMMON_NAME),
@@ -51,17 +53,33 @@ def store_certificate(
     *,
     request: CertificateRequest,
     issuer: AuthorityCertificate | None,
-    certificate: x509.Certificate,
-    findings: Sequence[Finding],
+    signed: SignedCertificate,
+    key_source: KeySource,
+) -> Certificate:
+    """Store what was signed for a stored request, in the caller's transaction and in the journal.
+
+    Arguments as for :func:`new_certificate`.
+    """
+    row = new_certificate(request=request, issuer=issuer, signed=signed, key_source=key_source)
+    row.save(force_insert=True)
+    certificate_stored(row)
+    return row
+
+
+def new_certificate(
+    *,
+    request: CertificateRequest,
+    issuer: AuthorityCertificate | None,
+    signed: SignedCertificate,
     key_source: KeySource,
     renewal: RenewalSchedule | None = None,
     predecessor: Certificate | None = None,
 ) -> Certificate:
-    """Store what was signed for a stored request, in the caller's transaction and in the journal.
+    """The row of what was signed for a request, to be inserted with it or after it; ``issuer`` None where self-signed.
 
-    ``issuer`` None where self-signed.
+    Whoever inserts it tells the journal.
     """
-    row = Certificate.objects.create(
+    return Certificate(
         project_id=request.project_id,
         profile=request.profile,
         request=request,
@@ -69,15 +87,13 @@ def store_certificate(
         authority_certificate=issuer,
         key_source=key_source,
         metadata=request.metadata,
-        lint_findings=[asdict(finding) for finding in findings],
+        lint_findings=[asdict(finding) for finding in signed.findings],
         renew_before_days=renewal.renew_before_days if renewal else None,
         renew_at=renewal.renew_at if renewal else None,
         renewed_from=predecessor,
         has_own_renewal=predecessor is not None and predecessor.has_own_renewal,
-        **columns_of(certificate),
+        **columns_of(signed.certificate, signed.facts),
     )
-    certificate_stored(row)
-    return row
 
 
 def _attribute(facts: CertificateFacts, wanted: SubjectAttribute) -> str:

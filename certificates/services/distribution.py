@@ -1,6 +1,7 @@
 """Which addresses the certificates of a CA name."""
 
 import secrets
+from collections.abc import Sequence
 from uuid import UUID
 
 from certificates.models import AuthorityCertificate, CertificateRevocationList
@@ -10,22 +11,32 @@ from certificates.x509.issuer import DistributionUrls
 
 
 def distribution_urls_of(issuer: AuthorityCertificate) -> DistributionUrls:
-    """What the next certificate signed under ``issuer`` names: our own address of the CRL first, then the CA's mirrors.
+    """What the next certificate signed under ``issuer`` names: one of :func:`all_distribution_urls_of` by chance."""
+    return secrets.choice(all_distribution_urls_of(issuer))
 
-    Once the key's CRL has shards, our own address is that of one of those by chance; mirrors have the complete list.
-    Reads the issuer's CA, key and CRL row unless they are loaded, and the shards.
+
+def all_distribution_urls_of(issuer: AuthorityCertificate) -> tuple[DistributionUrls, ...]:
+    """What certificates under ``issuer`` may name: our own address of the CRL first, then the CA's mirrors.
+
+    Once the key's CRL has shards there is one for each of them, and its own address is that shard's; mirrors have the
+    complete list. Reads the issuer's CA, key and CRL row unless they are loaded, and the shards.
     """
-    urls = (crl_url(_crl_id_of(issuer.key.revocation_list)), *issuer.authority.crl_distribution_point_urls)
-    return DistributionUrls(
-        crl=tuple(dict.fromkeys(urls)),
-        # The first of the chain that is handed out: who trusts another root than our newest still finds the way.
-        ca_issuers=(authority_certificate_url(issuer.authority_id, offered_versions(issuer)[0].id),),
-        ocsp=(ocsp_url(issuer.authority_id),) if issuer.authority.is_ocsp_enabled else (),
+    authority = issuer.authority
+    # The first of the chain that is handed out: who trusts another root than our newest still finds the way.
+    ca_issuers = (authority_certificate_url(issuer.authority_id, offered_versions(issuer)[0].id),)
+    ocsp = (ocsp_url(issuer.authority_id),) if authority.is_ocsp_enabled else ()
+    return tuple(
+        DistributionUrls(
+            crl=tuple(dict.fromkeys((crl_url(list_id), *authority.crl_distribution_point_urls))),
+            ca_issuers=ca_issuers,
+            ocsp=ocsp,
+        )
+        for list_id in _list_ids_of(issuer.key.revocation_list)
     )
 
 
-def _crl_id_of(revocation_list: CertificateRevocationList) -> UUID:
+def _list_ids_of(revocation_list: CertificateRevocationList) -> Sequence[UUID]:
     if not revocation_list.shard_generation:
-        return revocation_list.pk
+        return (revocation_list.pk,)
     shards = revocation_list.shards.filter(generation=revocation_list.shard_generation)
-    return secrets.choice(list(shards.values_list("pk", flat=True)))
+    return tuple(shards.values_list("pk", flat=True))

@@ -6,23 +6,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from cryptography import x509
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from certificates.keystore.base import Signer
 from certificates.keystore.ephemeral import EphemeralSigner
-from certificates.models import AuthorityCertificate, Certificate, CertificateAuthority, CertificateRequest
-from certificates.models.authority import AuthorityStatus
+from certificates.models import Certificate, CertificateAuthority, CertificateRequest
 from certificates.models.certificate import IdempotentAct, KeySource
 from certificates.models.request import RequestStatus
 from certificates.services.approvals.demand import demand_of, require_approved
-from certificates.services.authorities.rules import issuer_facts_of, issuer_without_certificate
 from certificates.services.blocked_keys import require_unblocked, with_blocked_key_told
-from certificates.services.columns import store_certificate
-from certificates.services.distribution import distribution_urls_of
+from certificates.services.columns import new_certificate
 from certificates.services.idempotency import IdempotencyKey, claimed
-from certificates.services.journal import journaled
+from certificates.services.issuing_authority import IssuingAuthority, issuer_by_id
+from certificates.services.journal import certificate_stored, journaled
 from certificates.services.kept_keys import SealedKey, is_key_kept, seal_key, store_sealed_key
 from certificates.services.lint import Waivers
 from certificates.services.requests import (
@@ -31,36 +28,38 @@ from certificates.services.requests import (
     Asked,
     common_name_of,
     failed_request_kept,
-    store_request,
+    new_request,
 )
 from certificates.services.retrieval import certification_path_pem
-from certificates.services.signing import lint_plan, sign_and_verify, signer_of
+from certificates.services.signing import SignedCertificate, lint_plan, sign_and_verify, signer_of
 from certificates.services.succession import (
     Succession,
     link_predecessor,
     lock_predecessor,
-    plan_auto_renewal,
+    new_auto_renewal,
     renewal_of_profile,
     repeats_predecessor,
     state_violations,
 )
+from certificates.services.unchanged import profile_gone, require_unchanged
 from certificates.x509 import keys
-from certificates.x509.lint import Finding
-from certificates.x509.tbs import DistributionUrls, Issuer
+from certificates.x509.issuer import DistributionUrls
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action, require
+from pki_portal.access.remembering import remembering
 from pki_portal.access.requester import Requester
-from pki_portal.audit.services import record, recorded_refusals
-from pki_portal.errors import Conflict, Forbidden, Invalid, NotFound, PortalError, Violation
+from pki_portal.audit.services import new_event, recorded_refusals
+from pki_portal.errors import Forbidden, Invalid, NotFound, PortalError
+from pki_portal.inserting import insert_together
 from pki_portal.metrics import CERTIFICATES_ISSUED, ISSUANCES_REFUSED, bounded, count
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import CertificateProfile
 from profiles.policy.decide import decide
 from profiles.policy.plan import Decision, IssuancePlan, refused
-from profiles.policy.request import IssuanceRequest, IssuerFacts
+from profiles.policy.request import IssuanceRequest
 from profiles.policy.rules import ProfileDefaults, TemplateRules
 from profiles.policy.vocabulary import KeyRetention
-from profiles.services.versions import RulesInForce, rules_as_loaded, rules_in_force
+from profiles.services.compiled import compiled_rules_of
 
 ISSUE_EVENT = "issue-certificate-from-profile"
 _CHANGEABLE = "the request or the template"
@@ -87,25 +86,13 @@ class IssuedCertificate:
 
 
 @dataclass(frozen=True, slots=True)
-class IssuingAuthority:
-    """The CA as it stands now: what the rules ask about it, its certificate, and where its certificates point."""
-
-    facts: IssuerFacts
-    authority: CertificateAuthority
-    row: AuthorityCertificate
-    certificate: x509.Certificate
-    urls: DistributionUrls
-
-
-@dataclass(frozen=True, slots=True)
 class _Signed:
-    """A signed and verified certificate before it is stored."""
+    """A certificate before it is stored, with its key where that was made here."""
 
-    certificate: x509.Certificate
+    signed: SignedCertificate
     private_key: keys.PrivateKey | None = field(repr=False)
-    sealed_key: SealedKey | None = None
-    retention: KeyRetention = KeyRetention.ONCE
-    findings: tuple[Finding, ...] = ()
+    sealed_key: SealedKey | None
+    retention: KeyRetention
 
 
 def issue_certificate(
@@ -146,7 +133,7 @@ def issue_certificate(
     event = succession.event if succession else ISSUE_EVENT if request.applicant_key is None else SIGN_EVENT
     is_awaited = succession is None and approved is None
     act = IdempotentAct.RENEW if succession else IdempotentAct.ISSUE
-    defaults = succession.filling if succession else profile.profile_defaults()
+    compiled = compiled_rules_of(profile)
     with (
         refusals_counted(),
         recorded_refusals(
@@ -170,8 +157,12 @@ def issue_certificate(
                 return replay_of(claim)
             # Step 4: the decision; nothing but the plan that it made goes on.
             issuer = _issuer_of(profile)
-            decision = judgement.decision = _decide(
-                profile=profile, defaults=defaults, request=request, issuer=issuer, now=now
+            decision = judgement.decision = decide(
+                rules=compiled.rules,
+                defaults=succession.filling if succession else compiled.defaults,
+                request=with_blocked_key_told(request),
+                issuer=issuer.facts if issuer else None,
+                now=now,
             )
             if succession is not None and (reasons := state_violations(succession.predecessor, now=now)):
                 decision = judgement.decision = refused(reasons, decision)
@@ -187,14 +178,15 @@ def issue_certificate(
                 succession=succession,
                 is_awaited=is_awaited,
             )
-            # Step 6: one transaction; nothing leaves this function before its commit.
-            with _profile_kept(profile), transaction.atomic():
-                _require_unchanged(profile, issuer)
+            # Step 6: one transaction; nothing leaves this function before its commit. What is remembered is asked
+            # anew if it still holds.
+            with _profile_kept(profile), transaction.atomic(), remembering():
                 require_unblocked(request.applicant_key)
+                require_unchanged(profile, issuer)
                 if succession is not None:
                     lock_predecessor(succession, now=now)
-                request_row = store_request(asked, status=RequestStatus.ISSUED, decision=decision)
-                certificate = _store_certificate(
+                request_row = new_request(asked, status=RequestStatus.ISSUED, decision=decision)
+                certificate = _new_certificate(
                     profile=profile,
                     request_row=request_row,
                     issuer=issuer,
@@ -202,9 +194,7 @@ def issue_certificate(
                     signed=signed,
                     succession=succession,
                 )
-                if claim is not None:
-                    claim.complete(certificate)
-                record(
+                audit_event = new_event(
                     event=event,
                     actor=requester.actor,
                     project_id=profile.project_id,
@@ -220,11 +210,21 @@ def issue_certificate(
                         **({"approvals": approved.approvals} if approved else {}),
                     },
                 )
+                insert_together(
+                    *([] if approved else [request_row]),
+                    certificate,
+                    *([] if certificate.renew_at is None else [new_auto_renewal(certificate)]),
+                    audit_event,
+                )
+                certificate_stored(certificate)
+                _store_what_follows(certificate, signed=signed, succession=succession)
+                if claim is not None:
+                    claim.complete(certificate)
     count(CERTIFICATES_ISSUED, project=bounded("project", str(profile.project_id)))
     # Step 7: the plain key exists in this return value alone.
     return IssuedCertificate(
         certificate=certificate,
-        certification_path=certification_path_pem(certificate),
+        certification_path=issuer.certification_path if issuer else certification_path_pem(certificate),
         private_key=keys.private_key_pem(signed.private_key) if signed.private_key is not None and is_awaited else None,
         warnings=decision.warnings,
         is_key_kept=signed.sealed_key is not None,
@@ -327,8 +327,8 @@ def explain_by(
     try:
         lint_plan(
             plan=decision.plan,
-            issuer=Issuer(issuer.certificate) if issuer is not None else None,
-            urls=issuer.urls if issuer is not None else DistributionUrls(),
+            issuer=issuer.issuer if issuer is not None else None,
+            urls=issuer.choose_urls() if issuer is not None else DistributionUrls(),
             change=_CHANGEABLE,
             waivers=waivers,
         )
@@ -372,43 +372,7 @@ def _issuer_of(profile: CertificateProfile) -> IssuingAuthority | None:
     try:
         return issuer_by_id(profile.certificate_authority_id)
     except CertificateAuthority.DoesNotExist:
-        raise _profile_gone(profile) from None
-
-
-def issuer_by_id(authority_id: UUID | None) -> IssuingAuthority | None:
-    """Reads the CA anew, so that a disabled one acts at once. Raises CertificateAuthority.DoesNotExist, Invalid."""
-    if authority_id is None:
-        return None
-    authority = CertificateAuthority.objects.select_related("active_certificate__key__revocation_list").get(
-        pk=authority_id
-    )
-    row, facts = authority.active_certificate, issuer_facts_of(authority)
-    if row is None or facts is None:
-        raise Invalid(
-            f"CA {authority.name!r} has no certificate yet.", violations=[issuer_without_certificate(authority)]
-        )
-    certificate = x509.load_der_x509_certificate(bytes(row.der))
-    row.authority = authority
-    return IssuingAuthority(
-        facts=facts, authority=authority, row=row, certificate=certificate, urls=distribution_urls_of(row)
-    )
-
-
-def _decide(
-    *,
-    profile: CertificateProfile,
-    defaults: ProfileDefaults,
-    request: IssuanceRequest,
-    issuer: IssuingAuthority | None,
-    now: datetime,
-) -> Decision:
-    return decide(
-        rules=profile.template.rules(),
-        defaults=defaults,
-        request=with_blocked_key_told(request),
-        issuer=issuer.facts if issuer else None,
-        now=now,
-    )
+        raise profile_gone(profile) from None
 
 
 def _sign(
@@ -438,27 +402,21 @@ def _sign(
     else:
         public_key = keys.load_public_key(plan.subject_public_key_info)
     if issuer is not None:
-        signer, issuer_certificate, urls = signer_of(issuer.row), issuer.certificate, issuer.urls
+        signer, urls = signer_of(issuer.row), issuer.choose_urls()
     else:
         assert private_key is not None  # noqa: S101 - for the type checker: `decide` refuses CSRs that nobody signs
-        signer, issuer_certificate, urls = EphemeralSigner(private_key), None, DistributionUrls()
-    certificate, findings = sign_and_verify(
+        signer, urls = EphemeralSigner(private_key), DistributionUrls()
+    signed = sign_and_verify(
         plan=plan,
-        issuer=Issuer(issuer_certificate) if issuer_certificate is not None else None,
+        issuer=issuer.issuer if issuer is not None else None,
         issuer_row=issuer.row if issuer is not None else None,
         signer=signer,
         public_key=public_key,
         urls=urls,
         change=_CHANGEABLE,
-        waivers=Waivers(profile.slug, profile.waivers(), now),
+        waivers=Waivers(profile.slug, compiled_rules_of(profile).waivers, now),
     )
-    return _Signed(
-        certificate=certificate,
-        private_key=private_key,
-        sealed_key=sealed_key,
-        retention=retention,
-        findings=findings,
-    )
+    return _Signed(signed, private_key=private_key, sealed_key=sealed_key, retention=retention)
 
 
 @contextmanager
@@ -471,71 +429,11 @@ def _profile_kept(profile: CertificateProfile) -> Iterator[None]:
         yield
     except IntegrityError:
         if not CertificateProfile.objects.filter(pk=profile.pk).exists():
-            raise _profile_gone(profile) from None
+            raise profile_gone(profile) from None
         raise
 
 
-def _profile_gone(profile: CertificateProfile) -> NotFound:
-    return NotFound(f"Certificate profile {profile.slug} was deleted while the certificate was made; none was issued.")
-
-
-def _require_unchanged(profile: CertificateProfile, issuer: IssuingAuthority | None) -> None:
-    """Return if what was judged still stands as the caller's transaction begins, else raise NotFound or Conflict."""
-    judged_by = rules_as_loaded(profile)
-    in_force = rules_in_force(profile.pk)
-    if in_force is None:
-        raise _profile_gone(profile)
-    if in_force != judged_by:
-        raise _rules_changed(profile, judged_by, in_force)
-    if issuer is None:
-        return
-    same = CertificateAuthority.objects.filter(
-        pk=issuer.authority.pk,
-        active_certificate=issuer.row,
-        status=AuthorityStatus.ACTIVE,
-    )
-    if not same.exists():
-        name = issuer.facts.name
-        raise Conflict(
-            f"CA {name} was disabled or got another certificate while this one was made; none was issued. Ask again.",
-            violations=[
-                Violation(
-                    field="issuer",
-                    code="issuer_changed",
-                    rule=f"CA {name}",
-                    asked=f"a certificate from {name}",
-                    allowed="a CA that stays as it is while it signs",
-                    fix="Send the request again; it is judged by the CA as it stands then.",
-                )
-            ],
-            retry_after=1,
-        )
-
-
-def _rules_changed(profile: CertificateProfile, judged_by: RulesInForce, in_force: RulesInForce) -> Conflict:
-    if in_force.profile_version != judged_by.profile_version:
-        changed = f"certificate profile {profile.slug}"
-        version = judged_by.profile_version
-    else:
-        changed = f"certificate template {profile.template.name}"
-        version = judged_by.template_version
-    return Conflict(
-        f"{changed.capitalize()} was changed while the certificate was made; none was issued. Ask again.",
-        violations=[
-            Violation(
-                field="profile",
-                code="rules_changed",
-                rule=changed,
-                asked=f"a certificate by version {version}",
-                allowed="rules that stay as they are while a certificate is made",
-                fix="Send the request again; it is judged by the rules as they stand then.",
-            )
-        ],
-        retry_after=1,
-    )
-
-
-def _store_certificate(
+def _new_certificate(
     *,
     profile: CertificateProfile,
     request_row: CertificateRequest,
@@ -544,7 +442,7 @@ def _store_certificate(
     signed: _Signed,
     succession: Succession | None,
 ) -> Certificate:
-    """Store the certificate in the caller's transaction; its columns are read back from what was signed."""
+    """The row of the certificate; its columns are read back from what was signed."""
     predecessor = succession.predecessor if succession else None
     key_source = KeySource.APPLICANT if signed.private_key is None else KeySource.PORTAL
     if succession is not None:
@@ -555,19 +453,19 @@ def _store_certificate(
         renewal = renewal_of_profile(
             profile.pk, not_before=plan.not_before, not_after=plan.not_after, predecessor=predecessor
         )
-    certificate = store_certificate(
+    return new_certificate(
         request=request_row,
         issuer=issuer.row if issuer else None,
-        certificate=signed.certificate,
-        findings=signed.findings,
+        signed=signed.signed,
         key_source=key_source,
         renewal=renewal,
         predecessor=predecessor,
     )
-    if certificate.renew_at is not None:
-        plan_auto_renewal(certificate)
+
+
+def _store_what_follows(certificate: Certificate, *, signed: _Signed, succession: Succession | None) -> None:
+    """What a certificate that was just inserted brings with it, in the caller's transaction."""
     if signed.sealed_key is not None:
         store_sealed_key(signed.sealed_key, certificate=certificate, retention=signed.retention)
     if succession is not None:
         link_predecessor(succession)
-    return certificate

@@ -112,7 +112,27 @@ def store_request(
     refusal: PortalError | None = None,
     decision: Decision | None = None,
 ) -> CertificateRequest:
-    """Store what was asked in the caller's transaction, with U+FFFD for what no database takes (a NUL in a CSR).
+    """Store what was asked in the caller's transaction; arguments as for :func:`new_request`.
+
+    Raises:
+        Conflict: the row of an approved request was settled by another process, so this transaction must not commit.
+    """
+    row = new_request(asked, status=status, refusal=refusal, decision=decision)
+    if row._state.adding:
+        row.save(force_insert=True)
+    return row
+
+
+def new_request(
+    asked: Asked,
+    *,
+    status: RequestStatus,
+    refusal: PortalError | None = None,
+    decision: Decision | None = None,
+) -> CertificateRequest:
+    """A row of what was asked, for the caller to insert, with U+FFFD for what no database takes (a NUL in a CSR).
+
+    That of an approved request is there already, and settled here, in the caller's transaction.
 
     ``decision`` is what a profile's rules said, if they were asked; the row points at the versions that it had then.
 
@@ -131,7 +151,7 @@ def store_request(
     }
     if asked.approved is not None:
         return _settled(asked.approved.request, outcome)
-    return CertificateRequest.objects.create(
+    return CertificateRequest(
         project_id=asked.project_id,
         profile=asked.profile,
         profile_slug=asked.profile.slug if asked.profile else "",

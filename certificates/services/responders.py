@@ -93,7 +93,7 @@ def _issued(issuer: AuthorityCertificate, *, now: datetime) -> OcspResponder:
             name=f"OCSP responder {str(key.pk)[:8]}", issuer=_issuer_facts(issuer, certificate), now=now
         )
         made = generate(plan.key_algorithm)
-        signed, _ = sign_and_verify(
+        signed = sign_and_verify(
             plan=plan,
             issuer=Issuer(certificate),
             issuer_row=issuer,
@@ -101,7 +101,7 @@ def _issued(issuer: AuthorityCertificate, *, now: datetime) -> OcspResponder:
             public_key=made.public_key(),
             urls=DistributionUrls(),
             change="the CA",
-        )
+        ).certificate
         responder_id = uuid4()
         row = OcspResponder.objects.create(
             id=responder_id,

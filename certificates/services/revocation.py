@@ -18,6 +18,7 @@ from certificates.models import (
 )
 from certificates.models.certificate import CertificateStatus, IdempotentAct, RevocationReason
 from certificates.querysets import CertificateFilters, StatusFilter, certificates_visible_to, narrowed, with_status
+from certificates.services.blocked_keys import lock_keys
 from certificates.services.idempotency import IdempotencyKey, claimed
 from certificates.services.journal import journaled, released, revoked
 from certificates.services.revocation_entries import (
@@ -119,6 +120,8 @@ def revoke_certificate(
             if not isinstance(claim, Certificate):
                 with transaction.atomic():
                     revocation_list = _lock_list(certificate)
+                    if is_compromise(reason, is_ca=certificate.is_ca):
+                        lock_keys([certificate.public_key_sha256])
                     locked = _lock(certificate)
                     _refuse_any(_violations(locked, reason=reason, invalidity_date=invalidity_date, now=now))
                     _revoke(
@@ -223,6 +226,8 @@ def revoke_selected(
                 identifiers = _identifiers(found)
                 if (len(identifiers), _digest(identifiers)) != (count, digest):
                     raise _not_as_previewed(count, len(identifiers))
+                if is_compromise(reason, is_ca=True):
+                    lock_keys(found.order_by().values_list("public_key_sha256", flat=True))
                 rows = _locked_rows(identifiers)
                 for key_id, of_key in groupby(rows, key=_key_of):
                     _revoke(

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,7 +19,7 @@ from certificates.models import AuthorityCertificate, AuthorityKey, CertificateA
 from certificates.models.authority import KeyStore
 from certificates.services import journal
 from certificates.services.lint import Waivers, lint_violations
-from certificates.x509.inspect import serial_number_hex
+from certificates.x509.inspect import CertificateFacts, serial_number_hex
 from certificates.x509.issuer import DistributionUrls, Issuer
 from certificates.x509.keys import PrivateKey, PublicKey, generate, load_public_key, public_key_info
 from certificates.x509.lint import Finding, blocking, lint, lint_shape, marked, shape_of
@@ -38,6 +39,15 @@ from profiles.policy.plan import AuthorityPlan, IssuancePlan
 from profiles.policy.vocabulary import KeyAlgorithm
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedCertificate:
+    """A certificate that was signed and verified, what it says, and what the lint found."""
+
+    certificate: x509.Certificate
+    facts: CertificateFacts
+    findings: tuple[Finding, ...]
 
 
 def signer_of(authority_certificate: AuthorityCertificate) -> Signer:
@@ -223,7 +233,7 @@ def sign_and_verify(
     urls: DistributionUrls,
     change: str,
     waivers: Waivers | None = None,
-) -> tuple[x509.Certificate, tuple[Finding, ...]]:
+) -> SignedCertificate:
     """The one place where a certificate is signed, a CA's or not; ``issuer`` None where the key signs itself.
 
     The to-be-signed bytes are fixed, linted, on the disk in the journal, and only then handed to the key; what comes
@@ -264,14 +274,14 @@ def sign_and_verify(
         found = lint(certificate.public_bytes(Encoding.DER))
         findings = _none_blocking(found, urls=urls, change=change, waivers=waivers)
     if isinstance(plan, AuthorityPlan):
-        verify_authority(
+        facts = verify_authority(
             certificate, plan=plan, issuer=issuer, serial_number=serial_number, public_key=public_key, urls=urls
         )
     else:
-        verify_issued(
+        facts = verify_issued(
             certificate, plan=plan, issuer=issuer, serial_number=serial_number, public_key=public_key, urls=urls
         )
-    return certificate, findings
+    return SignedCertificate(certificate, facts, findings)
 
 
 def lint_plan(

@@ -12,6 +12,7 @@ from certificates.models import AutoRenewal, Certificate
 from certificates.models.certificate import CertificateStatus, KeySource, RevocationReason
 from certificates.services.kept_keys import SealedKey
 from certificates.x509.names import read_subject
+from pki_portal.access.remembering import Scope, remembered
 from pki_portal.errors import Invalid, NotFound, Violation
 from profiles.models import ApiEnrollment
 from profiles.policy.plan import IssuancePlan
@@ -153,11 +154,17 @@ def renewal_of_profile(
     if predecessor is not None and predecessor.has_own_renewal:
         days = predecessor.renew_before_days
     else:
-        settings = ApiEnrollment.objects.filter(profile=profile_id, auto_renew=True).first()
-        days = settings.renew_before_days if settings else None
-    if days is None:
+        days = _days_of_profile(profile_id)
+    if not days:
         return None
     return schedule_renewal(not_before=not_before, not_after=not_after, threshold_days=days)
+
+
+@remembered(Scope.RULES)
+def _days_of_profile(profile_id: UUID) -> int:
+    """How many days before their end its certificates renew by themselves; 0 where they do not."""
+    settings = ApiEnrollment.objects.filter(profile=profile_id, auto_renew=True)
+    return settings.order_by().values_list("renew_before_days", flat=True).first() or 0
 
 
 def plan_auto_renewal(certificate: Certificate) -> None:
@@ -177,6 +184,12 @@ def plan_auto_renewal(certificate: Certificate) -> None:
             "rehearsal_violations": [],
         },
     )
+
+
+def new_auto_renewal(certificate: Certificate) -> AutoRenewal:
+    """The row by which the worker renews a new certificate that has a ``renew_at``, for the caller to insert."""
+    assert certificate.renew_at is not None  # noqa: S101 - for the type checker
+    return AutoRenewal(certificate=certificate, due_at=spread(certificate.renew_at, not_after=certificate.not_after))
 
 
 def spread(renew_at: datetime, *, not_after: datetime) -> datetime:

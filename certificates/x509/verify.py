@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
 from certificates.x509.extensions import AUTHORITY_KEY_USAGES
-from certificates.x509.inspect import facts_of, is_issued_by, serial_number_hex
+from certificates.x509.inspect import CertificateFacts, facts_of, is_issued_by, serial_number_hex
 from certificates.x509.issuer import DistributionUrls, Issuer
 from certificates.x509.keys import PublicKey, key_identifier, public_key_info
 from pki_portal.errors import Unavailable
@@ -55,8 +55,10 @@ def verify_issued(
     serial_number: int,
     public_key: PublicKey,
     urls: DistributionUrls,
-) -> None:
+) -> CertificateFacts:
     """Compare every field of a certificate with its plan and issuer, and check its signature with the issuer's key.
+
+    Returns what the certificate says, which is what was planned.
 
     Raises:
         VerificationFailed: naming each field that differs.
@@ -74,11 +76,13 @@ def verify_issued(
         # A leaf that signs itself names its own key (RFC 5280, 4.2.1.1).
         authority_key_identifier=_key_identifier_of(issuer) or key_identifier(public_key),
     )
-    differences = list(_differences(certificate, expected, issuer, serial_number, public_key, urls))
-    if plan.subject_public_key_info not in {None, public_key_info(certificate.public_key())}:
+    facts = facts_of(certificate)
+    differences = list(_differences(certificate, facts, expected, issuer, serial_number, public_key, urls))
+    if plan.subject_public_key_info not in {None, facts.subject_public_key_info}:
         differences.append("applicant's key")
     if differences:
         raise VerificationFailed(differences)
+    return facts
 
 
 def verify_authority(
@@ -89,7 +93,7 @@ def verify_authority(
     serial_number: int,
     public_key: PublicKey,
     urls: DistributionUrls,
-) -> None:
+) -> CertificateFacts:
     """The same for the certificate of a CA.
 
     Raises:
@@ -107,15 +111,18 @@ def verify_authority(
         authority_key_identifier=_key_identifier_of(issuer),
         name_constraints=plan.name_constraints,
     )
-    differences = list(_differences(certificate, expected, issuer, serial_number, public_key, urls))
+    facts = facts_of(certificate)
+    differences = list(_differences(certificate, facts, expected, issuer, serial_number, public_key, urls))
     if plan.encoded_subject not in {None, certificate.subject.public_bytes()}:
         differences.append("encoding of the subject")
     if differences:
         raise VerificationFailed(differences)
+    return facts
 
 
 def _differences(
     certificate: x509.Certificate,
+    facts: CertificateFacts,
     expected: _Expected,
     issuer: Issuer | None,
     serial_number: int,
@@ -123,7 +130,6 @@ def _differences(
     urls: DistributionUrls,
 ) -> Iterator[str]:
     signing = issuer.certificate if issuer else certificate
-    facts = facts_of(certificate)
     written_urls = urls if issuer else DistributionUrls()
     constraints = expected.basic_constraints
     compared: dict[str, tuple[object, object]] = {

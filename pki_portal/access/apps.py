@@ -18,3 +18,4 @@ class AccessConfig(AppConfig):
         importlib.import_module("pki_portal.access.openapi")  # registers itself with drf-spectacular
         importlib.import_module("pki_portal.access.sign_ins")  # connects itself to the signals
         importlib.import_module("pki_portal.access.tasks").register_jobs()
+        importlib.import_module("pki_portal.access.watching").watch_all()

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from pki_portal.access.addresses import is_trusted
 from pki_portal.access.models import AccessToken
 from pki_portal.access.refusals import bounded_refusals
+from pki_portal.access.remembering import Scope, remembered
 from pki_portal.access.requester import client_address_of, request_id_of, requester_of_identity
 from pki_portal.access.tokens import hash_of, is_access_token
 from pki_portal.errors import Forbidden, TokenRejected, Unauthenticated
@@ -48,7 +49,8 @@ class TokenFacts:
 
 
 class BearerAuthentication(BaseAuthentication):
-    """Sets ``request.user`` (IdentityPrincipal), ``request.auth`` (TokenFacts) and ``request.requester``. One query.
+    """Sets ``request.user`` (IdentityPrincipal), ``request.auth`` (TokenFacts) and ``request.requester``. One query, or
+    none where the token is remembered.
 
     A token that has a use limit costs a second one: the count is one conditional UPDATE, so that no two requests share
     a use.
@@ -63,7 +65,7 @@ class BearerAuthentication(BaseAuthentication):
         credential = credential.strip()
         if not is_access_token(credential):
             raise TokenRejected("The bearer token is not one of this portal.")
-        token = _find(credential)
+        token = _find(hash_of(credential))
         if token is None or token.revoked_at is not None or token.expires_at <= timezone.now():
             raise Unauthenticated(_UNKNOWN)
         address = client_address_of(request)
@@ -92,12 +94,13 @@ class BearerAuthentication(BaseAuthentication):
         return "Bearer"
 
 
-def _find(credential: str) -> TokenFacts | None:
+@remembered(Scope.ACCESS)
+def _find(token_hash: str) -> TokenFacts | None:
     """One SELECT by the unique index of the hash; plain values, for a model row with its two parents costs twice as
     much.
     """
     row = (
-        AccessToken.objects.filter(token_hash=hash_of(credential))
+        AccessToken.objects.filter(token_hash=token_hash)
         .order_by()
         .values_list(
             "id",

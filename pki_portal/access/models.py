@@ -284,3 +284,22 @@ class SetPasswordLink(models.Model):
     def __str__(self) -> str:
         """Name the person."""
         return f"set-password link of {self.user}"
+
+
+class Stamp(models.Model):
+    """One row of two random texts that triggers change: see ``pki_portal.access.remembering``."""
+
+    ONLY: ClassVar[int] = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY)
+    access = models.CharField(max_length=32)
+    rules = models.CharField(max_length=32)
+
+    class Meta:
+        """There is one."""
+
+        constraints = (models.CheckConstraint(condition=Q(id=1), name="stamp_is_one_row"),)
+
+    def __str__(self) -> str:
+        """Give both."""
+        return f"{self.access} {self.rules}"

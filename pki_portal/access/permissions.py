@@ -7,7 +7,8 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from pki_portal.access.models import Membership, Project, Role, User
-from pki_portal.access.requester import Requester
+from pki_portal.access.remembering import Scope, remembered
+from pki_portal.access.requester import Requester, RequesterKind
 from pki_portal.errors import NotFound, PermissionDenied
 
 
@@ -92,7 +93,7 @@ ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
 
 
 def require(*, requester: Requester, action: Action, project_id: UUID) -> None:
-    """Return if ``requester`` may do ``action`` in the project, else raise. One query.
+    """Return if ``requester`` may do ``action`` in the project, else raise. One query, unless the role is remembered.
 
     Raises NotFound where the requester has no membership in the project (or there is no such project): what belongs to
     others does not exist for it. Raises PermissionDenied where its role does not include the action.
@@ -136,10 +137,14 @@ def projects_allowing(*, requester: Requester, action: Action) -> QuerySet[Proje
 
 def memberships_of(requester: Requester) -> QuerySet[Membership]:
     """The rows that give the requester its roles; none for the system."""
-    if requester.user_id is not None:
-        return Membership.objects.filter(user_id=requester.user_id).order_by()
-    if requester.identity_id is not None:
-        return Membership.objects.filter(identity_id=requester.identity_id).order_by()
+    return _memberships_of(requester.kind, requester.id)
+
+
+def _memberships_of(kind: RequesterKind, member_id: str) -> QuerySet[Membership]:
+    if kind == "user":
+        return Membership.objects.filter(user_id=int(member_id)).order_by()
+    if kind == "identity":
+        return Membership.objects.filter(identity_id=UUID(member_id)).order_by()
     return Membership.objects.none()
 
 
@@ -165,5 +170,10 @@ def users_with_roles(*, project_id: UUID, roles: Collection[str]) -> set[int]:
 def _role_in(*, requester: Requester, project_id: UUID) -> Role | None:
     if requester.is_unlimited:
         return Role.ADMIN if Project.objects.filter(pk=project_id).exists() else None
-    roles = memberships_of(requester).filter(project_id=project_id).values_list("role", flat=True)[:1]
-    return next(map(Role, roles), None)
+    return _role_of_member(requester.kind, requester.id, project_id)
+
+
+@remembered(Scope.ACCESS)
+def _role_of_member(kind: RequesterKind, member_id: str, project_id: UUID) -> Role | None:
+    memberships = _memberships_of(kind, member_id).filter(project_id=project_id)
+    return next(map(Role, memberships.values_list("role", flat=True)[:1]), None)

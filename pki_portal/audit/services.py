@@ -48,14 +48,35 @@ def record(
     """Write one event of a done act in the caller's transaction, so that both commit or neither does. ``data`` holds no
     secret.
     """
-    _write(
+    new_event(
+        event=event, actor=actor, project_id=project_id, subject_type=subject_type, subject_id=subject_id, data=data
+    ).save()
+
+
+def new_event(
+    *,
+    event: str,
+    actor: Actor,
+    project_id: UUID | None,
+    subject_type: str,
+    subject_id: str,
+    data: Mapping[str, JSON] | None = None,
+    outcome: Outcome = Outcome.DONE,
+) -> AuditEvent:
+    """What :func:`record` writes, for a caller that inserts it together with other rows."""
+    return AuditEvent(
+        occurred_at=timezone.now(),
         event=event,
-        outcome=Outcome.DONE,
-        actor=actor,
+        outcome=outcome,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        actor_name=storable(actor.name)[:255],
+        address=actor.address,
+        request_id=actor.request_id,
         project_id=project_id,
         subject_type=subject_type,
-        subject_id=subject_id,
-        data=data or {},
+        subject_id=storable(subject_id)[:255],
+        data=storable_json(data or {}),
     )
 
 
@@ -107,7 +128,7 @@ def record_refusal(
     if isinstance(refusal, Unavailable):
         logger.error("%s: %s", event, refusal.message)
     with transaction.atomic():
-        _write(
+        new_event(
             event=event,
             outcome=Outcome.REFUSED,
             actor=actor,
@@ -115,7 +136,7 @@ def record_refusal(
             subject_type=subject_type,
             subject_id=subject_id,
             data={**(data or {}), **_refusal_as_data(refusal)},
-        )
+        ).save()
     refusal.is_recorded = True
 
 
@@ -137,29 +158,3 @@ def _violation_as_data(violation: Violation) -> dict[str, JSON]:
         "allowed": violation.allowed[:TEXT_LIMIT],
         "fix": violation.fix[:TEXT_LIMIT],
     }
-
-
-def _write(
-    *,
-    event: str,
-    outcome: Outcome,
-    actor: Actor,
-    project_id: UUID | None,
-    subject_type: str,
-    subject_id: str,
-    data: Mapping[str, JSON],
-) -> None:
-    AuditEvent.objects.create(
-        occurred_at=timezone.now(),
-        event=event,
-        outcome=outcome,
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-        actor_name=storable(actor.name)[:255],
-        address=actor.address,
-        request_id=actor.request_id,
-        project_id=project_id,
-        subject_type=subject_type,
-        subject_id=storable(subject_id)[:255],
-        data=storable_json(data),
-    )

@@ -14,7 +14,7 @@ from pki_portal.rest.fields import (
 from pki_portal.rest.paging import PageQuery, WirePaginator
 from pki_portal.rest.patches import json_patch
 from pki_portal.rest.pointers import pointer_of
-from pki_portal.rest.serializers import WireSerializer, ignored_keys, pointer_token, read, warned
+from pki_portal.rest.serializers import WireSerializer, ignored_keys, pointer_token, read, read_by, warned
 from pki_portal.rest.values import iso, malformed, parse_uuid
 
 __all__ = [
@@ -42,5 +42,6 @@ __all__ = [
     "pointer_of",
     "pointer_token",
     "read",
+    "read_by",
     "warned",
 ]

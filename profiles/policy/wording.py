@@ -32,7 +32,9 @@ def a(noun: str) -> str:
 
 def time(moment: datetime) -> str:
     """ISO 8601 in whole seconds; the moment is aware UTC."""
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment.year >= 1000 else f"year {moment.year}"
+    if moment.year < 1000:
+        return f"year {moment.year}"
+    return moment.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def duration(length: timedelta) -> str:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action, has_permission, require
+from pki_portal.access.remembering import Scope, remembered
 from pki_portal.access.requester import Requester
 from pki_portal.audit.services import JSON, record, recorded_refusals
 from pki_portal.errors import Forbidden, NotFound, Violation
@@ -75,10 +76,12 @@ def find_profile(
 ) -> CertificateProfile:
     """The profile with CA, template and enrollment settings, if the requester may do ``action`` with it. Two queries.
 
+    In a block of ``remembering`` all who ask get the same row, and none may change it.
+
     Raises NotFound (no such profile, or one of a project that the requester is not in) or PermissionDenied.
     """
     missing = NotFound(f"Certificate profile {profile_id} was not found.")
-    profile = with_relations(CertificateProfile.objects.filter(pk=profile_id)).select_related("project").first()
+    profile = _profile_by_id(profile_id)
     if profile is None:
         raise missing
     try:
@@ -86,6 +89,11 @@ def find_profile(
     except NotFound:
         raise missing from None
     return profile
+
+
+@remembered(Scope.RULES)
+def _profile_by_id(profile_id: UUID) -> CertificateProfile | None:
+    return with_relations(CertificateProfile.objects.filter(pk=profile_id)).select_related("project").first()
 
 
 def find_profile_by_slug(

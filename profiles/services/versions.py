@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db.models import Subquery
 from django.utils import timezone
 
+from pki_portal.access.remembering import Scope, remembered
 from pki_portal.access.requester import Requester
 from profiles.models import CertificateProfile, CertificateTemplate, ProfileVersion, TemplateVersion
 from profiles.models.version import Version
@@ -26,8 +27,13 @@ def keep_profile_version(profile: CertificateProfile, *, requester: Requester) -
 
 def find_judging_versions(profile: CertificateProfile) -> tuple[UUID | None, UUID | None]:
     """Ids of the versions that ``profile`` and its template are as they were loaded. One query."""
-    of_profile = ProfileVersion.objects.filter(profile_id=profile.pk, number=profile.version)
-    of_template = TemplateVersion.objects.filter(template_id=profile.template_id, number=profile.template.version)
+    return _versions_of(profile.pk, rules_as_loaded(profile))
+
+
+@remembered(Scope.RULES)
+def _versions_of(profile_id: UUID, rules: "RulesInForce") -> tuple[UUID | None, UUID | None]:
+    of_profile = ProfileVersion.objects.filter(profile_id=profile_id, number=rules.profile_version)
+    of_template = TemplateVersion.objects.filter(template_id=rules.template_id, number=rules.template_version)
     return of_profile.values_list("pk", Subquery(of_template.values("pk"))).order_by().first() or (None, None)
 
 
@@ -44,6 +50,7 @@ def rules_as_loaded(profile: CertificateProfile) -> RulesInForce:
     return RulesInForce(profile.version, profile.template_id, profile.template.version)
 
 
+@remembered(Scope.RULES)
 def rules_in_force(profile_id: UUID) -> RulesInForce | None:
     """Those that stand now; None where the profile is gone. One query."""
     row = (

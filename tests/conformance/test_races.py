@@ -152,7 +152,7 @@ def test_a_profile_deleted_while_its_certificate_is_stored_is_no_fault_of_ours(
         # PostgreSQL deletes beside us; SQLite's one writer waits until we have committed.
         deleting.join(timeout=1)
 
-    meanwhile(monkeypatch, "store_request", begin)
+    meanwhile(monkeypatch, "insert_together", begin)
 
     answer = post(token, issue_body(pki.profile))
     deleting.join(timeout=30)

@@ -17,7 +17,7 @@ from certificates.models.certificate import RevocationReason
 from certificates.services import issuance
 from certificates.services.crl import current_crl, document_of
 from certificates.services.issuance import issue_certificate
-from certificates.services.requests import read_applicant_csr, store_request
+from certificates.services.requests import new_request, read_applicant_csr
 from certificates.services.revocation import Revoked, revoke_certificate
 from certificates.services.signing import sign_and_verify
 from pki_portal.audit.models import AuditEvent
@@ -97,9 +97,9 @@ def test_a_revocation_waits_for_who_is_about_to_certify_the_key_and_tells_of_it(
         if revoker.ident is None:
             revoker.start()
             revoker.join(0.3)  # were it not to wait, it would be done by then
-        return store_request(*arguments, **named)
+        return new_request(*arguments, **named)
 
-    monkeypatch.setattr(issuance, "store_request", stored_late)
+    monkeypatch.setattr(issuance, "new_request", stored_late)
     second = sign_csr(profile, csr)
     revoker.join()
     assert [each.pk for each in told[0].siblings] == [second.pk]

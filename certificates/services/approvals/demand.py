@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from certificates.models import ApprovalPolicy
 from certificates.services.approvals.steps import Step, steps_of, usual_step, with_names
 from certificates.services.requests import Asked
+from pki_portal.access.remembering import Scope, remembered
 from pki_portal.access.requester import Requester
 from pki_portal.errors import Forbidden, Violation
 from profiles.models import CertificateProfile
@@ -36,7 +37,7 @@ def demand_of(*, profile: CertificateProfile, requester: Requester) -> Demand | 
     Every policy that matches is to be met, in the order in which they were made; a machine identity passes those that
     say so. A profile that demands approval by itself gets one step of its own where no policy is for it.
     """
-    policies = list(policies_for(profile))
+    policies = _policies_of(profile)
     if not policies:
         return Demand((usual_step(),), USUAL_WAIT) if profile.requires_approval else None
     binding = [each for each in policies if not (each.bypass_for_machine_identities and requester.kind == "identity")]
@@ -45,6 +46,11 @@ def demand_of(*, profile: CertificateProfile, requester: Requester) -> Demand | 
         return None
     waits = [each.max_request_seconds for each in binding if each.max_request_seconds is not None]
     return Demand(with_names(steps), timedelta(seconds=min(waits)) if waits else USUAL_WAIT)
+
+
+@remembered(Scope.RULES)
+def _policies_of(profile: CertificateProfile) -> tuple[ApprovalPolicy, ...]:
+    return tuple(policies_for(profile))
 
 
 def policies_for(profile: CertificateProfile) -> QuerySet[ApprovalPolicy]:

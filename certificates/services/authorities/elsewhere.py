@@ -334,14 +334,13 @@ def _sign_csr(
         now=now,
         name_constraints=constraints,
     )
-    signed, findings = sign_authority_certificate(
+    signed = sign_authority_certificate(
         plan=plan, issuer=issuer, public_key=load_public_key(key.subject_public_key_info), signer=signer_of(issuer)
     )
     certificate = store_certificate(
         request=store_request(asked, status=RequestStatus.ISSUED),
         issuer=issuer,
-        certificate=signed,
-        findings=findings,
+        signed=signed,
         key_source=KeySource.APPLICANT,
     )
     return certificate, issuer

@@ -178,8 +178,8 @@ def _cross_sign(
         encoded_subject=bytes(authority.encoded_subject) if authority.encoded_subject is not None else None,
         is_self_issued=True,
     )
-    signed, _ = sign_authority_certificate(plan=plan, issuer=issuer, public_key=public_key, signer=signer_of(issuer))
-    return store_version(authority=authority, key=key, issuer=issuer, certificate=signed)
+    signed = sign_authority_certificate(plan=plan, issuer=issuer, public_key=public_key, signer=signer_of(issuer))
+    return store_version(authority=authority, key=key, issuer=issuer, certificate=signed.certificate)
 
 
 def switch_violations(authority: CertificateAuthority, phase: ChainPhase, now: datetime) -> Iterator[Violation]:

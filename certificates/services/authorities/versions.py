@@ -28,7 +28,7 @@ from certificates.services.authorities.rules import (
 from certificates.services.columns import columns_of
 from certificates.services.crl import publish_crl
 from certificates.services.distribution import distribution_urls_of
-from certificates.services.signing import sign_and_verify, signer_of, signer_of_key
+from certificates.services.signing import SignedCertificate, sign_and_verify, signer_of, signer_of_key
 from certificates.x509.inspect import facts_of, serial_number_hex
 from certificates.x509.issuer import DistributionUrls, Issuer
 from certificates.x509.keys import (
@@ -36,7 +36,6 @@ from certificates.x509.keys import (
     algorithm_of,
     load_public_key,
 )
-from certificates.x509.lint import Finding
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
 from profiles.policy.authority import decide_authority
@@ -154,13 +153,13 @@ def sign_version(
         name_constraints=constraints_of(authority.name_constraints),
         encoded_subject=bytes(authority.encoded_subject) if authority.encoded_subject is not None else None,
     )
-    signed, _ = sign_authority_certificate(plan=plan, issuer=issuer, public_key=public_key, signer=signer)
-    return store_version(authority=authority, key=key, issuer=issuer, certificate=signed)
+    signed = sign_authority_certificate(plan=plan, issuer=issuer, public_key=public_key, signer=signer)
+    return store_version(authority=authority, key=key, issuer=issuer, certificate=signed.certificate)
 
 
 def sign_authority_certificate(
     *, plan: AuthorityPlan, issuer: AuthorityCertificate | None, public_key: PublicKey, signer: Signer
-) -> tuple[x509.Certificate, tuple[Finding, ...]]:
+) -> SignedCertificate:
     """Sign a CA's certificate, ours or another's; ``issuer`` None for a root.
 
     Raises:

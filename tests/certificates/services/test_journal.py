@@ -215,7 +215,7 @@ def test_what_was_signed_and_not_stored_is_told_to_be_undone(
         raise OperationalError("the database is gone")
 
     with monkeypatch.context() as patched:
-        patched.setattr("certificates.services.issuance.record", gone)
+        patched.setattr("certificates.services.issuance._store_what_follows", gone)
         with pytest.raises(OperationalError):
             make_issued(profile)
 
@@ -234,7 +234,7 @@ def test_what_a_refusal_after_the_signature_threw_away_counts_for_nothing(
         raise Conflict("the rules were changed")
 
     with monkeypatch.context() as patched:
-        patched.setattr("certificates.services.issuance._require_unchanged", changed)
+        patched.setattr("certificates.services.issuance.require_unchanged", changed)
         with pytest.raises(Conflict):
             make_issued(profile)
 

@@ -166,7 +166,7 @@ def full_disk(table: str) -> Iterator[None]:
     """Nothing more can be written to that table."""
 
     def refuse(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if sql.startswith((f'INSERT INTO "{table}"', f'UPDATE "{table}"')):
+        if f'INSERT INTO "{table}"' in sql or f'UPDATE "{table}"' in sql:
             raise OperationalError("database or disk is full")
         return execute(sql, params, many, context)
 

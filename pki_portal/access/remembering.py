@@ -1,0 +1,158 @@
+"""What a process remembers from one request to the next, and how it knows that it still holds.
+
+Two random stamps stand in one row of the database: ``access`` is another one after every change of who may do what,
+``rules`` after every change of what may be issued and by whom. Triggers change them (``stamp_triggers``), in the
+transaction of the change, by whatever road it comes. Within a block of :func:`remembering` the row is read once, and
+what a function marked :func:`remembered` found under the same stamp is not looked up again. Outside of such a block
+nothing is remembered.
+
+A stamp never comes back: what was found in a transaction that was rolled back, or before a backup was restored, is
+found under no stamp that stands. What is remembered is shared by all requests of a process; nobody changes it.
+"""
+
+import functools
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import StrEnum
+from threading import Lock
+from typing import Final, ParamSpec, TypeVar, cast
+
+from django.db import connection
+
+from pki_portal.access.models import Stamp
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Of each kind of fact; the one that was not asked for longest goes first.
+REMEMBERED_AT_MOST: Final = 4096
+# What the triggers of one scope are called on every table.
+TRIGGER: Final = "stamped_{scope}"
+STAMPS: Final = Stamp._meta.db_table
+_READ: Final = f"SELECT access, rules FROM {STAMPS} WHERE id = {Stamp.ONLY}"  # noqa: S608 - constants
+
+
+class Scope(StrEnum):
+    """Which of the two stamps a fact holds under."""
+
+    ACCESS = "access"
+    RULES = "rules"
+
+
+@dataclass(frozen=True, slots=True)
+class Stamps:
+    """Both, as one statement read them."""
+
+    access: str
+    rules: str
+
+    def of(self, scope: Scope) -> str:
+        """The one of that scope."""
+        return self.access if scope is Scope.ACCESS else self.rules
+
+
+class _Block:
+    """One block of :func:`remembering`; its stamps are read when they are first asked for."""
+
+    def __init__(self) -> None:
+        self._is_read = False
+        self._stamps: Stamps | None = None
+
+    @property
+    def stamps(self) -> Stamps | None:
+        if not self._is_read:
+            self._stamps, self._is_read = read_stamps(), True
+        return self._stamps
+
+
+_block: ContextVar[_Block | None] = ContextVar("remembering", default=None)
+
+
+@contextmanager
+def remembering() -> Iterator[None]:
+    """Within the block, functions marked :func:`remembered` answer from memory what still holds as it begins.
+
+    For roads that are taken often, and change nothing of what is remembered themselves.
+    """
+    outer = _block.set(_Block())
+    try:
+        yield
+    finally:
+        _block.reset(outer)
+
+
+def read_stamps() -> Stamps | None:
+    """The stamps as they stand now; None where there are none, and nothing may be remembered. One query."""
+    with connection.cursor() as cursor:
+        if connection.in_atomic_block and connection.vendor == "postgresql":
+            # There the stamps change as a transaction ends, so that nobody waits for its end longer than that; what
+            # this transaction changed itself must show now.
+            names = ", ".join(TRIGGER.format(scope=scope) for scope in Scope)
+            cursor.execute(f"SET CONSTRAINTS {names} IMMEDIATE; {_READ}")
+            cursor.nextset()
+        else:
+            cursor.execute(_READ)
+        row = cursor.fetchone()
+    return None if row is None else Stamps(*row)
+
+
+def is_remembering() -> bool:
+    """Whether this is within a block where something is remembered."""
+    block = _block.get()
+    return block is not None and block.stamps is not None
+
+
+def remembered(scope: Scope) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Mark a function of hashable arguments whose answer holds as long as the stamp of ``scope`` does.
+
+    None is not remembered, nor what is raised.
+    """
+
+    def mark(function: Callable[P, R]) -> Callable[P, R]:
+        memory = _Memory()
+
+        @functools.wraps(function)
+        def answer(*args: P.args, **kwargs: P.kwargs) -> R:
+            block = _block.get()
+            stamps = block.stamps if block is not None else None
+            if stamps is None:
+                return function(*args, **kwargs)
+            stamp, key = stamps.of(scope), (args, *sorted(kwargs.items()))
+            found = memory.get(stamp, key)
+            if found is None:
+                found = function(*args, **kwargs)
+                memory.put(stamp, key, found)
+            return cast("R", found)
+
+        return answer
+
+    return mark
+
+
+class _Memory:
+    """Answers of one function under one stamp, bounded in number; safe between threads."""
+
+    def __init__(self) -> None:
+        self._stamp = ""
+        self._answers: OrderedDict[Hashable, object] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, stamp: str, key: Hashable) -> object | None:
+        with self._lock:
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self._answers.clear()
+            found = self._answers.get(key)
+            if found is not None:
+                self._answers.move_to_end(key)
+            return found
+
+    def put(self, stamp: str, key: Hashable, answer: object) -> None:
+        with self._lock:
+            if stamp == self._stamp and answer is not None:
+                self._answers[key] = answer
+                while len(self._answers) > REMEMBERED_AT_MOST:
+                    self._answers.popitem(last=False)
