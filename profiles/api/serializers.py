@@ -337,7 +337,7 @@ def default_warning(violation: Violation) -> str:
     """A default that cannot pass, as a sentence with its place on the wire."""
     _, name, *rest = violation.field.split("/")
     pointer = "/".join(["/defaults", _WIRE_DEFAULTS.get(name, name), *rest])
-    return f"{pointer} cannot pass: {violation.asked}, where {violation.rule} allows {violation.allowed}."
+    return f"{pointer} cannot pass: {violation.asked}; {violation.rule}: {violation.allowed}."
 
 
 def risk_warning(risk: Risk) -> str:

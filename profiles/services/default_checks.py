@@ -7,12 +7,12 @@ from pki_portal.errors import Violation
 from profiles.models import CertificateProfile
 from profiles.policy.decide import decide
 from profiles.policy.request import IssuanceRequest, IssuerFacts
-from profiles.policy.rules import ProfileDefaults
+from profiles.policy.rules import DOMAIN_COMPONENTS, ProfileDefaults
 from profiles.policy.vocabulary import IssuerType
 from profiles.usage import usage
 
 # Of what `decide` speaks of under another name than the defaults have.
-_NAMES = {"not_before": "ttl", "not_after": "ttl"}
+_NAMES = {"not_before": "ttl", "not_after": "ttl", "domain_component": DOMAIN_COMPONENTS}
 
 
 def default_violations(profile: CertificateProfile, *, now: datetime) -> list[Violation]:
@@ -45,6 +45,5 @@ def _violations(
 
 def _field_of(path: str) -> str:
     first, _, rest = path.partition("/")
-    if first == "subject":
-        return f"defaults/{rest}"
-    return f"defaults/{_NAMES.get(first, first)}"
+    name = rest if first == "subject" else first
+    return f"defaults/{_NAMES.get(name, name)}"

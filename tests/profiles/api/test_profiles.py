@@ -875,9 +875,11 @@ def test_a_default_that_cannot_pass_is_warned_of(robot: APIClient, project: Proj
     template = create_template(requester=SYSTEM, project=project, document=server_template(name="strict"))
     body |= {"certificateTemplateId": str(template.pk)}
 
-    answer = robot.post(PROFILES, body | {"defaults": {"country": "US", "ttl": "2y"}}).json()
+    defaults = {"country": "US", "domainComponents": ["com"], "ttl": "2y"}
+    answer = robot.post(PROFILES, body | {"defaults": defaults}).json()
 
-    assert [warning.partition(" ")[0] for warning in answer["warnings"]] == ["/defaults/country", "/defaults/ttl"]
+    places = [warning.partition(" ")[0] for warning in answer["warnings"]]
+    assert places == ["/defaults/domainComponents", "/defaults/country", "/defaults/ttl"]
     assert all("cannot pass" in warning for warning in answer["warnings"])
     answer = robot.patch(
         f"{PROFILES}/{answer['certificateProfile']['id']}", {"defaults": {"organization": "Acme", "ttl": "90d"}}

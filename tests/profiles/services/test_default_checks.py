@@ -52,6 +52,7 @@ def test_defaults_that_pass_have_nothing_to_tell(project: Project) -> None:
     ("defaults", "field"),
     [
         ({"country": "US"}, "defaults/country"),
+        ({"domain_components": ["com", "acme"]}, "defaults/domain_components"),
         ({"ttl": "2y"}, "defaults/ttl"),
         ({"ttl_days": 900}, "defaults/ttl"),
         ({"key_usages": ["digital_signature", "non_repudiation"]}, "defaults/key_usages"),
