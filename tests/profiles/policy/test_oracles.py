@@ -29,7 +29,7 @@ EXAMPLES = 2_000 if os.environ.get("CI") else 200
 
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 LONG_FORMS = {"seconds": "s", "mins": "m", "hours": "h", "day": "d", "weeks": "w", "years": "y"}
-AMOUNTS = st.from_regex(r"\A[0-9]{1,6}(\.[0-9]{0,4})?\Z", fullmatch=True)
+AMOUNTS = st.from_regex(r"\A[0-9]{1,6}(\.[0-9]{0,9})?\Z", fullmatch=True)
 
 
 def reference_length(amount: str, seconds: int) -> timedelta:
