@@ -123,6 +123,8 @@ def revoke_certificate(
                     if is_compromise(reason, is_ca=certificate.is_ca):
                         lock_keys([certificate.public_key_sha256])
                     locked = _lock(certificate)
+                    # The instant that counts: a successor that was stored while we waited came before.
+                    now = timezone.now()
                     _refuse_any(_violations(locked, reason=reason, invalidity_date=invalidity_date, now=now))
                     _revoke(
                         revocation_list,
