@@ -211,10 +211,12 @@ def issue_certificate(
                     },
                 )
                 insert_together(
-                    *([] if approved else [request_row]),
-                    certificate,
-                    *([] if certificate.renew_at is None else [new_auto_renewal(certificate)]),
-                    audit_event,
+                    [
+                        *([] if approved else [request_row]),
+                        certificate,
+                        *([] if certificate.renew_at is None else [new_auto_renewal(certificate)]),
+                        audit_event,
+                    ]
                 )
                 certificate_stored(certificate)
                 _store_what_follows(certificate, signed=signed, succession=succession)
