@@ -67,8 +67,9 @@ from certificates.querysets import (
 )
 from certificates.services.approvals.asking import StoredRequest, request_certificate
 from certificates.services.deletion import delete_certificate
+from certificates.services.explaining import explain_request
 from certificates.services.idempotency import IdempotencyKey
-from certificates.services.issuance import IssuedCertificate, explain_request
+from certificates.services.issuance import IssuedCertificate
 from certificates.services.kept_keys import (
     destroy_private_key,
     private_key_if_kept,

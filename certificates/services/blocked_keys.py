@@ -36,36 +36,39 @@ def with_blocked_key_told(request: IssuanceRequest) -> IssuanceRequest:
     return replace(request, applicant_key=replace(key, weaknesses=(*key.weaknesses, weakness)))
 
 
-def require_unblocked(key: ApplicantKey | None) -> None:
-    """Return if the key may still be certified by the caller's transaction, which stores what was signed for it.
+def require_unblocked(keys: Iterable[ApplicantKey | None]) -> None:
+    """Return if the keys may still be certified by the caller's transaction, which stores what was signed for them.
 
-    Whoever blocks the key meanwhile waits until that transaction ends, and then finds the new certificate among the
-    key's; see :func:`lock_keys`. To be called before the transaction locks anything else, and
-    in no block of ``remembering`` that is older than it.
+    Whoever blocks one meanwhile waits until that transaction ends, and then finds the new certificate among the key's;
+    see :func:`lock_keys`. To be called before the transaction locks anything else, and in no block of ``remembering``
+    that is older than it.
 
     Raises:
-        Conflict: the key was revoked for keyCompromise since it was judged.
+        Conflict: a key was revoked for keyCompromise since it was judged.
     """
-    if key is None:
-        return
-    digest = digest_of(key)
-    _lock(digest, mode="_shared")
-    blocked = _block_of(digest)
-    if blocked is not None:
-        raise Conflict(
-            f"Certificate {blocked.serial_number} with this key was revoked for keyCompromise while this one was made;"
-            " none was issued.",
-            violations=[
-                Violation(
-                    field="csr",
-                    code="key_blocked",
-                    rule="a compromised key is certified never again",
-                    asked="a certificate for that key",
-                    allowed="keys that are not compromised",
-                    fix="Make a new key and CSR.",
-                )
-            ],
-        )
+    digests = {digest_of(key) for key in keys if key is not None}
+    _lock(digests, mode="_shared")
+    for digest in digests:
+        blocked = _block_of(digest)
+        if blocked is not None:
+            raise _blocked_meanwhile(blocked)
+
+
+def _blocked_meanwhile(blocked: BlockedKey) -> Conflict:
+    return Conflict(
+        f"Certificate {blocked.serial_number} with this key was revoked for keyCompromise while this one was made;"
+        " none was issued.",
+        violations=[
+            Violation(
+                field="csr",
+                code="key_blocked",
+                rule="a compromised key is certified never again",
+                asked="a certificate for that key",
+                allowed="keys that are not compromised",
+                fix="Make a new key and CSR.",
+            )
+        ],
+    )
 
 
 def lock_keys(digests: Iterable[str]) -> None:
@@ -74,17 +77,17 @@ def lock_keys(digests: Iterable[str]) -> None:
     For a transaction that blocks them, before it locks certificates: those that it then finds are all there will be.
     Nothing is to be done on SQLite, where one transaction writes at a time.
     """
-    for bucket in sorted({digest[:2] for digest in digests}):
-        _lock(bucket)
+    _lock(digests)
 
 
-def _lock(digest: str, *, mode: Literal["", "_shared"] = "") -> None:
-    """An advisory lock until the transaction ends. Of 256, for the server has room for few: keys that share one wait
-    for each other's blocks in vain, and rarely.
+def _lock(digests: Iterable[str], *, mode: Literal["", "_shared"] = "") -> None:
+    """Advisory locks until the transaction ends. Of 256, for the server has room for few: keys that share one wait for
+    each other's blocks in vain, and rarely.
     """
-    if connection.vendor == "postgresql":
+    locks = sorted({_LOCKS + int(digest[:2], 16) for digest in digests})
+    if locks and connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT pg_advisory_xact_lock{mode}(%s)", [_LOCKS + int(digest[:2], 16)])
+            cursor.execute(f"SELECT pg_advisory_xact_lock{mode}(lock) FROM unnest(%s) AS lock", [locks])  # noqa: S608
 
 
 def _block_of(digest: str) -> BlockedKey | None:

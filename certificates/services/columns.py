@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certificates.models import AuthorityCertificate, Certificate, CertificateRequest
 from certificates.models.certificate import KeySource
-from certificates.services.journal import certificate_stored
+from certificates.services.journal import certificates_stored
 from certificates.services.signing import SignedCertificate
 from certificates.x509.inspect import CertificateFacts, facts_of
 from profiles.policy.renewal import RenewalSchedule
@@ -62,7 +62,7 @@ def store_certificate(
     """
     row = new_certificate(request=request, issuer=issuer, signed=signed, key_source=key_source)
     row.save(force_insert=True)
-    certificate_stored(row)
+    certificates_stored({signed.line: row})
     return row
 
 

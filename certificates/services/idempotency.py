@@ -33,6 +33,10 @@ class IdempotencyKey:
     key: str = field(repr=False)
     body_digest: str
 
+    def part(self, index: int, body_digest: str) -> "IdempotencyKey":
+        """The key of one item among many; neither it nor another part can be what a client sends."""
+        return IdempotencyKey(key=f"{self.key}\n{index}", body_digest=body_digest)
+
     @property
     def digest(self) -> str:
         return hashlib.sha256(self.key.encode()).hexdigest()

@@ -1,8 +1,8 @@
 """The one road to a certificate."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -14,24 +14,31 @@ from certificates.keystore.ephemeral import EphemeralSigner
 from certificates.models import Certificate, CertificateAuthority, CertificateRequest
 from certificates.models.certificate import IdempotentAct, KeySource
 from certificates.models.request import RequestStatus
-from certificates.services.approvals.demand import demand_of, require_approved
+from certificates.services.approvals.demand import require_approved
 from certificates.services.blocked_keys import require_unblocked, with_blocked_key_told
 from certificates.services.columns import new_certificate
-from certificates.services.idempotency import IdempotencyKey, claimed
+from certificates.services.idempotency import Claim, IdempotencyKey, claimed
 from certificates.services.issuing_authority import IssuingAuthority, issuer_by_id
-from certificates.services.journal import certificate_stored, journaled
+from certificates.services.journal import certificates_stored, journaled
 from certificates.services.kept_keys import SealedKey, is_key_kept, seal_key, store_sealed_key
 from certificates.services.lint import Waivers
 from certificates.services.requests import (
     SIGN_EVENT,
     Approved,
     Asked,
+    Judgement,
     common_name_of,
     failed_request_kept,
     new_request,
 )
 from certificates.services.retrieval import certification_path_pem
-from certificates.services.signing import SignedCertificate, lint_plan, sign_and_verify, signer_of
+from certificates.services.signing import (
+    JudgedCertificate,
+    SignedCertificate,
+    judge_certificate,
+    sign_all,
+    signer_of,
+)
 from certificates.services.succession import (
     Succession,
     link_predecessor,
@@ -44,12 +51,12 @@ from certificates.services.succession import (
 from certificates.services.unchanged import profile_gone, require_unchanged
 from certificates.x509 import keys
 from certificates.x509.issuer import DistributionUrls
-from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.remembering import remembering
 from pki_portal.access.requester import Requester
+from pki_portal.audit.models import AuditEvent
 from pki_portal.audit.services import new_event, recorded_refusals
-from pki_portal.errors import Forbidden, Invalid, NotFound, PortalError
+from pki_portal.errors import Forbidden, PortalError, Unavailable
 from pki_portal.inserting import insert_together
 from pki_portal.metrics import CERTIFICATES_ISSUED, ISSUANCES_REFUSED, bounded, count
 from profiles.enrollment import EnrollmentMethod
@@ -57,12 +64,12 @@ from profiles.models import CertificateProfile
 from profiles.policy.decide import decide
 from profiles.policy.plan import Decision, IssuancePlan, refused
 from profiles.policy.request import IssuanceRequest
-from profiles.policy.rules import ProfileDefaults, TemplateRules
 from profiles.policy.vocabulary import KeyRetention
 from profiles.services.compiled import compiled_rules_of
 
 ISSUE_EVENT = "issue-certificate-from-profile"
-_CHANGEABLE = "the request or the template"
+BATCH_EVENT = "issue-certificates"
+CHANGEABLE = "the request or the template"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +93,24 @@ class IssuedCertificate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Signed:
-    """A certificate before it is stored, with its key where that was made here."""
+class _Candidate:
+    """A request that is to be answered: how it was judged, and the certificate that is about to be signed for it."""
 
-    signed: SignedCertificate
+    asked: Asked
+    profile: CertificateProfile
+    event: str
+    issuer: IssuingAuthority | None
+    decision: Decision
+    plan: IssuancePlan
+    judged: JudgedCertificate
     private_key: keys.PrivateKey | None = field(repr=False)
     sealed_key: SealedKey | None
-    retention: KeyRetention
+    succession: Succession | None = None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody is there to receive a key that is made."""
+        return _is_awaited(self.asked, self.succession)
 
 
 def issue_certificate(
@@ -130,213 +148,285 @@ def issue_certificate(
     asked = Asked(
         profile=profile, request=request, requester=requester, method=method, metadata=metadata, approved=approved
     )
-    event = succession.event if succession else ISSUE_EVENT if request.applicant_key is None else SIGN_EVENT
-    is_awaited = succession is None and approved is None
     act = IdempotentAct.RENEW if succession else IdempotentAct.ISSUE
-    compiled = compiled_rules_of(profile)
-    with (
-        refusals_counted(),
-        recorded_refusals(
-            event=event,
-            actor=requester.actor,
-            project_id=profile.project_id,
-            subject_type="certificate-profile",
-            subject_id=str(profile.id),
-            data={"profileName": profile.slug, "commonName": common_name_of(request)},
-        ),
-    ):
+    with _refusals_told(asked, profile, succession):
         # Step 3: may this requester use this profile, by this method?
-        require(requester=requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=profile.project_id)
-        _require_method(profile, method)
+        _require_usable(asked, profile)
         with (
             failed_request_kept(asked) as judgement,
             claimed(requester=requester, idempotency=idempotency, now=now, act=act) as claim,
-            journaled(requester=requester, project_id=profile.project_id, profile_id=profile.pk),
+            journaled(requester=requester, project_id=profile.project_id),
         ):
             if isinstance(claim, Certificate):
                 return replay_of(claim)
-            # Step 4: the decision; nothing but the plan that it made goes on.
-            issuer = _issuer_of(profile)
-            decision = judgement.decision = decide(
-                rules=compiled.rules,
-                defaults=succession.filling if succession else compiled.defaults,
-                request=with_blocked_key_told(request),
-                issuer=issuer.facts if issuer else None,
-                now=now,
-            )
-            if succession is not None and (reasons := state_violations(succession.predecessor, now=now)):
-                decision = judgement.decision = refused(reasons, decision)
-            plan = decision.granted()
-            if succession is None or not repeats_predecessor(plan, succession.predecessor):
-                require_approved(asked)
-            # Step 5: build, lint, write down what is to be signed, sign, verify.
-            signed = _sign(
-                profile=profile,
-                plan=plan,
-                issuer=issuer,
-                now=now,
-                succession=succession,
-                is_awaited=is_awaited,
-            )
-            # Step 6: one transaction; nothing leaves this function before its commit. What is remembered is asked
-            # anew if it still holds.
-            with _profile_kept(profile), transaction.atomic(), remembering():
-                require_unblocked(request.applicant_key)
-                require_unchanged(profile, issuer)
-                if succession is not None:
-                    lock_predecessor(succession, now=now)
-                request_row = new_request(asked, status=RequestStatus.ISSUED, decision=decision)
-                certificate = _new_certificate(
-                    profile=profile,
-                    request_row=request_row,
-                    issuer=issuer,
-                    plan=plan,
-                    signed=signed,
-                    succession=succession,
-                )
-                audit_event = new_event(
-                    event=event,
-                    actor=requester.actor,
-                    project_id=profile.project_id,
-                    subject_type="certificate",
-                    subject_id=str(certificate.id),
-                    data={
-                        "certificateProfileId": str(profile.id),
-                        "profileName": profile.slug,
-                        "commonName": certificate.common_name,
-                        "serialNumber": certificate.serial_number,
-                        "certificateRequestId": str(request_row.id),
-                        **({"renewedFromCertificateId": str(succession.predecessor.pk)} if succession else {}),
-                        **({"approvals": approved.approvals} if approved else {}),
-                    },
-                )
-                insert_together(
-                    [
-                        *([] if approved else [request_row]),
-                        certificate,
-                        *([] if certificate.renew_at is None else [new_auto_renewal(certificate)]),
-                        audit_event,
-                    ]
-                )
-                certificate_stored(certificate)
-                _store_what_follows(certificate, signed=signed, succession=succession)
+            candidate = _judge(asked, profile, judgement, succession=succession, now=now)
+
+            def complete(certificates: Sequence[Certificate]) -> None:
                 if claim is not None:
-                    claim.complete(certificate)
-    count(CERTIFICATES_ISSUED, project=bounded("project", str(profile.project_id)))
+                    claim.complete(certificates[0])
+
+            return _issue([candidate], now=now, complete=complete)[0]
+
+
+def issue_certificates(
+    *, project_id: UUID, requester: Requester, items: Sequence[tuple[Asked, IdempotencyKey | None]]
+) -> list[IssuedCertificate | PortalError]:
+    """:func:`issue_certificate` of many, at profiles of one project: each is judged by itself, and those that pass are
+    signed and stored together, in one transaction. A refused one is its own refusal in the answer, at its place.
+
+    Each item may have an Idempotency-Key of its own (:meth:`IdempotencyKey.part`): what was issued is told again.
+
+    Raises:
+        Conflict: what judged some of them was changed before they were stored, or a first request with the key is
+            still under way; none was issued.
+        Unavailable: a key cannot be used, or the journal cannot be written; none was issued.
+    """
+    now = timezone.now()
+    outcomes: dict[int, IssuedCertificate | PortalError] = {}
+    candidates: dict[int, _Candidate] = {}
+    held: dict[int, Claim] = {}
+    with ExitStack() as claims:
+        for index, (asked, key) in enumerate(items):
+            try:
+                claim = claims.enter_context(claimed(requester=requester, idempotency=key, now=now))
+                if isinstance(claim, Certificate):
+                    outcomes[index] = replay_of(claim)
+                    continue
+                if claim is not None:
+                    held[index] = claim
+                candidates[index] = _judge_item(asked, now=now)
+            except Unavailable:
+                raise
+            except PortalError as refusal:
+                outcomes[index] = refusal
+                if index in held:
+                    held.pop(index).release()
+
+        def complete(certificates: Sequence[Certificate]) -> None:
+            for index, certificate in zip(candidates, certificates, strict=True):
+                if index in held:
+                    held[index].complete(certificate)
+
+        if candidates:
+            with (
+                recorded_refusals(
+                    event=BATCH_EVENT,
+                    actor=requester.actor,
+                    project_id=project_id,
+                    subject_type="project",
+                    subject_id=str(project_id),
+                    data={"count": len(candidates)},
+                ),
+                journaled(requester=requester, project_id=project_id),
+            ):
+                issued = _issue(list(candidates.values()), now=now, complete=complete)
+            outcomes |= zip(candidates, issued, strict=True)
+    return [outcomes[index] for index in range(len(items))]
+
+
+def _judge_item(asked: Asked, *, now: datetime) -> _Candidate:
+    """Steps 3 to 5 of one request among many, whose refusal is told and counted by itself."""
+    profile = _profile_of(asked)
+    with _refusals_told(asked, profile, None):
+        _require_usable(asked, profile)
+        with failed_request_kept(asked) as judgement:
+            return _judge(asked, profile, judgement, succession=None, now=now)
+
+
+def _judge(
+    asked: Asked, profile: CertificateProfile, judgement: Judgement, *, succession: Succession | None, now: datetime
+) -> _Candidate:
+    """Step 4, the decision: nothing but the plan that it made goes on. Then, of step 5, what comes before the key: the
+    certificate is built and linted.
+    """
+    compiled = compiled_rules_of(profile)
+    issuer = _issuer_of(profile)
+    decision = judgement.decision = decide(
+        rules=compiled.rules,
+        defaults=succession.filling if succession else compiled.defaults,
+        request=with_blocked_key_told(asked.request),
+        issuer=issuer.facts if issuer else None,
+        now=now,
+    )
+    if succession is not None and (reasons := state_violations(succession.predecessor, now=now)):
+        decision = judgement.decision = refused(reasons, decision)
+    plan = decision.granted()
+    if succession is None or not repeats_predecessor(plan, succession.predecessor):
+        require_approved(asked)
+    return _prepare(asked, profile, issuer, decision, plan, succession=succession, now=now)
+
+
+def _prepare(
+    asked: Asked,
+    profile: CertificateProfile,
+    issuer: IssuingAuthority | None,
+    decision: Decision,
+    plan: IssuancePlan,
+    *,
+    succession: Succession | None,
+    now: datetime,
+) -> _Candidate:
+    """Make the key where none was given, seal it where it is kept or waits for its claim, build and lint.
+
+    Raises:
+        Invalid: the lint has a blocking finding.
+        Unavailable: the CA's key cannot be used.
+    """
+    signer: Signer
+    private_key: keys.PrivateKey | None = None
+    sealed_key = succession.kept_key if succession else None
+    if plan.subject_public_key_info is None:
+        private_key = keys.generate(plan.key_algorithm)
+        public_key = private_key.public_key()
+        if profile.key_retention == KeyRetention.ESCROW or not _is_awaited(asked, succession):
+            sealed_key = seal_key(private_key)
+    else:
+        public_key = keys.load_public_key(plan.subject_public_key_info)
+    if issuer is not None:
+        signer, urls = signer_of(issuer.row), issuer.choose_urls()
+    else:
+        assert private_key is not None  # noqa: S101 - for the type checker: `decide` refuses CSRs that nobody signs
+        signer, urls = EphemeralSigner(private_key), DistributionUrls()
+    judged = judge_certificate(
+        plan=plan,
+        issuer=issuer.issuer if issuer is not None else None,
+        issuer_row=issuer.row if issuer is not None else None,
+        signer=signer,
+        public_key=public_key,
+        urls=urls,
+        change=CHANGEABLE,
+        waivers=Waivers(profile.slug, compiled_rules_of(profile).waivers, now),
+        profile_id=profile.pk,
+    )
+    return _Candidate(
+        asked=asked,
+        profile=profile,
+        event=_event_of(asked, succession),
+        issuer=issuer,
+        decision=decision,
+        plan=plan,
+        judged=judged,
+        private_key=private_key,
+        sealed_key=sealed_key,
+        succession=succession,
+    )
+
+
+def _issue(
+    candidates: Sequence[_Candidate], *, now: datetime, complete: Callable[[Sequence[Certificate]], None]
+) -> list[IssuedCertificate]:
+    """The rest of step 5 and steps 6 and 7, of all or none; ``complete`` is called in the transaction."""
+    # Step 5: write down what is to be signed, sign, verify.
+    signed = sign_all([each.judged for each in candidates])
+    # Step 6: one transaction; nothing leaves this function before its commit. What is remembered is asked anew if it
+    # still holds.
+    with _profiles_kept(candidates), transaction.atomic(), remembering():
+        require_unblocked([each.asked.request.applicant_key for each in candidates])
+        for each in candidates:
+            require_unchanged(each.profile, each.issuer)
+            if each.succession is not None:
+                lock_predecessor(each.succession, now=now)
+        certificates = _store(candidates, signed)
+        complete(certificates)
+    for each in candidates:
+        count(CERTIFICATES_ISSUED, project=bounded("project", str(each.profile.project_id)))
     # Step 7: the plain key exists in this return value alone.
+    return [_answer(each, certificate) for each, certificate in zip(candidates, certificates, strict=True)]
+
+
+def _store(candidates: Sequence[_Candidate], signed: Sequence[SignedCertificate]) -> list[Certificate]:
+    """Everything about certificates that were just signed, in the caller's transaction and in the journal."""
+    requests = [new_request(each.asked, status=RequestStatus.ISSUED, decision=each.decision) for each in candidates]
+    certificates = [
+        _new_certificate(each, request_row, signature)
+        for each, request_row, signature in zip(candidates, requests, signed, strict=True)
+    ]
+    insert_together(
+        [
+            *(row for row in requests if row._state.adding),
+            *certificates,
+            *(new_auto_renewal(row) for row in certificates if row.renew_at is not None),
+            *map(_new_event, candidates, certificates),
+        ]
+    )
+    certificates_stored({signature.line: row for signature, row in zip(signed, certificates, strict=True)})
+    for each, certificate in zip(candidates, certificates, strict=True):
+        if each.sealed_key is not None:
+            retention = KeyRetention(each.profile.key_retention)
+            store_sealed_key(each.sealed_key, certificate=certificate, retention=retention)
+        if each.succession is not None:
+            link_predecessor(each.succession)
+    return certificates
+
+
+def _new_event(candidate: _Candidate, certificate: Certificate) -> AuditEvent:
+    asked, profile, succession = candidate.asked, candidate.profile, candidate.succession
+    return new_event(
+        event=candidate.event,
+        actor=asked.requester.actor,
+        project_id=profile.project_id,
+        subject_type="certificate",
+        subject_id=str(certificate.id),
+        data={
+            "certificateProfileId": str(profile.id),
+            "profileName": profile.slug,
+            "commonName": certificate.common_name,
+            "serialNumber": certificate.serial_number,
+            "certificateRequestId": str(certificate.request_id),
+            **({"renewedFromCertificateId": str(succession.predecessor.pk)} if succession else {}),
+            **({"approvals": asked.approved.approvals} if asked.approved else {}),
+        },
+    )
+
+
+def _answer(candidate: _Candidate, certificate: Certificate) -> IssuedCertificate:
+    issuer, private_key = candidate.issuer, candidate.private_key
+    is_told = private_key is not None and candidate.is_awaited
     return IssuedCertificate(
         certificate=certificate,
         certification_path=issuer.certification_path if issuer else certification_path_pem(certificate),
-        private_key=keys.private_key_pem(signed.private_key) if signed.private_key is not None and is_awaited else None,
-        warnings=decision.warnings,
-        is_key_kept=signed.sealed_key is not None,
+        private_key=keys.private_key_pem(private_key) if private_key is not None and is_told else None,
+        warnings=candidate.decision.warnings,
+        is_key_kept=candidate.sealed_key is not None,
     )
 
 
-def explain_request(
-    *,
-    profile: CertificateProfile,
-    request: IssuanceRequest,
-    requester: Requester,
-    method: EnrollmentMethod = EnrollmentMethod.API,
-) -> Decision:
-    """What :func:`issue_certificate` would decide now: its steps 3 and 4 and the lint of step 5.
-
-    No key of a CA is touched and nothing is stored. What stands in the way outside the rules (a CA without a
-    certificate, a finding of the lint) is told as violations too.
-
-    Raises:
-        PermissionDenied, NotFound: the requester may not issue from this profile.
-        Forbidden: the profile enrolls by another method.
-    """
-    decision = judge_request(profile=profile, request=request, requester=requester, method=method)
-    demand = demand_of(profile=profile, requester=requester) if decision.plan is not None else None
-    if demand is None:
-        return decision
-    return replace(decision, warnings=(*decision.warnings, f"The request waits for approval by {demand}."))
+def _is_awaited(asked: Asked, succession: Succession | None) -> bool:
+    return succession is None and asked.approved is None
 
 
-def judge_request(
-    *, profile: CertificateProfile, request: IssuanceRequest, requester: Requester, method: EnrollmentMethod
-) -> Decision:
-    """As :func:`explain_request`, but for whose approval it would wait. Raises likewise."""
-    require(requester=requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=profile.project_id)
-    _require_method(profile, method)
-    return _explain(
-        rules=profile.template.rules(), profile=profile, authority_id=profile.certificate_authority_id, request=request
-    )
+def _event_of(asked: Asked, succession: Succession | None) -> str:
+    if succession is not None:
+        return succession.event
+    return ISSUE_EVENT if asked.request.applicant_key is None else SIGN_EVENT
 
 
-def explain_rules(
-    *,
-    project: Project,
-    rules: TemplateRules,
-    request: IssuanceRequest,
-    requester: Requester,
-    profile: CertificateProfile | None = None,
-    authority: CertificateAuthority | None = None,
-) -> Decision:
-    """What :func:`issue_certificate` would decide by ``rules``, stored or not, with the rest taken from ``profile``.
-
-    Without a profile nothing is filled in from one, and ``authority`` would sign; without that too, the subject's own
-    key. Profile and authority are of ``project``.
-
-    To read templates is permission enough, for nothing comes of it: no key is touched and nothing is stored, and all
-    that the answer tells (rules, defaults, the CA's name and dates) may be read by whoever reads templates.
-
-    Raises:
-        PermissionDenied, NotFound: the requester may not read templates there.
-    """
-    require(requester=requester, action=Action.CERTIFICATE_TEMPLATES_READ, project_id=project.pk)
-    signer = profile.certificate_authority_id if profile else authority.pk if authority else None
-    return _explain(rules=rules, profile=profile, authority_id=signer, request=request)
+@contextmanager
+def _refusals_told(asked: Asked, profile: CertificateProfile, succession: Succession | None) -> Iterator[None]:
+    """Count and audit what refuses the request in the block."""
+    with (
+        refusals_counted(),
+        recorded_refusals(
+            event=_event_of(asked, succession),
+            actor=asked.requester.actor,
+            project_id=profile.project_id,
+            subject_type="certificate-profile",
+            subject_id=str(profile.id),
+            data={"profileName": profile.slug, "commonName": common_name_of(asked.request)},
+        ),
+    ):
+        yield
 
 
-def _explain(
-    *, rules: TemplateRules, profile: CertificateProfile | None, authority_id: UUID | None, request: IssuanceRequest
-) -> Decision:
-    """The decision now, and the lint of what it plans. Raises NotFound where the CA was deleted meanwhile."""
-    now = timezone.now()
-    try:
-        issuer = issuer_by_id(authority_id)
-    except Invalid as refusal:
-        return refused(refusal.violations, None)
-    except CertificateAuthority.DoesNotExist:
-        raise NotFound("The CA that would sign was deleted meanwhile.") from None
-    return explain_by(
-        rules=rules,
-        defaults=profile.profile_defaults() if profile else ProfileDefaults(),
-        waivers=Waivers(profile.slug, profile.waivers(), now) if profile else Waivers("", (), now),
-        issuer=issuer,
-        request=with_blocked_key_told(request),
-        now=now,
-    )
+def _require_usable(asked: Asked, profile: CertificateProfile) -> None:
+    require(requester=asked.requester, action=Action.CERTIFICATE_PROFILES_ISSUE_CERT, project_id=profile.project_id)
+    require_method(profile, asked.method)
 
 
-def explain_by(
-    *,
-    rules: TemplateRules,
-    defaults: ProfileDefaults,
-    waivers: Waivers,
-    issuer: IssuingAuthority | None,
-    request: IssuanceRequest,
-    now: datetime,
-) -> Decision:
-    """What :func:`issue_certificate` would decide at ``now``, if all stood then as it does today; no query."""
-    decision = decide(rules=rules, defaults=defaults, request=request, issuer=issuer.facts if issuer else None, now=now)
-    if decision.plan is None:
-        return decision
-    try:
-        lint_plan(
-            plan=decision.plan,
-            issuer=issuer.issuer if issuer is not None else None,
-            urls=issuer.choose_urls() if issuer is not None else DistributionUrls(),
-            change=_CHANGEABLE,
-            waivers=waivers,
-        )
-    except Invalid as refusal:
-        return refused(refusal.violations, decision)
-    return decision
+def _profile_of(asked: Asked) -> CertificateProfile:
+    if asked.profile is None:
+        raise ValueError("end entities ask a profile")
+    return asked.profile
 
 
 @contextmanager
@@ -350,7 +440,7 @@ def refusals_counted() -> Iterator[None]:
         raise
 
 
-def _require_method(profile: CertificateProfile, method: EnrollmentMethod) -> None:
+def require_method(profile: CertificateProfile, method: EnrollmentMethod) -> None:
     if profile.enrollment_method != method:
         raise Forbidden(
             f"Profile {profile.slug!r} enrolls by {profile.enrollment_method!r}; "
@@ -377,52 +467,8 @@ def _issuer_of(profile: CertificateProfile) -> IssuingAuthority | None:
         raise profile_gone(profile) from None
 
 
-def _sign(
-    *,
-    profile: CertificateProfile,
-    plan: IssuancePlan,
-    issuer: IssuingAuthority | None,
-    now: datetime,
-    succession: Succession | None,
-    is_awaited: bool,
-) -> _Signed:
-    """Make the key where none was given, seal it where it is kept or waits for its claim, and sign the plan.
-
-    Raises:
-        Invalid: the lint has a blocking finding.
-        VerificationFailed, Unavailable: the signer failed or answered something else; nothing is stored.
-    """
-    signer: Signer
-    private_key: keys.PrivateKey | None = None
-    sealed_key = succession.kept_key if succession else None
-    retention = KeyRetention(profile.key_retention)
-    if plan.subject_public_key_info is None:
-        private_key = keys.generate(plan.key_algorithm)
-        public_key = private_key.public_key()
-        if retention is KeyRetention.ESCROW or not is_awaited:
-            sealed_key = seal_key(private_key)
-    else:
-        public_key = keys.load_public_key(plan.subject_public_key_info)
-    if issuer is not None:
-        signer, urls = signer_of(issuer.row), issuer.choose_urls()
-    else:
-        assert private_key is not None  # noqa: S101 - for the type checker: `decide` refuses CSRs that nobody signs
-        signer, urls = EphemeralSigner(private_key), DistributionUrls()
-    signed = sign_and_verify(
-        plan=plan,
-        issuer=issuer.issuer if issuer is not None else None,
-        issuer_row=issuer.row if issuer is not None else None,
-        signer=signer,
-        public_key=public_key,
-        urls=urls,
-        change=_CHANGEABLE,
-        waivers=Waivers(profile.slug, compiled_rules_of(profile).waivers, now),
-    )
-    return _Signed(signed, private_key=private_key, sealed_key=sealed_key, retention=retention)
-
-
 @contextmanager
-def _profile_kept(profile: CertificateProfile) -> Iterator[None]:
+def _profiles_kept(candidates: Sequence[_Candidate]) -> Iterator[None]:
     """Tell the database's refusal to link to a profile deleted meanwhile as NotFound; stand outside the transaction.
 
     No lock on the profile: issues from one profile must not wait for each other.
@@ -430,44 +476,30 @@ def _profile_kept(profile: CertificateProfile) -> Iterator[None]:
     try:
         yield
     except IntegrityError:
-        if not CertificateProfile.objects.filter(pk=profile.pk).exists():
-            raise profile_gone(profile) from None
+        for profile in {each.profile for each in candidates}:
+            if not CertificateProfile.objects.filter(pk=profile.pk).exists():
+                raise profile_gone(profile) from None
         raise
 
 
-def _new_certificate(
-    *,
-    profile: CertificateProfile,
-    request_row: CertificateRequest,
-    issuer: IssuingAuthority | None,
-    plan: IssuancePlan,
-    signed: _Signed,
-    succession: Succession | None,
-) -> Certificate:
+def _new_certificate(candidate: _Candidate, request_row: CertificateRequest, signed: SignedCertificate) -> Certificate:
     """The row of the certificate; its columns are read back from what was signed."""
+    plan, succession = candidate.plan, candidate.succession
     predecessor = succession.predecessor if succession else None
-    key_source = KeySource.APPLICANT if signed.private_key is None else KeySource.PORTAL
+    key_source = KeySource.APPLICANT if candidate.private_key is None else KeySource.PORTAL
     if succession is not None:
         key_source = succession.key_source
     renewal = None
     # Only where the portal makes the key: a new one needs no applicant.
     if key_source == KeySource.PORTAL:
         renewal = renewal_of_profile(
-            profile.pk, not_before=plan.not_before, not_after=plan.not_after, predecessor=predecessor
+            candidate.profile.pk, not_before=plan.not_before, not_after=plan.not_after, predecessor=predecessor
         )
     return new_certificate(
         request=request_row,
-        issuer=issuer.row if issuer else None,
-        signed=signed.signed,
+        issuer=candidate.issuer.row if candidate.issuer else None,
+        signed=signed,
         key_source=key_source,
         renewal=renewal,
         predecessor=predecessor,
     )
-
-
-def _store_what_follows(certificate: Certificate, *, signed: _Signed, succession: Succession | None) -> None:
-    """What a certificate that was just inserted brings with it, in the caller's transaction."""
-    if signed.sealed_key is not None:
-        store_sealed_key(signed.sealed_key, certificate=certificate, retention=signed.retention)
-    if succession is not None:
-        link_predecessor(succession)

@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -75,9 +75,6 @@ class _Act:
 
     requester: Requester
     project_id: UUID
-    profile_id: UUID | None
-    # Of the last ``sign`` line, which the next ``signed`` line is about.
-    signing: UUID | None = None
     lines: list[UUID] = field(default_factory=list)
     announced: set[UUID] = field(default_factory=set)
     unsigned: set[UUID] = field(default_factory=set)
@@ -88,13 +85,13 @@ _act: ContextVar[_Act | None] = ContextVar("journaled act", default=None)
 
 
 @contextmanager
-def journaled(*, requester: Requester, project_id: UUID, profile_id: UUID | None = None) -> Iterator[None]:
+def journaled(*, requester: Requester, project_id: UUID) -> Iterator[None]:
     """One act, all of it or nothing: stand outside its transaction, so that the commit is within the block.
 
     Where the block fails, its lines are told to count for nothing. Whether the database has it decides in any case: a
     commit whose answer was lost may have been one.
     """
-    act = _Act(requester=requester, project_id=project_id, profile_id=profile_id)
+    act = _Act(requester=requester, project_id=project_id)
     outer = _act.set(act)
     try:
         yield
@@ -108,11 +105,20 @@ def journaled(*, requester: Requester, project_id: UUID, profile_id: UUID | None
         _act.reset(outer)
 
 
-@contextmanager
-def signing(
-    *, tbs: bytes, serial_number: str, issuer: AuthorityCertificate | None, not_after: datetime
-) -> Iterator[None]:
-    """Announce what a key is about to sign; the block signs it. ``issuer`` None where the key signs itself.
+class Announcement(NamedTuple):
+    """Of bytes that a key is about to sign: ``issuer`` None where the key signs itself, ``profile_id`` where a profile
+    allowed it.
+    """
+
+    tbs: bytes
+    serial_number: str
+    issuer: AuthorityCertificate | None
+    not_after: datetime
+    profile_id: UUID | None
+
+
+def announce(announcements: Sequence[Announcement]) -> list[UUID]:
+    """Bring to the disk what keys are about to sign; the ids of its lines.
 
     Raises:
         Unavailable: it could not be announced, and nothing may be signed.
@@ -120,37 +126,49 @@ def signing(
     act = _act.get()
     if act is None:
         raise RuntimeError("certificates are signed within `journaled`")
-    act.signing = uuid4()
-    values = {
+    lines = [uuid4() for _ in announcements]
+    act.announced.update(lines)
+    act.unsigned.update(lines)
+    _append_all("sign", {line: _announced(each) for line, each in zip(lines, announcements, strict=True)})
+    return lines
+
+
+def signature_came_back(line: UUID) -> None:
+    """That the key signed what the line announces: should the act fail, somebody may hold the signature."""
+    act = _act.get()
+    if act is not None:
+        act.unsigned.discard(line)
+
+
+def _announced(announcement: Announcement) -> dict[str, object]:
+    issuer = announcement.issuer
+    return {
         "issuer": issuer.pk if issuer is not None else None,
         "key": issuer.key_id if issuer is not None else None,
-        "serial": serial_number,
-        "notAfter": not_after,
-        "profile": act.profile_id,
-        "tbs": column_value(models.BinaryField(), tbs),
+        "serial": announcement.serial_number,
+        "notAfter": announcement.not_after,
+        "profile": announcement.profile_id,
+        "tbs": column_value(models.BinaryField(), announcement.tbs),
     }
-    act.announced.add(act.signing)
-    act.unsigned.add(act.signing)
-    _append("sign", values, line_id=act.signing)
-    yield
-    act.unsigned.discard(act.signing)
 
 
-def certificate_stored(row: Certificate | OcspResponder) -> None:
-    """The certificate that was just signed, and the rows that were just stored; in the transaction that stored them.
+def certificates_stored(rows: Mapping[UUID, Certificate | OcspResponder]) -> None:
+    """Certificates that were just signed, by the line that announced each, and the rows that were just stored with
+    them; in the transaction that stored them.
 
     Not waited for: the commit that follows waits for the disk itself, and the next certificate's first line brings
-    this one there too.
+    these there too.
     """
-    act = _act.get()
-    if act is None or act.signing is None:
-        raise RuntimeError("a certificate is stored within the act that signed it")
-    tell_certificate(row, of=act.signing)
-    act.signing = None
+    told = {uuid4(): _told(row, of=line) for line, row in rows.items()}
+    _append_all("signed", told, is_flushed=False)
 
 
 def tell_certificate(row: Certificate | OcspResponder, *, of: UUID) -> None:
     """A certificate and its rows as they are, for the ``sign`` line with the id ``of``. Not waited for."""
+    _append("signed", _told(row, of=of), is_flushed=False)
+
+
+def _told(row: Certificate | OcspResponder, *, of: UUID) -> dict[str, object]:
     if isinstance(row, Certificate):
         key = row.authority_certificate.key_id if row.authority_certificate is not None else None
         rows = [_document(row.issuing_request), _document(row, leaving_out=REPEATED_COLUMNS)]
@@ -158,8 +176,7 @@ def tell_certificate(row: Certificate | OcspResponder, *, of: UUID) -> None:
         key = row.key_id
         rows = [_document(row, leaving_out=frozenset({"der", "sealed_private_key"}))]
     der = column_value(models.BinaryField(), row.der)
-    values = {"of": of, "key": key, "serial": row.serial_number, "der": der, "rows": rows}
-    _append("signed", values, is_flushed=False)
+    return {"of": of, "key": key, "serial": row.serial_number, "der": der, "rows": rows}
 
 
 def authority_changed(authority: CertificateAuthority) -> None:
@@ -259,14 +276,21 @@ def _undo(act: _Act) -> None:
         logger.error("the journal cannot be told that an act failed: %s", problem)
 
 
-def _append(kind: str, values: Mapping[str, object], *, line_id: UUID | None = None, is_flushed: bool = True) -> None:
+def _append(kind: str, values: Mapping[str, object], *, is_flushed: bool = True) -> None:
+    _append_all(kind, {uuid4(): values}, is_flushed=is_flushed)
+
+
+def _append_all(kind: str, lines: Mapping[UUID, Mapping[str, object]], *, is_flushed: bool = True) -> None:
+    """Lines of one kind by their ids, all or none."""
     act = _act.get()
-    entry = _entry(kind, values, line_id=line_id)
+    whose: dict[str, object] = {}
     if act is not None:
-        entry |= {"project": act.project_id, "requester": _actor(act.requester)}
-        act.lines.append(entry["id"])  # type: ignore[arg-type]
+        whose = {"project": act.project_id, "requester": _actor(act.requester)}
+        act.lines += lines
     try:
-        journal.append([entry], is_flushed=is_flushed)
+        journal.append(
+            [_entry(kind, values, line_id=line) | whose for line, values in lines.items()], is_flushed=is_flushed
+        )
     except OSError as problem:
         raise Unavailable(
             f"The issuance journal in {settings.PKI_PORTAL_JOURNAL} cannot be written ({problem.strerror}): nothing is"

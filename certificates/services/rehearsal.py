@@ -13,7 +13,7 @@ from certificates.models import AutoRenewal
 from certificates.models.certificate import CertificateStatus
 from certificates.services.approvals.demand import require_approved
 from certificates.services.auto_renewal import RENEWER
-from certificates.services.issuance import explain_by
+from certificates.services.explaining import explain_by
 from certificates.services.issuing_authority import IssuingAuthority, issuer_by_id
 from certificates.services.lint import Waivers
 from certificates.services.renewal import ERROR_LIMIT, profile_to_renew_by, renewal_of

@@ -12,9 +12,9 @@ from django.db import transaction
 from certificates.keystore.base import Signer
 from certificates.keystore.database import load_signer, seal_private_key
 from certificates.models import AuthorityCertificate, AuthorityKey, OcspResponder
-from certificates.services.journal import certificate_stored, journaled
+from certificates.services.journal import certificates_stored, journaled
 from certificates.services.signing import sign_and_verify, signer_of_key
-from certificates.x509.inspect import facts_of, serial_number_hex
+from certificates.x509.inspect import facts_of
 from certificates.x509.issuer import DistributionUrls, Issuer
 from certificates.x509.keys import generate, public_key_info
 from pki_portal.access.requester import system_requester
@@ -101,18 +101,18 @@ def _issued(issuer: AuthorityCertificate, *, now: datetime) -> OcspResponder:
             public_key=made.public_key(),
             urls=DistributionUrls(),
             change="the CA",
-        ).certificate
+        )
         responder_id = uuid4()
         row = OcspResponder.objects.create(
             id=responder_id,
             key=key,
-            serial_number=serial_number_hex(signed.serial_number),
-            der=signed.public_bytes(Encoding.DER),
+            serial_number=signed.facts.serial_number,
+            der=signed.certificate.public_bytes(Encoding.DER),
             sealed_private_key=seal_private_key(made, key_id=responder_id),
-            not_before=signed.not_valid_before_utc,
-            not_after=signed.not_valid_after_utc,
+            not_before=signed.facts.not_before,
+            not_after=signed.facts.not_after,
         )
-        certificate_stored(row)
+        certificates_stored({signed.line: row})
         key.ocsp_responders.filter(not_after__lte=now).update(sealed_private_key=None)
         record(
             event=ISSUE_EVENT,

@@ -24,6 +24,7 @@ from certificates.x509.issuer import DistributionUrls, Issuer
 from certificates.x509.keys import PrivateKey, PublicKey, generate, load_public_key, public_key_info
 from certificates.x509.lint import Finding, blocking, lint, lint_shape, marked, shape_of
 from certificates.x509.tbs import (
+    ToBeSigned,
     build,
     build_authority,
     draft,
@@ -43,10 +44,27 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SignedCertificate:
-    """A certificate that was signed and verified, what it says, and what the lint found."""
+    """A certificate that was signed and verified, what it says, what the lint found, and its line in the journal."""
 
     certificate: x509.Certificate
     facts: CertificateFacts
+    findings: tuple[Finding, ...]
+    line: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedCertificate:
+    """Bytes that were decided and linted, who signs them, and what the certificate is compared with then."""
+
+    plan: IssuancePlan | AuthorityPlan
+    issuer: Issuer | None
+    signer: Signer
+    public_key: PublicKey
+    urls: DistributionUrls
+    change: str
+    serial_number: int
+    tbs: ToBeSigned
+    announcement: journal.Announcement
     findings: tuple[Finding, ...]
 
 
@@ -232,56 +250,113 @@ def sign_and_verify(
     public_key: PublicKey,
     urls: DistributionUrls,
     change: str,
-    waivers: Waivers | None = None,
 ) -> SignedCertificate:
-    """The one place where a certificate is signed, a CA's or not; ``issuer`` None where the key signs itself.
+    """:func:`judge_certificate` and :func:`sign_all` of one certificate. Raises as both."""
+    judged = judge_certificate(
+        plan=plan,
+        issuer=issuer,
+        issuer_row=issuer_row,
+        signer=signer,
+        public_key=public_key,
+        urls=urls,
+        change=change,
+    )
+    return sign_all([judged])[0]
 
-    The to-be-signed bytes are fixed, linted, on the disk in the journal, and only then handed to the key; what comes
-    back is compared with them byte for byte and with the plan value by value. To be called within a ``journaled`` act.
-    Of the findings that are returned, those that are waived say why.
+
+def judge_certificate(
+    *,
+    plan: IssuancePlan | AuthorityPlan,
+    issuer: Issuer | None,
+    issuer_row: AuthorityCertificate | None,
+    signer: Signer,
+    public_key: PublicKey,
+    urls: DistributionUrls,
+    change: str,
+    waivers: Waivers | None = None,
+    profile_id: UUID | None = None,
+) -> JudgedCertificate:
+    """Fix the bytes of a certificate, a CA's or not, and lint them; ``issuer`` None where the key signs itself.
 
     Args:
         issuer_row: the row of ``issuer``, None where that is.
         change: what the reader of a refusal can change (``the CA``).
+        profile_id: of the profile that allowed it, if one did.
 
     Raises:
         Invalid: the lint has a blocking finding, or a name cannot be encoded.
-        VerificationFailed, Unavailable: the signer failed or answered something else, or the journal cannot be written.
     """
     serial_number = new_serial_number()
     if isinstance(plan, AuthorityPlan):
         tbs = build_authority(plan=plan, issuer=issuer, serial_number=serial_number, public_key=public_key, urls=urls)
     else:
         tbs = build(plan=plan, issuer=issuer, serial_number=serial_number, public_key=public_key, urls=urls)
-    # The linter knows a root by its self-signature: it is linted once it is signed, and thrown away if need be.
-    is_root = isinstance(plan, AuthorityPlan) and issuer is None
     judged = draft(tbs)
     findings: tuple[Finding, ...] = ()
-    if not is_root:
-        findings = _none_blocking(
-            _lint_draft(judged, plan=plan, issuer=issuer, urls=urls), urls=urls, change=change, waivers=waivers
-        )
-    with journal.signing(
+    if not _is_root(plan, issuer):
+        found = _lint_draft(judged, plan=plan, issuer=issuer, urls=urls)
+        findings = _none_blocking(found, urls=urls, change=change, waivers=waivers)
+    announcement = journal.Announcement(
         tbs=judged.tbs_certificate_bytes,
         serial_number=serial_number_hex(serial_number),
         issuer=issuer_row,
         not_after=plan.not_after,
-    ):
-        certificate = sign(tbs, signer)
-    if certificate.tbs_certificate_bytes != judged.tbs_certificate_bytes:
+        profile_id=profile_id,
+    )
+    return JudgedCertificate(
+        plan=plan,
+        issuer=issuer,
+        signer=signer,
+        public_key=public_key,
+        urls=urls,
+        change=change,
+        serial_number=serial_number,
+        tbs=tbs,
+        announcement=announcement,
+        findings=findings,
+    )
+
+
+def sign_all(judged: Sequence[JudgedCertificate]) -> list[SignedCertificate]:
+    """The one place where certificates are signed: in their order, all or none.
+
+    The bytes are on the disk in the journal before a key gets any of them; what comes back is compared with them byte
+    for byte and with the plan value by value. To be called within a ``journaled`` act. Of the findings that are
+    returned, those that are waived say why.
+
+    Raises:
+        VerificationFailed, Unavailable: a signer failed or answered something else, or the journal cannot be written.
+        Invalid: the lint has a blocking finding for a root.
+    """
+    lines = journal.announce([each.announcement for each in judged])
+    return [_sign(each, line) for each, line in zip(judged, lines, strict=True)]
+
+
+def _sign(judged: JudgedCertificate, line: UUID) -> SignedCertificate:
+    certificate = sign(judged.tbs, judged.signer)
+    journal.signature_came_back(line)
+    if certificate.tbs_certificate_bytes != judged.announcement.tbs:
         raise VerificationFailed(["TBSCertificate"])
-    if is_root:
+    findings, plan = judged.findings, judged.plan
+    if _is_root(plan, judged.issuer):
         found = lint(certificate.public_bytes(Encoding.DER))
-        findings = _none_blocking(found, urls=urls, change=change, waivers=waivers)
+        findings = _none_blocking(found, urls=judged.urls, change=judged.change, waivers=None)
+    expected: dict[str, Any] = {
+        "issuer": judged.issuer,
+        "serial_number": judged.serial_number,
+        "public_key": judged.public_key,
+        "urls": judged.urls,
+    }
     if isinstance(plan, AuthorityPlan):
-        facts = verify_authority(
-            certificate, plan=plan, issuer=issuer, serial_number=serial_number, public_key=public_key, urls=urls
-        )
+        facts = verify_authority(certificate, plan=plan, **expected)
     else:
-        facts = verify_issued(
-            certificate, plan=plan, issuer=issuer, serial_number=serial_number, public_key=public_key, urls=urls
-        )
-    return SignedCertificate(certificate, facts, findings)
+        facts = verify_issued(certificate, plan=plan, **expected)
+    return SignedCertificate(certificate, facts, findings, line)
+
+
+def _is_root(plan: IssuancePlan | AuthorityPlan, issuer: Issuer | None) -> bool:
+    """The linter knows a root by its self-signature: it is linted once it is signed, and thrown away if need be."""
+    return isinstance(plan, AuthorityPlan) and issuer is None
 
 
 def lint_plan(

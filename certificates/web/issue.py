@@ -11,9 +11,10 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from certificates.services.approvals.asking import StoredRequest, request_certificate
+from certificates.services.explaining import explain_request
 from certificates.services.file_names import file_stem
 from certificates.services.idempotency import IdempotencyKey, KeyReused
-from certificates.services.issuance import IssuedCertificate, explain_request
+from certificates.services.issuance import IssuedCertificate
 from certificates.services.retrieval import certificate_pem
 from certificates.web.explain import Explanation, explain, mended
 from certificates.web.export_form import PackForm

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_POST
 
 from certificates.models.authority import AuthorityStatus
 from certificates.services.authorities import authorities_of
-from certificates.services.issuance import explain_rules
+from certificates.services.explaining import explain_rules
 from certificates.web.explain import Explanation, explain, mended
 from certificates.web.try_form import Side, TryForm, own_names
 from certificates.x509.csr import read_csr

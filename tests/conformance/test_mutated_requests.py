@@ -5,10 +5,11 @@ refused is refused for what it says; half of the CSRs are signed after they were
 """
 
 import base64
+import logging
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -127,6 +128,14 @@ def no_fault(ask: Callable[[], Any], document: bytes) -> Any:
 @pytest.fixture
 def pki() -> Pki:
     return make_pki()
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Each refusal is logged, and what pytest keeps of 100,000 of them makes the collector of garbage take seconds."""
+    logging.disable(logging.INFO)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.timeout(LIMIT)

@@ -128,7 +128,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], obje
 def test_a_profile_deleted_while_its_certificate_is_signed_issues_nothing(
     pki: Pki, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meanwhile(monkeypatch, "_sign", lambda: delete_profile(requester=SYSTEM, profile=pki.profile))
+    meanwhile(monkeypatch, "sign_all", lambda: delete_profile(requester=SYSTEM, profile=pki.profile))
 
     assert_error(post(token, issue_body(pki.profile)), status=404, error="NotFound")
 
@@ -177,7 +177,7 @@ def renew(authority: CertificateAuthority) -> AuthorityCertificate:
 def test_a_ca_changed_while_it_signs_issues_nothing(
     pki: Pki, token: str, monkeypatch: pytest.MonkeyPatch, change: Callable[[CertificateAuthority], object]
 ) -> None:
-    meanwhile(monkeypatch, "_sign", lambda: change(CertificateAuthority.objects.get(pk=pki.issuing.pk)))
+    meanwhile(monkeypatch, "sign_all", lambda: change(CertificateAuthority.objects.get(pk=pki.issuing.pk)))
 
     body = assert_error(post(token, issue_body(pki.profile)), status=409, error="Conflict", field="/profileId")
 
@@ -200,7 +200,7 @@ def change_template(pki: Pki) -> object:
 def test_rules_changed_while_a_certificate_is_signed_issue_nothing_by_the_old_ones(
     pki: Pki, token: str, monkeypatch: pytest.MonkeyPatch, change: Callable[[Pki], object]
 ) -> None:
-    meanwhile(monkeypatch, "_sign", lambda: change(pki))
+    meanwhile(monkeypatch, "sign_all", lambda: change(pki))
 
     answer = post(token, issue_body(pki.profile))
     body = assert_error(answer, status=409, error="Conflict", field="/profileId")

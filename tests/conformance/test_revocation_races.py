@@ -19,7 +19,7 @@ from certificates.services.crl import current_crl, document_of
 from certificates.services.issuance import issue_certificate
 from certificates.services.requests import new_request, read_applicant_csr
 from certificates.services.revocation import Revoked, revoke_certificate
-from certificates.services.signing import sign_and_verify
+from certificates.services.signing import sign_all
 from pki_portal.audit.models import AuditEvent
 from pki_portal.errors import Conflict, Invalid
 from profiles.models import CertificateProfile
@@ -66,12 +66,12 @@ def test_a_csr_whose_key_is_compromised_while_it_is_signed_is_not_certified(
     csr = make_csr()
     first = sign_csr(profile, csr)
 
-    def revoked_meanwhile(**arguments: Any) -> Any:
-        signed = sign_and_verify(**arguments)
+    def revoked_meanwhile(judged: Any) -> Any:
+        signed = sign_all(judged)
         revoke_certificate(requester=SYSTEM, certificate=first, reason=RevocationReason.KEY_COMPROMISE)
         return signed
 
-    monkeypatch.setattr(issuance, "sign_and_verify", revoked_meanwhile)
+    monkeypatch.setattr(issuance, "sign_all", revoked_meanwhile)
     with pytest.raises(Conflict) as told:
         sign_csr(profile, csr)
     assert [each.code for each in told.value.violations] == ["key_blocked"]

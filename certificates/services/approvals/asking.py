@@ -12,11 +12,11 @@ from certificates.services.approvals.acts import CREATE_EVENT
 from certificates.services.approvals.demand import Demand, demand_of
 from certificates.services.approvals.mails import plan_mails
 from certificates.services.approvals.steps import steps_as_json
+from certificates.services.explaining import judge_request
 from certificates.services.idempotency import Claim, IdempotencyKey, claimed, request_under_key
 from certificates.services.issuance import (
     IssuedCertificate,
     issue_certificate,
-    judge_request,
     refusals_counted,
     replay_of,
 )

@@ -384,7 +384,7 @@ def unfinished(profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch) -> 
         raise OperationalError("gone")
 
     with monkeypatch.context() as patched:
-        patched.setattr(issuance, "store_request", gone)
+        patched.setattr(issuance, "insert_together", gone)
         with pytest.raises(OperationalError):
             make_issued(profile)
     serials = [line.entry["serial"] for line in journal.read() if line.entry and line.entry["kind"] == "sign"]

@@ -17,6 +17,7 @@ from certificates.models.authority import AuthorityStatus
 from certificates.models.certificate import CertificateStatus, RevocationReason
 from certificates.services import signing
 from certificates.services.authorities import delete_authority, update_authority
+from certificates.services.journal import certificates_stored
 from certificates.services.responders import responder_for
 from certificates.services.revocation import release_hold, revoke_certificate
 from certificates.x509 import tbs
@@ -211,11 +212,12 @@ def test_what_was_not_signed_is_told_to_be_undone(profile: CertificateProfile, m
 def test_what_was_signed_and_not_stored_is_told_to_be_undone(
     profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(*_: Any, **__: Any) -> None:
+    def gone_then(rows: Any) -> None:
+        certificates_stored(rows)
         raise OperationalError("the database is gone")
 
     with monkeypatch.context() as patched:
-        patched.setattr("certificates.services.issuance._store_what_follows", gone)
+        patched.setattr("certificates.services.issuance.certificates_stored", gone_then)
         with pytest.raises(OperationalError):
             make_issued(profile)
 

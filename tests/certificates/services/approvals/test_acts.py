@@ -16,8 +16,9 @@ from certificates.services.approvals.standing import standing_of, waiting_for, w
 from certificates.services.approvals.steps import Step
 from certificates.services.authorities import update_authority
 from certificates.services.blocked_keys import digest_of
+from certificates.services.explaining import explain_request
 from certificates.services.idempotency import IdempotencyKey, KeyReused
-from certificates.services.issuance import IssuedCertificate, explain_request, issue_certificate
+from certificates.services.issuance import IssuedCertificate, issue_certificate
 from certificates.services.kept_keys import open_secret
 from certificates.services.renewal import RenewalKeySource, renew_certificate
 from certificates.x509.csr import read_csr
@@ -456,16 +457,16 @@ def test_a_slow_worker_that_lost_its_lease_commits_no_second_certificate(
 ) -> None:
     make_policy(pki.project)
     row = approved_and_dead(pki, bob, olga, monkeypatch)
-    signing = issuance.sign_and_verify  # type: ignore[attr-defined]
+    signing = issuance.sign_all  # type: ignore[attr-defined]
 
-    def overtaken(**arguments: Any) -> Any:
-        signed = signing(**arguments)
+    def overtaken(judged: Any) -> Any:
+        signed = signing(judged)
         monkeypatch.undo()
         ApprovalRequest.objects.filter(pk=row.pk).update(lease=None, leased_until=None, due_at=timezone.now())
         do_row(work_on(ApprovalRequest), row.pk)
         return signed
 
-    monkeypatch.setattr(issuance, "sign_and_verify", overtaken)
+    monkeypatch.setattr(issuance, "sign_all", overtaken)
     work(row)
 
     assert Certificate.objects.count() == 1
