@@ -39,7 +39,7 @@ REPEATS = 2
 
 
 def main() -> int:
-    """Exit code 0 whatever was missed, 1 where a run was broken."""
+    """Exit code 0 whatever was missed, 1 where a goal could not be measured."""
     # Ended from outside, it still ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = _options()
@@ -58,25 +58,28 @@ def main() -> int:
     lines: list[Line] = []
     with set_up(scale, conditions) as stage:
         for name in chosen:
-            tell(f"{name}: {(GOALS[name].__doc__ or '').partition(': ')[2]}")
+            tell(f"{name}: {_title(name)}")
             lines += _measured(name, stage)
         tell("\n" + as_text(lines))
         if options.write:
             DOCUMENT.write_text(document(lines, stage))
             tell(f"written to {DOCUMENT}")
-    return any("broken" in line.note for line in lines)
+    return int(any(not line.is_measured for line in lines))
 
 
 def _measured(name: str, stage: Stage) -> list[Line]:
     try:
         return GOALS[name](stage)
-    except Broken as fault:
-        return [Line(name, "broken", note=f"broken: {fault}")]
+    except (Broken, NotThere) as reason:
+        note = str(reason)
     except (RuntimeError, OSError, psycopg.Error, subprocess.SubprocessError) as problem:
         # The rest of the goals are not lost by it.
-        return [Line(name, "broken", note=f"broken: {type(problem).__name__}: {problem}")]
-    except NotThere as lack:
-        return [Line(name, "not measured", note=str(lack))]
+        note = f"{type(problem).__name__}: {problem}"
+    return [Line(name, _title(name), note=note, is_measured=False)]
+
+
+def _title(name: str) -> str:
+    return (GOALS[name].__doc__ or "").partition(": ")[2].rstrip(".")
 
 
 def _options() -> argparse.Namespace:

@@ -2,17 +2,32 @@
 
 import platform
 import subprocess
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from statistics import median
 from typing import Final
 
 from tests.bench import cfssl, django_ca, machine
 from tests.bench.postgres import openssl_version
-from tests.bench.report import Line, Verdict, as_markdown
+from tests.bench.report import Line, Verdict, as_markdown, markdown_table
 from tests.bench.stage import ROOT, Stage
+from tests.bench.targets import Target
+from tests.bench.visits import Visits
 
 DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
+_HEADINGS: Final = (
+    "target",
+    "connections",
+    "per second",
+    "p50 ms",
+    "p99 ms",
+    "CPU ms, server + database",
+    "RSS MiB",
+    "PSS MiB",
+    "cores used by others, at most",
+)
 
 _TEXT = """# Benchmarks
 
@@ -24,6 +39,11 @@ What was missed is in the table like what was held.
 {verdicts}
 
 {table}
+## All visits
+
+Answers a second of every round (certificates where one answer stands for many); latency, CPU and memory are medians.
+
+{visits}
 ## How it is measured
 
 - Portal, database, peers and load generator (`wrk`, one thread) share the machine, over loopback, without TLS. Absolute
@@ -39,7 +59,7 @@ What was missed is in the table like what was held.
   meanwhile; where that did not help, the line says so.
 - A figure counts only if no answer was a refusal or lost, as many rows were added as answers given, as many audit
   events written, no serial number is there twice, and of twenty certificates at random each names what was asked for
-  and is verified by openssl. Else the line says `broken`.
+  and is verified by openssl. Else the line says that nothing was measured, and why.
 - CPU is what the kernel counted for all processes of a server, and of the database, divided by answers.
 - Rows that are there before are copies of real ones with names, serial numbers, dates and hashes of their own.
 """
@@ -54,6 +74,7 @@ def document(lines: Sequence[Line], stage: Stage) -> str:
         versions=_versions(stage),
         verdicts=_verdicts(lines),
         table=as_markdown(lines),
+        visits=markdown_table(_HEADINGS, [row for visited in stage.visited for row in _rows(*visited)]),
         rounds=stage.conditions.rounds,
         seconds=stage.scale.seconds,
         rows=stage.scale.rows,
@@ -61,11 +82,26 @@ def document(lines: Sequence[Line], stage: Stage) -> str:
     )
 
 
+def _rows(connections: int, targets: Sequence[Target], visits: Visits) -> list[tuple[str, ...]]:
+    return [
+        (
+            target.name,
+            str(connections),
+            ", ".join(f"{visit.outcome.rate * max(target.issued, 1):,.4g}" for visit in visits.of(target)),
+            f"{visits.p50(target):.2f}",
+            f"{visits.p99(target):.1f}",
+            visits.cost(target),
+            *(f"{median(getattr(visit.memory, name) for visit in visits.of(target)):.0f}" for name in ("rss", "pss")),
+            f"{max(visit.other for visit in visits.of(target)):.2f}",
+        )
+        for target in targets
+    ]
+
+
 def _verdicts(lines: Sequence[Line]) -> str:
-    goals = [line for line in lines if line.wanted is not None]
-    held, missed = (sum(line.verdict is verdict for line in goals) for verdict in (Verdict.HELD, Verdict.MISSED))
-    rest = len(goals) - held - missed
-    return f"Of {len(goals)} lines with a goal {held} are held, {missed} missed, {rest} not measured."
+    counts = Counter(line.verdict for line in lines)
+    held, missed, rest = (counts[each] for each in (Verdict.HELD, Verdict.MISSED, Verdict.NOT_MEASURED))
+    return f"Of {held + missed + rest} lines with a goal {held} are held, {missed} missed, {rest} not measured."
 
 
 def _versions(stage: Stage) -> str:

@@ -99,10 +99,11 @@ class Portals:
         """PEM of the CAs that sign, and of those above them."""
         return self._folder / "issuers.pem"
 
-    def end(self, portal: Portal) -> None:
-        """Serve it no more."""
-        self._servers.end(portal.server)
-        self._running.pop(portal.database, None)
+    def end(self, *portals: Portal) -> None:
+        """Serve them no more."""
+        for portal in portals:
+            self._servers.end(portal.server)
+            self._running.pop(portal.database, None)
 
     def issuing(self, portal: Portal, profile: str) -> Target:
         """Certificates from CSRs: of the P-256 CA by the profile ``tls-server``, of the RSA-2048 CA by ``rsa``."""

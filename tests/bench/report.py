@@ -48,9 +48,9 @@ class AtMost:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One metric; without ``wanted`` it is told only, and without a ratio nothing could be measured.
+    """One metric, told only where nothing is ``wanted``.
 
-    ``note`` says why not, or in what circumstances.
+    ``note`` says in what circumstances it was measured, or why it was not.
     """
 
     goal: str
@@ -60,14 +60,15 @@ class Line:
     ratio: float | None = None
     wanted: AtLeast | AtMost | None = None
     note: str = ""
+    is_measured: bool = True
 
     @property
     def verdict(self) -> Verdict:
         """Held, missed, or neither."""
-        if self.wanted is None:
-            return Verdict.TOLD
-        if self.ratio is None:
+        if not self.is_measured:
             return Verdict.NOT_MEASURED
+        if self.wanted is None or self.ratio is None:
+            return Verdict.TOLD
         return Verdict.HELD if self.wanted.is_held_by(self.ratio) else Verdict.MISSED
 
     def cells(self) -> tuple[str, ...]:
@@ -93,7 +94,12 @@ def as_text(lines: Sequence[Line]) -> str:
 
 def as_markdown(lines: Sequence[Line]) -> str:
     """The same for a document."""
-    rows = [HEADINGS, ("---",) * len(HEADINGS), *(line.cells() for line in lines)]
+    return markdown_table(HEADINGS, [line.cells() for line in lines])
+
+
+def markdown_table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """Rows under headings."""
+    rows = [headings, ["---"] * len(headings), *cells]
     return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |\n" for row in rows)
 
 

@@ -1,9 +1,9 @@
 """Everything that a run sets up, made when first needed and taken down at its end."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench.cfssl import Cfssl
@@ -49,11 +49,15 @@ class Stage:
     portals: Portals
     cfssl: Cfssl
     django_ca: DjangoCa
+    # Everything that was visited, in order: connections, targets and what was found.
+    visited: list[tuple[int, Sequence[Target], Visits]] = field(default_factory=list)
 
     def visit(self, *targets: Target, connections: int = 8) -> Visits:
         """Visit them under the load of this run. Raises Broken."""
         load = Load(connections=connections, seconds=self.scale.seconds)
-        return interleaved(targets, load, self.conditions, database=self.postgres.pid)
+        visits = interleaved(targets, load, self.conditions, database=self.postgres.pid)
+        self.visited.append((connections, targets, visits))
+        return visits
 
     @property
     def portal(self) -> Portal:

@@ -12,14 +12,12 @@ from tests.bench.report import AtLeast, AtMost, Line, Verdict, as_markdown, as_t
         (0.99, AtLeast(1.0), Verdict.MISSED),
         (0.5, AtMost(0.5), Verdict.HELD),
         (0.51, AtMost(0.5), Verdict.MISSED),
-        (None, AtMost(0.5), Verdict.NOT_MEASURED),
         (3.0, None, Verdict.TOLD),
     ],
 )
-def test_a_goal_is_held_missed_or_not_measured(
-    ratio: float | None, wanted: AtLeast | AtMost | None, verdict: Verdict
-) -> None:
+def test_a_goal_is_held_or_missed(ratio: float, wanted: AtLeast | AtMost | None, verdict: Verdict) -> None:
     assert Line("G1", "issue", ratio=ratio, wanted=wanted).verdict is verdict
+    assert Line("G1", "issue", wanted=wanted, is_measured=False).verdict is Verdict.NOT_MEASURED
 
 
 @pytest.mark.parametrize(("ratio", "told"), [(0.0123, "0.01"), (1.234, "1.23"), (12.34, "12.3"), (345.6, "346")])
@@ -30,7 +28,7 @@ def test_ratios_are_told_with_three_digits(ratio: float, told: str) -> None:
 def test_the_tables_have_a_row_for_each_line_and_break_none() -> None:
     lines = [
         Line("G1", "issue", "500/s", "cfssl: 400/s", 1.25, AtLeast(1.0)),
-        Line("G4", "batch", note="POST /batch answers 404 | 405"),
+        Line("G4", "batch", note="POST /batch answers 404 | 405", is_measured=False),
     ]
     text = as_text(lines).splitlines()
     assert len(text) == 3

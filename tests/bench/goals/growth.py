@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from tests.bench.applicants import APPLICANTS, host_name
 from tests.bench.goals.issuing import disturbance
 from tests.bench.portal import CERTIFICATES, Portal
 from tests.bench.report import AtMost, Line
@@ -12,6 +13,8 @@ from tests.bench.targets import Broken, NotThere, Target
 from tests.bench.wrk import Request
 
 SUBSTRING_MS = 15.0
+# The number of a host that no applicant has.
+WANTED = APPLICANTS + 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Lookup:
 def look_up(stage: Stage) -> list[Line]:
     """G9: list, serial number, name, soonest to expire and substring among few and many, one connection."""
     sizes = stage.scale.sizes
-    portals = [stage.portals.with_certificates(size, has_worker=False) for size in sizes]
+    portals = [stage.portals.with_certificates(size) for size in sizes]
     lines = []
     for position, lookup in enumerate(_lookups(portals[0])):
         targets = [
@@ -44,6 +47,7 @@ def look_up(stage: Stage) -> list[Line]:
         else:
             ratio, wanted, peer = visits.ratio_of_p50(many, few), AtMost(1.2), curve
         lines.append(Line("G9", metric, ours, peer, ratio, wanted, note))
+    stage.portals.end(*portals[:-1])
     return lines
 
 
@@ -72,16 +76,17 @@ def _require_json(body: bytes) -> None:
 
 
 def _lookups(portal: Portal) -> list[Lookup]:
-    """The same questions whatever the size; what they find is there in each, among the first that were filled in."""
+    """The same questions whatever the size, about one certificate that was filled in in each."""
     project = f"/api/v1/projects/{portal.made['projectId']}/certificates"
-    first_page = portal.call("GET", f"{project}?{urlencode({'limit': 1, 'offset': 500})}")["certificates"][0]
-    name: str = first_page["commonName"]
+    by_name = f"{project}?{urlencode({'commonName': host_name(WANTED), 'limit': 25})}"
+    found = portal.call("GET", by_name)["certificates"]
+    if not found:
+        raise NotThere(f"there are no {WANTED} certificates")
     search = {"status": "active", "sortBy": "notAfter", "sortOrder": "asc", "limit": 25}
     return [
         Lookup("list", Request("GET", f"{project}?limit=25")),
-        Lookup("serial number", Request("GET", f"{CERTIFICATES}/{first_page['serialNumber']}")),
-        Lookup("name", Request("GET", f"{project}?{urlencode({'commonName': name, 'limit': 25})}")),
+        Lookup("serial number", Request("GET", f"{CERTIFICATES}/{found[0]['serialNumber']}")),
+        Lookup("name", Request("GET", by_name)),
         Lookup("soonest to expire", Request("POST", f"{project}/search", json.dumps(search).encode())),
-        # In the middle of a name, and in few of them.
-        Lookup("substring", Request("GET", f"{project}?{urlencode({'search': name[3:12], 'limit': 25})}")),
+        Lookup("substring", Request("GET", f"{project}?{urlencode({'search': host_name(WANTED)[2:12], 'limit': 25})}")),
     ]

@@ -26,6 +26,7 @@ def hold_memory(stage: Stage) -> list[Line]:
     pss, peer_pss = (max(visit.memory.pss for visit in visits.of(target)) for target in (ours, peer))
     few = _rss_after(stage, ours, min(FEW, stage.scale.issued))
     many = _rss_after(stage, ours, stage.scale.issued)
+    stage.portals.end(portal)
     return [
         Line(
             "G11",

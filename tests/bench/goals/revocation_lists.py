@@ -42,7 +42,9 @@ def publish_and_revoke(stage: Stage) -> list[Line]:
         ours, peer = _publications(stage, portal, size)
         wanted = AtMost(1 / 6) if size == sizes[-1] else None
         lines += [_time_line(size, ours, peer, wanted), _memory_line(size, ours, peer, wanted)]
-    return [*lines, _revoke_line(stage, portals)]
+    lines.append(_revoke_line(stage, portals))
+    stage.portals.end(*portals)
+    return lines
 
 
 def _publications(stage: Stage, portal: Portal, size: int) -> tuple[Publication, Publication]:
