@@ -75,6 +75,7 @@ def _measured(name: str, stage: Stage) -> list[Line]:
     except (RuntimeError, OSError, psycopg.Error, subprocess.SubprocessError) as problem:
         # The rest of the goals are not lost by it.
         note = f"{type(problem).__name__}: {problem}"
+    tell(f"  not measured: {note}")
     return [Line(name, _title(name), note=note, is_measured=False)]
 
 

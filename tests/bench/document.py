@@ -69,7 +69,7 @@ def document(lines: Sequence[Line], stage: Stage) -> str:
     """The whole text."""
     return _TEXT.format(
         date=f"{datetime.now(UTC):%Y-%m-%d}",
-        commit=_git("rev-parse", "--short", "HEAD") + (" with changes" if _git("status", "--porcelain") else ""),
+        commit=_commit(),
         machine=machine.description(),
         versions=_versions(stage),
         verdicts=_verdicts(lines),
@@ -113,6 +113,11 @@ def _versions(stage: Stage) -> str:
     )
 
 
+def _commit() -> str:
+    head = _git("rev-parse", "--short", "HEAD")
+    return f"{head} with changes" if _git("status", "--porcelain") else head or "unknown"
+
+
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or ("unknown" if done.returncode else "")
+    """What git prints; nothing where it refuses."""
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()

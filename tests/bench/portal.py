@@ -4,18 +4,17 @@ import json
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tests import portal as installation
 from tests.bench import filling
-from tests.bench.applicants import csrs, host_name, requests_from_csrs
+from tests.bench.applicants import csrs, host_name
 from tests.bench.postgres import Postgres
 from tests.bench.servers import Servers, free_port
-from tests.bench.targets import Ledger, NotThere, Server, Target
-from tests.bench.wrk import Request
+from tests.bench.targets import NotThere, Server
 
 CERTIFICATES = "/api/v1/cert-manager/certificates"
 BATCH = f"{CERTIFICATES}/batch"
@@ -24,13 +23,21 @@ DATABASE = "portal"
 
 @dataclass(frozen=True)
 class Portal:
-    """One portal that serves; ``environment`` is that of its commands, ``database`` the name of its database."""
+    """One portal that serves.
+
+    Attributes:
+        database: the name of its database.
+        environment: of its commands.
+        made: ids and, of the machine identity, credentials: what quickstart tells, and what was added.
+        issuers: PEM of the CAs that sign, and of those above them.
+    """
 
     server: Server
     database: str
     environment: Mapping[str, str] = field(repr=False)
     token: str = field(repr=False)
     made: Mapping[str, Any] = field(repr=False)
+    issuers: Path
 
     @property
     def headers(self) -> dict[str, str]:
@@ -70,6 +77,7 @@ class Portals:
         self._folder, self._postgres, self._servers = folder, postgres, servers
         self._base: _Base | None = None
         self._running: dict[str, Portal] = {}
+        self._issuers = folder / "issuers.pem"
         folder.mkdir()
 
     def with_certificates(self, rows: int, *, gunicorn: str = "", has_worker: bool = True) -> Portal:
@@ -88,16 +96,11 @@ class Portals:
             self._running[name] = self._serve(name, gunicorn="", has_worker=False)
         return self._running[name]
 
-    def with_due_renewals(self, rows: int, *, name: str) -> tuple[Portal, str]:
-        """With so many certificates to renew, without a worker that would; and the url of the database."""
+    def with_due_renewals(self, rows: int, *, name: str) -> tuple[dict[str, str], str]:
+        """With so many certificates to renew, not served; the environment of its commands, and its database's url."""
         database = f"{DATABASE}_{name}"
         self._fill(database, filling.fill_due_renewals, rows, "renewing")
-        return self._serve(database, gunicorn="", has_worker=False), self._postgres.url(database)
-
-    @property
-    def issuers(self) -> Path:
-        """PEM of the CAs that sign, and of those above them."""
-        return self._folder / "issuers.pem"
+        return self._environment(database, free_port()), self._postgres.url(database)
 
     def end(self, *portals: Portal) -> None:
         """Serve them no more."""
@@ -105,75 +108,27 @@ class Portals:
             self._servers.end(portal.server)
             self._running.pop(portal.database, None)
 
-    def issuing(self, portal: Portal, profile: str) -> Target:
-        """Certificates from CSRs: of the P-256 CA by the profile ``tls-server``, of the RSA-2048 CA by ``rsa``."""
-        body = {"profileId": portal.made["profileIds"][profile], "attributes": {"ttl": "90d"}}
-        return self._target(
-            f"portal {'RSA' if profile == 'rsa' else 'ec'}",
-            portal,
-            requests_from_csrs(CERTIFICATES, lambda _, csr: body | {"csr": csr}),
-        )
-
-    def issuing_batches(self, portal: Portal, size: int) -> Target:
-        """The same, so many in one call."""
-        profile = portal.made["profileIds"]["tls-server"]
-        items = [{"csr": csr, "attributes": {"ttl": "90d"}} for _, csr in csrs()]
-        requests = [
-            Request("POST", BATCH, json.dumps({"profileId": profile, "items": items[first : first + size]}).encode())
-            for first in range(0, len(items) - size + 1, size)
-        ]
-        portal.call("POST", BATCH, json.loads(requests[0].body))
-        return replace(
-            self._target(f"portal, batches of {size}", portal, requests),
-            issued=size,
-            read_answer=_certificates_in_batch,
-        )
-
-    def making_rsa_keys(self, portal: Portal) -> Target:
-        """Keys of RSA-2048 made by the portal, their certificates signed by the P-256 CA."""
-        return self._target(
-            "portal, makes RSA keys",
-            portal,
-            [Request("POST", CERTIFICATES, json.dumps(each).encode()) for each in bodies_for_rsa_keys(portal)],
-        )
-
-    def _target(self, name: str, portal: Portal, requests: Sequence[Request]) -> Target:
-        return Target(
-            name=name,
-            server=portal.server,
-            requests=requests,
-            headers=portal.headers,
-            issued=1,
-            ledger=Ledger(
-                url=self._postgres.url(portal.database),
-                certificates="SELECT count(*) FROM certificates_certificate",
-                newest="SELECT serial_number, der FROM certificates_certificate ORDER BY created_at DESC LIMIT %s",
-                audit="SELECT count(*) FROM audit_auditevent WHERE subject_type = 'certificate'",
-            ),
-            issuers=self.issuers,
-            read_answer=_certificate_in,
-        )
-
-    # --- Making them
-
     def _fill(self, database: str, fill: Any, rows: int, pattern: str) -> None:
         base = self._require_base()
         fill(self._postgres.create(database, like=DATABASE), rows=rows, pattern=base.made[pattern])
         self._postgres.settle(database)
 
     def _serve(self, database: str, *, gunicorn: str, has_worker: bool) -> Portal:
+        port = free_port()
+        changes = {"GUNICORN_CMD_ARGS": gunicorn, "WORKER": str(has_worker)}
+        return self._start(database, self._environment(database, port) | changes, port, self._require_base().made)
+
+    def _environment(self, database: str, port: int) -> dict[str, str]:
+        """With a state folder of its own."""
         base = self._require_base()
-        state, port = self._folder / database, free_port()
-        shutil.copytree(base.installed.state, state)
-        environment = base.installed.environment | {
+        state = self._folder / database
+        shutil.copytree(base.installed.state, state, dirs_exist_ok=True)
+        return base.installed.environment | {
             "PKI_PORTAL_VAR": str(state),
             "DATABASE_URL": self._postgres.url(database),
             "PORT": str(port),
             "SITE_URL": f"http://127.0.0.1:{port}",
-            "GUNICORN_CMD_ARGS": gunicorn,
-            "WORKER": str(has_worker),
         }
-        return self._start(database, environment, port, base.made)
 
     def _start(self, database: str, environment: Mapping[str, str], port: int, made: Mapping[str, Any]) -> Portal:
         command = [".venv/bin/python", "-m", "gunicorn", "--config", "gunicorn.conf.py", "pki_portal.wsgi:application"]
@@ -186,7 +141,7 @@ class Portals:
             folder=installation.ROOT,
             probe="/readyz",
         )
-        portal = Portal(server, database, environment, "", made)
+        portal = Portal(server, database, environment, "", made, self._issuers)
         credentials = {"clientId": made["clientId"], "clientSecret": made["clientSecret"]}
         return replace(
             portal, token=portal.call("POST", "/api/v1/auth/universal-auth/login", credentials)["accessToken"]
@@ -200,25 +155,9 @@ class Portals:
             portal = self._start(DATABASE, environment, int(installed.environment["PORT"]), installed.made)
             made = _furnish(portal)
             self._servers.end(portal.server)
-            self.issuers.write_text(made["issuers"])
+            self._issuers.write_text(made["issuers"])
             self._base = _Base(installed, made)
         return self._base
-
-
-def bodies_for_rsa_keys(portal: Portal) -> list[dict[str, Any]]:
-    """What is asked where the portal shall make the key."""
-    return [
-        {
-            "profileId": portal.made["profileIds"]["tls-server"],
-            "attributes": {
-                "commonName": name,
-                "altNames": [{"type": "DNS", "value": name}],
-                "keyAlgorithm": "RSA_2048",
-                "ttl": "90d",
-            },
-        }
-        for name in map(host_name, range(50))
-    ]
 
 
 def _furnish(portal: Portal) -> dict[str, Any]:
@@ -265,11 +204,3 @@ def _furnish(portal: Portal) -> dict[str, Any]:
         "renewing": renewing["certificateId"],
         "issuers": "\n".join(each["certificateChain"] for each in (issued, by_rsa)),
     }
-
-
-def _certificate_in(body: bytes) -> list[bytes]:
-    return [json.loads(body)["certificate"]["certificate"].encode()]
-
-
-def _certificates_in_batch(body: bytes) -> list[bytes]:
-    return [each["certificate"]["certificate"].encode() for each in json.loads(body)["items"]]

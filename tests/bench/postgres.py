@@ -46,9 +46,10 @@ class Postgres:
         return psycopg.connect(self.url(database), autocommit=True)
 
     def create(self, database: str, *, like: str = "template1") -> str:
-        """A new database, a copy of one that nobody may be connected to; its url."""
+        """A new database, a copy of one that nobody may be connected to; its url. One of that name makes way."""
         with self.connect("postgres") as connection:
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [like])
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} (FORCE)").format(sql.Identifier(database)))
             statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
             connection.execute(statement.format(sql.Identifier(database), sql.Identifier(like)))
         return self.url(database)

@@ -1,12 +1,14 @@
 """What was found: one table, on the terminal and in docs/benchmarks.md."""
 
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 HEADINGS: Final = ("goal", "metric", "ours", "peer", "ratio", "wanted", "verdict")
+NOTE_WIDTH: Final = 160
 
 
 class Verdict(StrEnum):
@@ -74,7 +76,8 @@ class Line:
     def cells(self) -> tuple[str, ...]:
         """As the table shows it."""
         ratio = "" if self.ratio is None else f"{self.ratio:.{max(0, 3 - len(f'{self.ratio:.0f}'))}f}"
-        verdict = f"{self.verdict} ({self.note})" if self.note else str(self.verdict)
+        note = textwrap.shorten(self.note, NOTE_WIDTH, placeholder="...")
+        verdict = f"{self.verdict} ({note})" if note else str(self.verdict)
         wanted = "" if self.wanted is None else str(self.wanted)
         return self.goal, self.metric, self.ours, self.peer, ratio, wanted, verdict.strip()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.bench.targets import Server
 
-START_SECONDS = 60
+START_SECONDS = 180
 
 
 class Servers:

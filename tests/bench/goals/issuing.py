@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from tests.bench.portal_targets import issuing
 from tests.bench.report import AtLeast, AtMost, Line, rate_text
 from tests.bench.stage import Stage
 from tests.bench.targets import Target
@@ -10,7 +11,7 @@ from tests.bench.visits import Visits
 
 def issue_from_csr(stage: Stage) -> list[Line]:
     """G1 and G2: P-256 CA, 8 connections, everything on."""
-    ours = stage.portals.issuing(stage.portal, "tls-server")
+    ours = issuing(stage.portal, "tls-server")
     bare, kept = (stage.cfssl.signing("ec", keeps_rows=keeps) for keeps in (False, True))
     django_ca = stage.django_ca.signing("ec", with_hasher=False)
     shipped = [stage.django_ca.signing("ec", with_hasher=True)] if stage.scale.has_shipped_hasher else []
@@ -29,7 +30,7 @@ def issue_from_csr(stage: Stage) -> list[Line]:
 
 def issue_at_rest(stage: Stage) -> list[Line]:
     """G3: the same on one connection."""
-    ours = stage.portals.issuing(stage.portal, "tls-server")
+    ours = issuing(stage.portal, "tls-server")
     kept, django_ca = stage.cfssl.signing("ec", keeps_rows=True), stage.django_ca.signing("ec", with_hasher=False)
     visits = stage.visit(ours, kept, django_ca, connections=1)
     return [
@@ -48,7 +49,7 @@ def issue_at_rest(stage: Stage) -> list[Line]:
 
 def issue_by_rsa(stage: Stage) -> list[Line]:
     """G5: a CA with an RSA-2048 key."""
-    ours = stage.portals.issuing(stage.portal, "rsa")
+    ours = issuing(stage.portal, "rsa")
     kept, django_ca = stage.cfssl.signing("rsa", keeps_rows=True), stage.django_ca.signing("rsa", with_hasher=False)
     visits = stage.visit(ours, kept, django_ca)
     metric = "issue from a CSR, RSA-2048 CA, 8 connections"

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from tests.bench.goals.issuing import disturbance
 from tests.bench.machine import memory
+from tests.bench.portal_targets import issuing
 from tests.bench.report import AtMost, Line, tell
 from tests.bench.stage import Stage
 from tests.bench.targets import Target
@@ -20,7 +21,7 @@ def hold_memory(stage: Stage) -> list[Line]:
     portal = stage.portals.with_certificates(
         min(stage.scale.sizes), gunicorn=f"--workers={WORKERS} --max-requests=0", has_worker=False
     )
-    ours = replace(stage.portals.issuing(portal, "tls-server"), name="portal, 2 workers")
+    ours = replace(issuing(portal, "tls-server"), name="portal, 2 workers")
     peer = replace(stage.django_ca.signing("ec", with_hasher=False, workers=WORKERS), name="django-ca, 2 workers")
     visits = stage.visit(ours, peer)
     pss, peer_pss = (max(visit.memory.pss for visit in visits.of(target)) for target in (ours, peer))

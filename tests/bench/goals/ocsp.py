@@ -37,7 +37,7 @@ def answer_ocsp(stage: Stage) -> list[Line]:
         server=portal.server,
         requests=(),
         headers={"Content-Type": "application/ocsp-request"},
-        issuers=stage.portals.issuers,
+        issuers=portal.issuers,
     )
     fresh, kept = _with_and_without_nonce(
         ours,

@@ -2,30 +2,29 @@
 
 import subprocess
 import time
+from typing import Any
 
 import psycopg
 
 from tests.bench.machine import wait_until_quiet
-from tests.bench.portal import Portal
 from tests.bench.report import AtLeast, AtMost, Line, rate_text, tell
 from tests.bench.stage import ROOT, Stage
 from tests.bench.targets import Broken
 
 PROCESSES = 2
 WANTED_RATE = 3000
-# Long enough to be in the middle of it, after Python's start.
-SECONDS_BEFORE_KILL = 6.0
+# How much is done when the workers are killed, and how long that may take.
+KILLED_AT, PATIENCE_SECONDS = 0.2, 300.0
 
 
 def sweep_renewals(stage: Stage) -> list[Line]:
     """G10: renewals (P-256 keys, made and sealed here) by two workers, and after kill -9 of both."""
     wait_until_quiet(patience=stage.conditions.patience)
-    portal, url = stage.portals.with_due_renewals(stage.scale.renewals, name="renewals")
-    stage.portals.end(portal)
-    for worker in [_start_worker(portal) for _ in range(PROCESSES)]:
+    environment, url = stage.portals.with_due_renewals(stage.scale.renewals, name="renewals")
+    for worker in [_start_worker(environment) for _ in range(PROCESSES)]:
         worker.wait()
     rate = _rate(url)
-    missing, doubled = _require_renewed(url, stage.scale.renewals)
+    missing, doubled = _missing_and_doubled(url, stage.scale.renewals)
     tell(f"  {stage.scale.renewals:,} renewals: {rate:,.0f}/s, {missing} missing, {doubled} doubled")
     return [
         Line(
@@ -44,22 +43,22 @@ def sweep_renewals(stage: Stage) -> list[Line]:
 def _killed(stage: Stage) -> Line:
     """Both workers are killed in the middle; when their leases have ended, others do what is left."""
     count = max(stage.scale.renewals // 4, 100)
-    portal, url = stage.portals.with_due_renewals(count, name="killed")
-    stage.portals.end(portal)
-    victims = [_start_worker(portal) for _ in range(PROCESSES)]
-    time.sleep(SECONDS_BEFORE_KILL)
-    for victim in victims:
-        victim.kill()
-        victim.wait()
+    environment, url = stage.portals.with_due_renewals(count, name="killed")
+    victims = [_start_worker(environment) for _ in range(PROCESSES)]
     with psycopg.connect(url, autocommit=True) as connection:
-        done = connection.execute("SELECT count(*) FROM certificates_certificate WHERE renewed_from_id IS NOT NULL")
-        done_before = (done.fetchone() or (0,))[0]
-        # Minutes later, in an instant.
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while _renewed(connection) < KILLED_AT * count and time.monotonic() < deadline:
+            time.sleep(0.1)
+        for victim in victims:
+            victim.kill()
+            victim.wait()
+        done_before = _renewed(connection)
+        # Minutes later, in an instant: leases have ended.
         connection.execute(
             "UPDATE certificates_autorenewal SET leased_until = now() - interval '1 second' WHERE lease IS NOT NULL"
         )
-    _start_worker(portal).wait()
-    missing, doubled = _require_renewed(url, count)
+    _start_worker(environment).wait()
+    missing, doubled = _missing_and_doubled(url, count)
     return Line(
         "G10",
         f"missing or done twice after kill -9 at {done_before:,} of {count:,}",
@@ -71,11 +70,17 @@ def _killed(stage: Stage) -> Line:
     )
 
 
-def _start_worker(portal: Portal) -> "subprocess.Popen[bytes]":
+def _start_worker(environment: dict[str, str]) -> "subprocess.Popen[bytes]":
     command = [".venv/bin/python", "manage.py", "worker", "--once"]
-    return subprocess.Popen(
-        command, cwd=ROOT, env=dict(portal.environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _renewed(connection: psycopg.Connection[Any]) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM certificates_certificate WHERE renewed_from_id IS NOT NULL"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _rate(url: str) -> float:
@@ -91,7 +96,7 @@ def _rate(url: str) -> float:
     return float(count) / float(seconds)
 
 
-def _require_renewed(url: str, count: int) -> tuple[int, int]:
+def _missing_and_doubled(url: str, count: int) -> tuple[int, int]:
     """How many of those that were due have no successor, and how many have several or share a serial number."""
     query = """
         SELECT count(*), count(DISTINCT renewed_from_id), count(DISTINCT serial_number)

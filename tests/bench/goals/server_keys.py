@@ -9,7 +9,8 @@ from functools import partial
 from statistics import fmean, median
 
 from tests.bench.goals.issuing import disturbance, rates
-from tests.bench.portal import CERTIFICATES, Portal, bodies_for_rsa_keys
+from tests.bench.portal import CERTIFICATES, Portal
+from tests.bench.portal_targets import bodies_for_rsa_keys, issuing, making_rsa_keys
 from tests.bench.report import AtLeast, AtMost, Line, rate_text
 from tests.bench.stage import Stage
 from tests.bench.targets import Target
@@ -39,7 +40,7 @@ def make_rsa_keys(stage: Stage) -> list[Line]:
 
 def _sustained(stage: Stage) -> list[Line]:
     # The time that a key takes differs by chance: some hundred keys make a figure.
-    ours = replace(stage.portals.making_rsa_keys(stage.portal), least_seconds=3 * stage.scale.seconds)
+    ours = replace(making_rsa_keys(stage.portal), least_seconds=3 * stage.scale.seconds)
     peer = replace(stage.cfssl.making_rsa_keys(), least_seconds=3 * stage.scale.seconds)
     before = _keys_a_second(cores=2)
     visits = stage.visit(ours, peer)
@@ -67,7 +68,7 @@ def _keys_a_second(*, cores: int) -> float:
 
 def _one_now_and_then(stage: Stage) -> Line:
     portal, peer = stage.portal, stage.cfssl.making_rsa_keys()
-    ours = stage.portals.making_rsa_keys(portal)
+    ours = making_rsa_keys(portal)
     time.sleep(SETTLE_SECONDS if stage.conditions.patience else 0)
     our_p50, peer_p50 = (median(_paced(target)) * 1000 for target in (ours, peer))
     return Line(
@@ -99,7 +100,7 @@ def _paced(target: Target) -> list[float]:
 def _cost_to_others(stage: Stage) -> Line:
     """CSRs while keys that were taken are made again, against CSRs when none has to be made."""
     portal, patience = stage.portal, stage.conditions.patience
-    target = stage.portals.issuing(portal, "tls-server")
+    target = issuing(portal, "tls-server")
     settled = replace(target, name="portal, no key to make", prepare=partial(_wait, SETTLE_SECONDS if patience else 0))
     drained = replace(
         target, name="portal, all keys taken", prepare=partial(_take_keys, portal, DRAINED if patience else 8)
