@@ -2,7 +2,15 @@
 
 from django.urls import include, path
 
-from certificates.api import export_views, import_views, incident_views, renewal_views, revocation_views, views
+from certificates.api import (
+    batch_views,
+    export_views,
+    import_views,
+    incident_views,
+    renewal_views,
+    revocation_views,
+    views,
+)
 
 _CERTIFICATES = "api/v1/cert-manager/certificates"
 _PROFILES = "api/v1/cert-manager/certificate-profiles"
@@ -10,7 +18,8 @@ _INCIDENTS = "api/v1/projects/<str:project_id>/incidents"
 
 urlpatterns = [
     path(_CERTIFICATES, views.IssueView.as_view(), name="api-issue-certificate"),
-    # Before the references: neither is a serial number.
+    # Before the references: none of these is a serial number.
+    path(f"{_CERTIFICATES}/batch", batch_views.BatchIssueView.as_view(), name="api-issue-certificates"),
     path(
         f"{_CERTIFICATES}/import-certificate",
         import_views.ImportCertificateView.as_view(),

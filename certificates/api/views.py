@@ -168,7 +168,7 @@ class IssueView(CertificateView):
         )
         if isinstance(issued, StoredRequest):
             return Response(_stored_answer(issued))
-        return Response(_issue_answer(issued, requester=requester, without_roots=body.without_roots))
+        return Response(issue_answer(issued, requester=requester, without_roots=body.without_roots))
 
 
 def _explained(profile: CertificateProfile, body: IssueBody, *, requester: Requester) -> Decision:
@@ -225,7 +225,8 @@ def told_certificate(issued: IssuedCertificate, *, without_roots: bool) -> dict[
     }
 
 
-def _issue_answer(issued: IssuedCertificate, *, requester: Requester, without_roots: bool) -> dict[str, Any]:
+def issue_answer(issued: IssuedCertificate, *, requester: Requester, without_roots: bool) -> dict[str, Any]:
+    """The answer to one issue request, with the private key where there is one that the requester may read."""
     certificate = issued.certificate
     told = told_certificate(issued, without_roots=without_roots)
     warnings = list(issued.warnings)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -56,7 +57,7 @@ from pki_portal.access.remembering import remembering
 from pki_portal.access.requester import Requester
 from pki_portal.audit.models import AuditEvent
 from pki_portal.audit.services import new_event, recorded_refusals
-from pki_portal.errors import Forbidden, PortalError, Unavailable
+from pki_portal.errors import Forbidden, Invalid, PortalError, Unavailable, Violation
 from pki_portal.inserting import insert_together
 from pki_portal.metrics import CERTIFICATES_ISSUED, ISSUANCES_REFUSED, bounded, count
 from profiles.enrollment import EnrollmentMethod
@@ -69,6 +70,10 @@ from profiles.services.compiled import compiled_rules_of
 
 ISSUE_EVENT = "issue-certificate-from-profile"
 BATCH_EVENT = "issue-certificates"
+BATCH_LIMIT = 1000
+# How long a batch may judge, in seconds: its client and the server before us wait no longer than a minute. Keys are
+# made meanwhile, and an RSA key takes up to a second.
+BATCH_SECONDS = 30
 CHANGEABLE = "the request or the template"
 
 
@@ -185,6 +190,7 @@ def issue_certificates(
     outcomes: dict[int, IssuedCertificate | PortalError] = {}
     candidates: dict[int, _Candidate] = {}
     held: dict[int, Claim] = {}
+    deadline = monotonic() + BATCH_SECONDS
     with ExitStack() as claims:
         for index, (asked, key) in enumerate(items):
             try:
@@ -194,6 +200,8 @@ def issue_certificates(
                     continue
                 if claim is not None:
                     held[index] = claim
+                if monotonic() > deadline:
+                    raise _too_late()
                 candidates[index] = _judge_item(asked, now=now)
             except Unavailable:
                 raise
@@ -222,6 +230,22 @@ def issue_certificates(
                 issued = _issue(list(candidates.values()), now=now, complete=complete)
             outcomes |= zip(candidates, issued, strict=True)
     return [outcomes[index] for index in range(len(items))]
+
+
+def _too_late() -> Invalid:
+    return Invalid(
+        f"The items before this one took {BATCH_SECONDS} seconds; it was not looked at.",
+        violations=[
+            Violation(
+                field="",
+                code="batch_too_slow",
+                rule="a batch is judged within half a minute",
+                asked="one item more",
+                allowed="fewer items, or such as take less time",
+                fix="Send the rest in another batch. CSRs, and keys on elliptic curves, take the least time.",
+            )
+        ],
+    )
 
 
 def _judge_item(asked: Asked, *, now: datetime) -> _Candidate:

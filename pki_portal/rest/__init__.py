@@ -1,6 +1,13 @@
 """What every API view shares: reading JSON safely, strict fields, unknown keys, paging, times. It knows no app."""
 
-from pki_portal.rest.body import BODY_LIMIT, StrictFormParser, StrictJSONParser, WireNegotiation, parse_json
+from pki_portal.rest.body import (
+    BODY_LIMIT,
+    BatchJSONParser,
+    StrictFormParser,
+    StrictJSONParser,
+    WireNegotiation,
+    parse_json,
+)
 from pki_portal.rest.fields import (
     INTEGER_LIMIT,
     EnumField,
@@ -20,6 +27,7 @@ from pki_portal.rest.values import iso, malformed, parse_uuid
 __all__ = [
     "BODY_LIMIT",
     "INTEGER_LIMIT",
+    "BatchJSONParser",
     "EnumField",
     "PageQuery",
     "StrictBooleanField",

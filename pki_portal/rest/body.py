@@ -15,19 +15,21 @@ from pki_portal.rest.values import malformed
 from pki_portal.storable import is_storable
 
 BODY_LIMIT = 1024 * 1024
+# A thousand CSRs of RSA-4096 keys.
+BATCH_BODY_LIMIT = 4 * 1024 * 1024
 NESTING_LIMIT = 32
 
 _UNSTORABLE_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 
-def parse_json(raw: bytes) -> Any:
-    """Read one JSON text of at most 1 MiB and 32 levels; an empty one is ``{}``. Raises TooLarge or Malformed.
+def parse_json(raw: bytes, limit: int = BODY_LIMIT) -> Any:
+    """Read one JSON text of at most ``limit`` octets and 32 levels; an empty one is ``{}``.
 
     Refused besides broken syntax: invalid UTF-8, NaN and Infinity (also as ``1e999``), NUL characters and lone
-    surrogates, which no database column takes. Of a doubled key the last one wins.
+    surrogates, which no database column takes. Of a doubled key the last one wins. Raises TooLarge or Malformed.
     """
-    if len(raw) > BODY_LIMIT:
-        raise TooLarge(f"The body is larger than {BODY_LIMIT} bytes.")
+    if len(raw) > limit:
+        raise TooLarge(f"The body is larger than {limit} bytes.")
     if not raw.strip():
         return {}
     try:
@@ -106,11 +108,19 @@ def _check_characters(value: object) -> None:
 class StrictJSONParser(JSONParser):
     """:func:`parse_json` for the REST framework, whatever charset the header claims."""
 
+    limit = BODY_LIMIT
+
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         """Read the body. Raises TooLarge or Malformed."""
-        return parse_json(stream.read(BODY_LIMIT + 1))
+        return parse_json(stream.read(self.limit + 1), self.limit)
+
+
+class BatchJSONParser(StrictJSONParser):
+    """The same for bodies of many requests."""
+
+    limit = BATCH_BODY_LIMIT
 
 
 class StrictFormParser(FormParser):

@@ -399,6 +399,7 @@ SOUND: dict[str, Callable[[Ids], dict[str, Any]]] = {
     "createCertificateProfile": lambda _: new_profile_body(),
     "updateCertificateProfile": lambda _: {"description": "changed", "apiConfig": {"autoRenew": False}},
     "issueCertificate": issue_body,
+    "issueCertificates": lambda ids: {"items": [issue_body(ids), {}]},
     "identities_create": lambda _: {"name": new_name()},
     "identities_update": lambda _: {"name": new_name()},
     "projects_create": lambda _: {"projectName": "Fuzz", "slug": new_name()},
