@@ -111,7 +111,7 @@ class BatchIssueView(CertificateView):
         handle = self.get_exception_handler()
         refusal = handle(outcome, {"request": _Item(request, batch.items[index]), "view": self})
         error: dict[str, Any] = refusal.data if refusal is not None else {}
-        return {"issued": None, "refused": error | {"details": [_at(index, each) for each in error["details"]]}}
+        return {"issued": None, "refused": _within(error, index)}
 
 
 class _Batch:
@@ -169,6 +169,14 @@ def _other_project(slug: str) -> Invalid:
 
 def _digest_of(item: object) -> str:
     return hashlib.sha256(json.dumps(item, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _within(error: dict[str, Any], index: int) -> dict[str, Any]:
+    """An error about one item as an error about the batch."""
+    message = error["message"]
+    if not isinstance(message, str):
+        message = [issue | {"path": ["items", index, *issue["path"]]} for issue in message]
+    return error | {"message": message, "details": [_at(index, each) for each in error["details"]]}
 
 
 def _at(index: int, detail: Mapping[str, Any]) -> dict[str, Any]:
