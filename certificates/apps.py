@@ -14,6 +14,7 @@ class CertificatesConfig(AppConfig):
         """Register checks, background work, gauges and what is remembered; answer what profiles ask of certificates."""
         import_module("certificates.checks")
         import_module("certificates.watching").watch_all()
+        import_module("certificates.tallies").connect()
         import_module("certificates.tasks").register_all()
         import_module("certificates.gauges").register_all()
         import_module("pki_portal.access.web.pages").count_in_navigation(

@@ -5,11 +5,11 @@ that a page costs one query however long it is.
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from certificates.models import AffectedCertificate, AutoRenewal, Certificate, CertificateRequest, CertificateSecret
 from certificates.models.certificate import CertificateSource, CertificateStatus
@@ -64,6 +64,11 @@ class CertificateFilters:
     # The incident in which they were replaced.
     replaced_in: uuid.UUID | None = None
 
+    @property
+    def is_tallied(self) -> bool:
+        """Whether nothing but what tallies know narrows the list: status, source and profiles."""
+        return replace(self, status=None, source=None, profile_ids=()) == CertificateFilters()
+
 
 @dataclass(frozen=True, slots=True)
 class RequestFilters:
@@ -74,6 +79,11 @@ class RequestFilters:
     profile_ids: tuple[uuid.UUID, ...] = ()
     created_from: datetime | None = None
     created_to: datetime | None = None
+
+    @property
+    def is_tallied(self) -> bool:
+        """Whether nothing but what tallies know narrows the list: status and profiles."""
+        return replace(self, status=None, profile_ids=()) == RequestFilters()
 
 
 def certificates_visible_to(requester: Requester, project: Project | None = None) -> QuerySet[Certificate]:
@@ -149,8 +159,7 @@ def sorted_by(
     queryset: QuerySet[Certificate], order: CertificateOrder, *, is_descending: bool
 ) -> QuerySet[Certificate]:
     """Sorted by one column and then by id, so that pages neither repeat nor miss a row."""
-    column = F(order.value)
-    return queryset.order_by(column.desc() if is_descending else column.asc(), "id")
+    return queryset.order_by(f"-{order.value}" if is_descending else order.value, "id")
 
 
 def with_links(queryset: QuerySet[Certificate]) -> QuerySet[Certificate]:
@@ -204,8 +213,7 @@ def sorted_requests(
     queryset: QuerySet[CertificateRequest], order: RequestOrder, *, is_descending: bool
 ) -> QuerySet[CertificateRequest]:
     """Sorted by one column and then by id."""
-    column = F(order.value)
-    return queryset.order_by(column.desc() if is_descending else column.asc(), "id")
+    return queryset.order_by(f"-{order.value}" if is_descending else order.value, "id")
 
 
 def requests_for_list(queryset: QuerySet[CertificateRequest]) -> QuerySet[CertificateRequest]:

@@ -31,7 +31,7 @@ from pki_portal.rows import column_value, python_value
 FORMAT: Final = "pki-portal-backup-1"
 BATCH: Final = 500
 # Sessions and tokens would give back what was taken from somebody since, as would links that were used; hints of
-# background work and answers of OCSP are made anew.
+# background work, answers of OCSP and tallies are made anew.
 LEFT_OUT: Final = frozenset(
     {
         "sessions.session",
@@ -39,6 +39,7 @@ LEFT_OUT: Final = frozenset(
         "access.setpasswordlink",
         "access.stamp",
         "certificates.ocspresponse",
+        "certificates.tally",
         "django_tasks_database.dbtaskresult",
     }
 )

@@ -11,6 +11,7 @@ from certificates.models.certificate import CertificateSource
 from certificates.models.request import RequestStatus
 from certificates.querysets import CertificateFilters, CertificateOrder, RequestFilters, RequestOrder, StatusFilter
 from pki_portal.rest import EnumField, StrictBooleanField, StrictCharField, StrictIntegerField, WireSerializer
+from pki_portal.rest.paging import CURSOR_HELP
 
 _CERTIFICATE_ORDERS = {
     "createdAt": CertificateOrder.CREATED_AT,
@@ -114,6 +115,9 @@ class SearchCertificatesSerializer(CertificatesQuery):
 
     offset = StrictIntegerField(required=False, min_value=0, default=0)
     limit = StrictIntegerField(required=False, min_value=1, max_value=100, default=25)
+    cursor = StrictCharField(
+        required=False, allow_blank=True, default="", max_length=1000, help_text=f"{CURSOR_HELP} In the same order."
+    )
     sortBy = serializers.ChoiceField(choices=list(_CERTIFICATE_ORDERS), required=False, default="createdAt")  # noqa: N815
     sortOrder = EnumField(SortDirection, required=False, default=SortDirection.DESCENDING)  # noqa: N815
 

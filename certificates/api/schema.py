@@ -3,6 +3,8 @@
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 
+from pki_portal.rest.paging import CURSOR_HELP
+
 REFERENCE = OpenApiParameter(
     "reference",
     OpenApiTypes.STR,
@@ -44,3 +46,9 @@ def paging(default_limit: int) -> list[OpenApiParameter]:
         OpenApiParameter("offset", {"type": "integer", "minimum": 0, "default": 0}),
         OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": default_limit}),
     ]
+
+
+def cursor_paging(default_limit: int) -> list[OpenApiParameter]:
+    """The same and ``cursor``."""
+    cursor = OpenApiParameter("cursor", {"type": "string", "maxLength": 1000}, description=CURSOR_HELP)
+    return [*paging(default_limit), cursor]

@@ -22,6 +22,7 @@ from certificates.models.certificate import CertificateSource, CertificateStatus
 from certificates.models.request import RequestStatus
 from certificates.services.retrieval import certificate_pem
 from pki_portal.rest import StrictCharField, TimeField, WireSerializer, pointer_of
+from pki_portal.rest.paging import NEXT_HELP, TOTAL_HELP
 from profiles.policy.vocabulary import SubjectAttribute
 
 # What the poll answers to clients that know nothing of approvals.
@@ -181,7 +182,8 @@ class CertificatesAnswerSerializer(serializers.Serializer[Any]):
     """A page of certificates."""
 
     certificates = CertificateSerializer(many=True)
-    totalCount = serializers.IntegerField()  # noqa: N815
+    totalCount = serializers.IntegerField(help_text=TOTAL_HELP)  # noqa: N815
+    nextCursor = serializers.CharField(allow_null=True, help_text=NEXT_HELP)  # noqa: N815
 
 
 class SearchCertificatesAnswerSerializer(CertificatesAnswerSerializer):
@@ -240,7 +242,8 @@ class ProfileCertificatesAnswerSerializer(serializers.Serializer[Any]):
     """A page of a profile's certificates."""
 
     certificates = ProfileCertificateSerializer(many=True)
-    totalCount = serializers.IntegerField()  # noqa: N815
+    totalCount = serializers.IntegerField(help_text=TOTAL_HELP)  # noqa: N815
+    nextCursor = serializers.CharField(allow_null=True, help_text=NEXT_HELP)  # noqa: N815
 
 
 class CertificateRequestSerializer(serializers.Serializer[Any]):
@@ -340,4 +343,5 @@ class CertificateRequestsAnswerSerializer(serializers.Serializer[Any]):
     """A page of certificate requests."""
 
     certificateRequests = CertificateRequestItemSerializer(many=True)  # noqa: N815
-    totalCount = serializers.IntegerField()  # noqa: N815
+    totalCount = serializers.IntegerField(help_text=TOTAL_HELP)  # noqa: N815
+    nextCursor = serializers.CharField(allow_null=True, help_text=NEXT_HELP)  # noqa: N815

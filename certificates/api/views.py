@@ -3,6 +3,9 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from time import perf_counter
 from typing import Any
 from uuid import UUID
@@ -36,7 +39,7 @@ from certificates.api.schema import (
     PROJECT_ID,
     REFERENCE,
     REQUEST_ID,
-    paging,
+    cursor_paging,
 )
 from certificates.api.serializers import (
     CertificateAnswerSerializer,
@@ -56,6 +59,7 @@ from certificates.api.serializers import (
 from certificates.models import Certificate, CertificateRequest
 from certificates.models.request import RequestStatus
 from certificates.querysets import (
+    CertificateFilters,
     certificates_visible_to,
     for_list,
     narrowed,
@@ -86,13 +90,14 @@ from certificates.services.retrieval import (
     join_path,
     latest_active_certificate,
 )
+from certificates.tallies import count_certificates, count_requests
 from pki_portal.access.permissions import Action, has_permission, require
 from pki_portal.access.querysets import get_project, get_project_by_slug
 from pki_portal.access.remembering import remembering
 from pki_portal.access.requester import Requester, requester_of
 from pki_portal.errors import Invalid
 from pki_portal.metrics import ISSUE_SECONDS, observe
-from pki_portal.rest import WirePaginator, malformed, parse_uuid, read_by
+from pki_portal.rest import CursorPaginator, Total, malformed, parse_uuid, read_by
 from pki_portal.rest.schema import answers
 from profiles.models import CertificateProfile
 from profiles.policy.explain import decision_document
@@ -417,6 +422,11 @@ def _decision_answer(request: CertificateRequest, *, certificate_id: UUID | None
     return Response(StoredDecisionSerializer({"approvals": []} | told | found.trace).data)
 
 
+def _total(project_id: UUID, filters: CertificateFilters, now: datetime) -> Total:
+    count = partial(count_certificates, project_id=project_id, filters=filters, now=now)
+    return Total(count, is_exact=filters.is_tallied)
+
+
 class ProjectCertificatesView(CertificateView):
     """A project's certificates."""
 
@@ -424,7 +434,7 @@ class ProjectCertificatesView(CertificateView):
         operation_id="listCertificates",
         summary="List a project's certificates",
         tags=["Certificates"],
-        parameters=[PROJECT_ID, CertificatesQuery, *paging(25)],
+        parameters=[PROJECT_ID, CertificatesQuery, *cursor_paging(25)],
         responses=answers(CertificatesAnswerSerializer),
     )
     def get(self, request: Request, project_id: str) -> Response:
@@ -434,8 +444,9 @@ class ProjectCertificatesView(CertificateView):
         require(requester=requester, action=Action.CERTIFICATES_READ, project_id=project.id)
         query = CertificatesQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
-        paginator = WirePaginator(plural="certificates", default_limit=25)
-        found = narrowed(certificates_visible_to(requester, project), query.filters, now=timezone.now())
+        now = timezone.now()
+        found = narrowed(certificates_visible_to(requester, project), query.filters, now=now)
+        paginator = CursorPaginator(plural="certificates", total=_total(project.pk, query.filters, now))
         rows = paginator.paginate_queryset(for_list(found), request)
         return paginator.get_paginated_response(CertificateSerializer(rows, many=True).data)
 
@@ -458,18 +469,14 @@ class CertificateSearchView(CertificateView):
         require(requester=requester, action=Action.CERTIFICATES_READ, project_id=project.id)
         body = SearchCertificatesSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        found = narrowed(certificates_visible_to(requester, project), body.filters, now=timezone.now())
-        total_count = found.count()
-        start = body.validated_data["offset"]
+        now = timezone.now()
+        found = narrowed(certificates_visible_to(requester, project), body.filters, now=now)
         ordered = sorted_by(for_list(found), body.order, is_descending=body.is_descending)
-        rows = list(ordered[start : start + body.validated_data["limit"]]) if start < total_count else []
-        return Response(
-            {
-                "certificates": CertificateSerializer(rows, many=True).data,
-                "totalCount": total_count,
-                "warnings": body.ignored_warnings,
-            }
-        )
+        paginator = CursorPaginator(plural="certificates", total=_total(project.pk, body.filters, now))
+        rows = paginator.page(ordered, **{name: body.validated_data[name] for name in ("offset", "limit", "cursor")})
+        response = paginator.get_paginated_response(CertificateSerializer(rows, many=True).data)
+        response.data["warnings"] = body.ignored_warnings
+        return response
 
 
 class ProfileCertificatesView(CertificateView):
@@ -479,7 +486,7 @@ class ProfileCertificatesView(CertificateView):
         operation_id="listCertificatesOfProfile",
         summary="List a profile's certificates",
         tags=["Certificate profiles"],
-        parameters=[PROFILE_ID, ProfileCertificatesQuery, *paging(20)],
+        parameters=[PROFILE_ID, ProfileCertificatesQuery, *cursor_paging(20)],
         responses=answers(ProfileCertificatesAnswerSerializer),
     )
     def get(self, request: Request, profile_id: str) -> Response:
@@ -489,9 +496,14 @@ class ProfileCertificatesView(CertificateView):
         require(requester=requester, action=Action.CERTIFICATES_READ, project_id=profile.project_id)
         query = ProfileCertificatesQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
-        paginator = WirePaginator(plural="certificates", default_limit=20)
-        found = certificates_visible_to(requester).filter(profile=profile)
-        found = narrowed(found, query.filters, now=timezone.now()).defer("der", "lint_findings")
+        now, filters = timezone.now(), replace(query.filters, profile_ids=(profile.pk,))
+        found = narrowed(Certificate.objects.filter(project=profile.project_id), filters, now=now)
+        found = found.only(
+            *("serial_number", "common_name", "status", "not_before", "not_after", "revoked_at", "created_at")
+        )
+        paginator = CursorPaginator(
+            plural="certificates", default_limit=20, total=_total(profile.project_id, filters, now)
+        )
         rows = paginator.paginate_queryset(found, request)
         return paginator.get_paginated_response(ProfileCertificateSerializer(rows, many=True).data)
 
@@ -528,7 +540,7 @@ class CertificateRequestsView(CertificateView):
         operation_id="listCertificateRequests",
         summary="List a project's certificate requests",
         tags=["Certificate requests"],
-        parameters=[RequestsQuery, *paging(20)],
+        parameters=[RequestsQuery, *cursor_paging(20)],
         responses=answers(CertificateRequestsAnswerSerializer),
     )
     def get(self, request: Request) -> Response:
@@ -538,7 +550,10 @@ class CertificateRequestsView(CertificateView):
         query.is_valid(raise_exception=True)
         project = get_project_by_slug(requester=requester, slug=query.validated_data["projectSlug"])
         require(requester=requester, action=Action.CERTIFICATE_REQUESTS_READ, project_id=project.id)
-        paginator = WirePaginator(plural="certificateRequests", default_limit=20)
+        total = Total(
+            partial(count_requests, project_id=project.pk, filters=query.filters), is_exact=query.filters.is_tallied
+        )
+        paginator = CursorPaginator(plural="certificateRequests", default_limit=20, total=total)
         found = narrowed_requests(requests_visible_to(requester, project), query.filters)
         ordered = sorted_requests(requests_for_list(found), query.order, is_descending=query.is_descending)
         rows = paginator.paginate_queryset(ordered, request)

@@ -14,6 +14,7 @@ from certificates.models.revocation import (
     RevocationListShard,
 )
 from certificates.models.secret import CertificateSecret
+from certificates.models.tally import Tally
 
 __all__ = [
     "AffectedCertificate",
@@ -37,4 +38,5 @@ __all__ = [
     "OcspResponse",
     "RevocationEntry",
     "RevocationListShard",
+    "Tally",
 ]

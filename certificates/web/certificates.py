@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -32,10 +32,12 @@ from certificates.services.kept_keys import (
     secret_of,
 )
 from certificates.services.retrieval import certificate_pem, chain_pem, find_certificate
+from certificates.tallies import count_certificates
 from certificates.web.export_form import PackForm
 from certificates.web.renewal_changes import changes_of
 from certificates.web.states import CertificateLine, line_of
 from pki_portal.access.permissions import Action
+from pki_portal.access.web.lists import page_of, told_total
 from pki_portal.access.web.pages import Page, project_page, show
 from pki_portal.errors import NotFound, PortalError
 from profiles.enrollment import EnrollmentMethod
@@ -51,10 +53,12 @@ def certificates(request: HttpRequest, page: Page) -> HttpResponse:
     filters = filters_of(request.GET)
     found = for_list(narrowed(certificates_visible_to(page.requester, page.project), filters, now=now))
     found = found.select_related("auto_renewal").defer("auto_renewal__rehearsal_violations")
-    page_obj = Paginator(found, CERTIFICATES_A_PAGE).get_page(request.GET.get("page"))
+    listed = page_of(found, request, size=CERTIFICATES_A_PAGE)
+    count = partial(count_certificates, project_id=page.project.pk, filters=filters, now=now)
     context = {
-        "page_obj": page_obj,
-        "lines": _lines_of(list(page_obj), now),
+        "listed": listed,
+        "total": told_total(listed, found, count if filters.is_tallied else None),
+        "lines": _lines_of(listed.rows, now),
         "search": filters.search,
         "status": request.GET.get("status", ""),
         "profile": request.GET.get("profile", ""),

@@ -6,14 +6,14 @@ from django.utils import timezone
 
 from certificates.models import CertificateAuthority
 from certificates.querysets import (
-    StatusFilter,
     certificates_visible_to,
     failing_renewals,
     for_list,
-    with_status,
 )
+from certificates.tallies import count_by_status
 from certificates.web.states import EXPIRING_WITHIN, expiring_soon, line_of
 from pki_portal.access.permissions import Action
+from pki_portal.access.web.lists import told_count
 from pki_portal.access.web.pages import Page, project_page, show
 
 LINES = 5
@@ -24,14 +24,14 @@ def overview(request: HttpRequest, page: Page) -> HttpResponse:
     """Counts, the certificates that end next, the newest, and every CA."""
     now = timezone.now()
     certificates = certificates_visible_to(page.requester, page.project)
-    counts = {status.value: with_status(certificates, status, now).count() for status in StatusFilter}
+    counts = count_by_status(project_id=page.project.pk, now=now)
     ending = expiring_soon(certificates, now)
     failing = failing_renewals(certificates, now)
     authorities = CertificateAuthority.objects.filter(project=page.project).order_by("not_before", "name")
     context = {
         "counts": counts,
-        "total": sum(counts.values()),
-        "ending_count": ending.count(),
+        "total": counts.active + counts.expired + counts.revoked,
+        "ending_count": told_count(ending),
         "ending": [line_of(certificate, now) for certificate in for_list(ending)[:LINES]],
         "newest": [line_of(certificate, now) for certificate in for_list(certificates)[:LINES]],
         "authorities": authorities,

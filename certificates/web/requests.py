@@ -1,8 +1,8 @@
 """What was asked, issued or not."""
 
+from functools import partial
 from uuid import UUID
 
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 
 from certificates.models import CertificateRequest
@@ -15,8 +15,10 @@ from certificates.querysets import (
     requests_visible_to,
 )
 from certificates.services.retrieval import find_request
+from certificates.tallies import count_requests
 from certificates.web.approval_panel import approval_of
 from pki_portal.access.permissions import Action
+from pki_portal.access.web.lists import page_of, told_total
 from pki_portal.access.web.pages import Page, project_page, show
 from pki_portal.errors import NotFound
 from profiles.querysets import profiles_visible_to
@@ -35,8 +37,11 @@ def requests(request: HttpRequest, page: Page) -> HttpResponse:
         profile_ids=(profile_id,) if profile_id else (),
     )
     found = requests_for_list(narrowed_requests(requests_visible_to(page.requester, page.project), filters))
+    listed = page_of(found, request, size=REQUESTS_A_PAGE)
+    count = partial(count_requests, project_id=page.project.pk, filters=filters)
     context = {
-        "page_obj": Paginator(found, REQUESTS_A_PAGE).get_page(request.GET.get("page")),
+        "listed": listed,
+        "total": told_total(listed, found, count if filters.is_tallied else None),
         "search": filters.search,
         "status": status,
         "profile": profile,

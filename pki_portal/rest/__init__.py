@@ -18,7 +18,7 @@ from pki_portal.rest.fields import (
     TimeField,
     UUIDField,
 )
-from pki_portal.rest.paging import PageQuery, WirePaginator
+from pki_portal.rest.paging import CursorPaginator, CursorQuery, PageQuery, Total, WirePaginator
 from pki_portal.rest.patches import json_patch
 from pki_portal.rest.pointers import pointer_of
 from pki_portal.rest.serializers import WireSerializer, ignored_keys, pointer_token, read, read_by, warned
@@ -28,6 +28,8 @@ __all__ = [
     "BODY_LIMIT",
     "INTEGER_LIMIT",
     "BatchJSONParser",
+    "CursorPaginator",
+    "CursorQuery",
     "EnumField",
     "PageQuery",
     "StrictBooleanField",
@@ -37,6 +39,7 @@ __all__ = [
     "StrictJSONParser",
     "StrictListField",
     "TimeField",
+    "Total",
     "UUIDField",
     "WireNegotiation",
     "WirePaginator",

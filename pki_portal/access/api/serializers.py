@@ -20,6 +20,7 @@ from pki_portal.rest import (
     TimeField,
     WireSerializer,
 )
+from pki_portal.rest.paging import NEXT_HELP
 
 # The reference groups projects in organizations; one installation is one organization, and its id never changes.
 ORGANIZATION_ID = UUID("6f72672d-0000-4000-8000-000000000001")
@@ -443,3 +444,4 @@ class AuditEventsAnswer(serializers.Serializer[Any]):
 
     auditLogs = AuditEventSerializer(many=True)
     totalCount = serializers.IntegerField()
+    nextCursor = serializers.CharField(allow_null=True, help_text=NEXT_HELP)

@@ -40,7 +40,7 @@ from pki_portal.access.querysets import (
     user_memberships,
 )
 from pki_portal.access.requester import requester_of
-from pki_portal.rest import PageQuery, WirePaginator, parse_uuid, read, warned
+from pki_portal.rest import CursorPaginator, CursorQuery, PageQuery, WirePaginator, parse_uuid, read, warned
 from pki_portal.rest.schema import answers, uuid_parameters
 
 PAGE_PARAMETERS = [PageQuery]
@@ -128,7 +128,7 @@ class AuditLogView(APIView):
 
     @extend_schema(
         operation_id="audit_logs_list",
-        parameters=PAGE_PARAMETERS,
+        parameters=[CursorQuery],
         responses=answers(AuditEventsAnswer),
         tags=["Projects"],
     )
@@ -136,7 +136,7 @@ class AuditLogView(APIView):
         """List what happened in a project, newest first."""
         requester = requester_of(request)
         project = get_project(requester=requester, project_id=parse_uuid(project_id, field="project_id"))
-        paginator = WirePaginator(plural="auditLogs")
+        paginator = CursorPaginator(plural="auditLogs")
         events = paginator.paginate_queryset(events_visible_to(requester=requester, project=project), request)
         return paginator.get_paginated_response(AuditEventSerializer(events, many=True).data)
 

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 
 from pki_portal.errors import Change, Violation
+from pki_portal.keyset import KeysetPage
 
 register = template.Library()
 
@@ -266,3 +267,9 @@ def pem(
 def pagination(context: Mapping[str, Any], page_obj: Any, target: str = "") -> dict[str, Any]:
     """Previous and next for a Django page, with the rest of the query; ``target`` is what htmx replaces."""
     return {"page_obj": page_obj, "target": target, "request": context["request"]}
+
+
+@register.inclusion_tag("components/pager.html", takes_context=True)
+def pager(context: Mapping[str, Any], listed: KeysetPage[Any], total: str, target: str) -> dict[str, Any]:
+    """The same for a page by cursor."""
+    return {"listed": listed, "total": total, "target": target, "request": context["request"]}

@@ -1,9 +1,9 @@
 """The audit log of a project, read only. It stands here, for the log itself knows neither projects nor requesters."""
 
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 
 from pki_portal.access.permissions import Action
+from pki_portal.access.web.lists import page_of, told_total
 from pki_portal.access.web.pages import Page, project_page, show
 from pki_portal.audit.models import AuditEvent, Outcome
 
@@ -24,6 +24,7 @@ def audit_log(request: HttpRequest, page: Page) -> HttpResponse:
             | events.filter(actor_name__icontains=search)
             | events.filter(subject_id__icontains=search)
         )
-    page_obj = Paginator(events, EVENTS_A_PAGE).get_page(request.GET.get("page"))
+    listed = page_of(events, request, size=EVENTS_A_PAGE)
     template = "audit/events.html" if request.headers.get("HX-Target") == "events" else "audit/audit_log.html"
-    return show(request, page, template, {"page_obj": page_obj, "search": search, "outcome": outcome})
+    context = {"listed": listed, "total": told_total(listed, events), "search": search, "outcome": outcome}
+    return show(request, page, template, context)

@@ -896,6 +896,58 @@ def test_search_by_post_filters_sorts_and_pages(pki: Pki, robot: Client) -> None
     assert search(robot, pki, limit=1).json()["totalCount"] == 3
 
 
+@pytest.mark.parametrize("order", ["createdAt", "notBefore", "notAfter", "commonName", "keyAlgorithm", "status"])
+def test_a_cursor_goes_on_where_the_page_before_ended(pki: Pki, robot: Client, order: str) -> None:
+    for name in ("a", "b", "c"):
+        issued(robot, pki.profile, commonName=name)
+    everything = [each["id"] for each in search(robot, pki, sortBy=order).json()["certificates"]]
+
+    found: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        body = search(robot, pki, sortBy=order, limit=1, cursor=cursor).json()
+        found += [each["id"] for each in body["certificates"]]
+        assert body["totalCount"] == 3
+        cursor = body["nextCursor"]
+    assert found == everything
+
+
+def test_every_long_list_goes_by_cursor(pki: Pki, robot: Client) -> None:
+    for name in ("a", "b"):
+        issued(robot, pki.profile, commonName=name)
+    requests = "/api/v1/cert-manager/certificates/certificate-requests"
+    of_profile = f"/api/v1/cert-manager/certificate-profiles/{pki.profile.pk}/certificates"
+    lists: tuple[tuple[str, str, dict[str, str]], ...] = (
+        (project_list(pki), "certificates", {}),
+        (of_profile, "certificates", {}),
+        (requests, "certificateRequests", {"projectSlug": pki.project.slug}),
+        (f"/api/v1/projects/{pki.project.pk}/audit-logs", "auditLogs", {}),
+    )
+    for path, plural, asked in lists:
+        both = robot.get(path, {**asked, "limit": "2"}).json()
+        first = robot.get(path, {**asked, "limit": "1"}).json()
+        second = robot.get(path, {**asked, "limit": "1", "cursor": first["nextCursor"]}).json()
+        assert [*first[plural], *second[plural]] == both[plural], path
+        assert_error(robot.get(path, {**asked, "cursor": "nonsense"}), status=422, error="ValidationFailure")
+
+
+def test_what_a_search_finds_is_counted_up_to_ten_thousand(
+    pki: Pki, robot: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pki_portal.rest.paging.COUNTED_AT_MOST", 2)
+    for name in ("a.one", "b.one", "c.one", "d.two"):
+        issued(robot, pki.profile, commonName=f"{name}.acme.com")
+
+    def counted(**query: str | int) -> int:
+        count: int = robot.get(project_list(pki), {"limit": 1, **query}).json()["totalCount"]
+        return count
+
+    assert counted(status="active") == 4
+    assert counted(search="two") == 1
+    assert counted(search="one") == 4, "beyond, as many as there are without the search"
+    assert counted(search="one", limit=3) == 3
+
+
 def test_search_names_filters_that_nothing_reads(pki: Pki, robot: Client) -> None:
     body = search(robot, pki, colour="blue").json()
     assert ["/colour" in warning for warning in body["warnings"]] == [True]
