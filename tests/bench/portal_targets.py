@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.bench.applicants import csrs, host_name, requests_from_csrs
 from tests.bench.portal import CERTIFICATES, Portal
-from tests.bench.targets import Ledger, Target
+from tests.bench.targets import Broken, Ledger, Target
 from tests.bench.wrk import Request
 
 BATCH = f"{CERTIFICATES}/batch"
@@ -23,10 +23,8 @@ def issuing(portal: Portal, profile: str) -> Target:
 def issuing_batches(portal: Portal, size: int) -> Target:
     """The same of the P-256 CA, so many in one call. Raises NotThere."""
     profile = portal.made["profileIds"]["tls-server"]
-    items = [{"csr": csr, "attributes": {"ttl": "90d"}} for _, csr in csrs()]
-    bodies = [
-        {"profileId": profile, "items": items[first : first + size]} for first in range(0, len(items) - size + 1, size)
-    ]
+    items = [{"profileId": profile, "csr": csr, "attributes": {"ttl": "90d"}} for _, csr in csrs()]
+    bodies = [{"items": items[first : first + size]} for first in range(0, len(items) - size + 1, size)]
     portal.call("POST", BATCH, bodies[0])
     target = _target(f"portal, batches of {size}", portal, [_post(BATCH, body) for body in bodies])
     return replace(target, issued=size, read_answer=_certificates_in_batch)
@@ -83,4 +81,7 @@ def _certificate_in(body: bytes) -> list[bytes]:
 
 
 def _certificates_in_batch(body: bytes) -> list[bytes]:
-    return [each["certificate"]["certificate"].encode() for each in json.loads(body)["items"]]
+    answer = json.loads(body)
+    if answer["refusedCount"]:
+        raise Broken(f"{answer['refusedCount']} items of a batch were refused")
+    return [each["issued"]["certificate"]["certificate"].encode() for each in answer["items"]]
