@@ -60,7 +60,8 @@ Answers a second of every round (certificates where one answer stands for many);
 - A figure counts only if no answer was a refusal or lost, as many rows were added as answers given, as many audit
   events written, no serial number is there twice, and of twenty certificates at random each names what was asked for
   and is verified by openssl. Else the line says that nothing was measured, and why.
-- CPU is what the kernel counted for all processes of a server, and of the database, divided by answers.
+- CPU is what the kernel counted for all processes of a server, and of the database, divided by answers,
+  or by certificates where one answer stands for many.
 - Rows that are there before are copies of real ones with names, serial numbers, dates and hashes of their own.
 """
 

@@ -34,7 +34,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One measurement; CPU in ms for each answer, ``other`` in cores that were used by what is no part of it."""
+    """One measurement; CPU in ms for each answer (or certificate, where it stands for several), ``other`` in cores that were used by what is no part of it."""
 
     outcome: wrk.Outcome
     server_cpu: float
@@ -71,7 +71,7 @@ class Visits:
         return median(visit.outcome.p99 for visit in self.of(target))
 
     def cost(self, target: Target) -> str:
-        """Medians of CPU ms for each answer."""
+        """Medians of CPU ms, server and database."""
         server, database = (
             median(getattr(visit, name) for visit in self.of(target)) for name in ("server_cpu", "database_cpu")
         )
@@ -142,10 +142,11 @@ def _visit(target: Target, load: Load, patience: float, database: int) -> Visit:
                 in_flight=(len(warm) + 1) * load.connections,
             )
         require_good(target, wrk.read_answers(answers), rows)
+    done = outcome.requests * max(target.issued, 1)
     return Visit(
         outcome=outcome,
-        server_cpu=used.server / outcome.requests * 1000,
-        database_cpu=used.database / outcome.requests * 1000,
+        server_cpu=used.server / done * 1000,
+        database_cpu=used.database / done * 1000,
         other=used.other / used.at,
         memory=memory,
     )
