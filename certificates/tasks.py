@@ -7,7 +7,7 @@ from certificates.gauges import measure_expiring, measure_renewals
 from certificates.models import ApprovalMail, ApprovalRequest, AutoRenewal, IdempotencyRecord
 from certificates.services.approvals.issuing import RETRY, note_outcome, work_off
 from certificates.services.approvals.mails import tell_approver
-from certificates.services.auto_renewal import keep_within_life, plan_lost_renewals, renew_automatically
+from certificates.services.auto_renewal import keep_within_life, plan_lost_renewals, renew_automatically, renew_together
 from certificates.services.crl import publish_due
 from certificates.services.idempotency import KEPT_FOR
 from certificates.services.kept_keys import destroy_unclaimed_keys
@@ -65,8 +65,10 @@ def register_all() -> None:
             name="renewals",
             model=AutoRenewal,
             do=renew_automatically,
+            together=renew_together,
             finished=keep_within_life,
             retry=Retry(first=timedelta(seconds=5), longest=timedelta(hours=1)),
+            batch=50,
         )
     )
     register_job(Job("destroy-unclaimed-keys", Every(timedelta(hours=1)), destroy_overdue_keys))

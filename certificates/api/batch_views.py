@@ -20,7 +20,7 @@ from certificates.api.issue_serializers import (
 from certificates.api.schema import IDEMPOTENCY_KEY
 from certificates.api.views import CertificateView, idempotency_key_of, issue_answer
 from certificates.services.idempotency import IdempotencyKey
-from certificates.services.issuance import BATCH_LIMIT, IssuedCertificate, issue_certificates
+from certificates.services.issuance import BATCH_LIMIT, BatchItem, IssuedCertificate, issue_certificates
 from certificates.services.requests import Asked, read_applicant_csr
 from pki_portal.access.remembering import remembering
 from pki_portal.access.requester import Requester, requester_of
@@ -95,7 +95,7 @@ class BatchIssueView(CertificateView):
             items = read(BatchSerializer(data=request.data))["items"]
             batch = _Batch(requester, key, items)
             if batch.asked:
-                project_id = next(iter(batch.asked.values()))[0].project_id
+                project_id = next(iter(batch.asked.values())).asked.project_id
                 done = issue_certificates(project_id=project_id, requester=requester, items=list(batch.asked.values()))
                 batch.outcomes |= zip(batch.asked, done, strict=True)
             told = [self._told(request, batch, index) for index in range(len(items))]
@@ -121,13 +121,13 @@ class _Batch:
         self.requester = requester
         self.items = items
         self.bodies: dict[int, IssueBody] = {}
-        self.asked: dict[int, tuple[Asked, IdempotencyKey | None]] = {}
+        self.asked: dict[int, BatchItem] = {}
         self.outcomes: dict[int, IssuedCertificate | Exception] = {}
         for index, item in enumerate(items):
             part = None if key is None else key.part(index, _digest_of(item))
             try:
                 self.bodies[index] = read_issue_body(item)
-                self.asked[index] = self._asked(self.bodies[index]), part
+                self.asked[index] = BatchItem(self._asked(self.bodies[index]), part)
             except Unavailable:
                 raise
             except (PortalError, ValidationError) as refusal:
@@ -146,7 +146,7 @@ class _Batch:
             metadata=body.metadata_entries,
         )
         first = next(iter(self.asked.values()), None)
-        if first is not None and first[0].project_id != asked.project_id:
+        if first is not None and first.asked.project_id != asked.project_id:
             raise _other_project(profile.slug)
         return asked
 

@@ -1,15 +1,22 @@
 """What the worker does with a certificate whose renewal is due."""
 
 import logging
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
+from uuid import UUID
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from certificates.models import AutoRenewal, Certificate
 from certificates.models.certificate import CertificateStatus, RevocationReason
-from certificates.services.renewal import AUTOMATED_EVENT, keep_error, renew_certificate
+from certificates.services.issuance import BatchItem, IssuedCertificate, issue_certificates
+from certificates.services.renewal import AUTOMATED_EVENT, keep_error, renew_certificate, renewal_item
 from certificates.services.succession import plan_auto_renewal, successor_id
+from pki_portal.access.remembering import remembering
 from pki_portal.access.requester import system_requester
 from pki_portal.background.work import Outcome
 from pki_portal.errors import Conflict, Invalid, PortalError, Unavailable
@@ -40,19 +47,69 @@ def renew_automatically(row: AutoRenewal, now: datetime) -> datetime | None:
         is_on_hold = certificate.revocation_reason == RevocationReason.CERTIFICATE_HOLD
         return _again(certificate, now) if is_on_hold else None
     try:
-        renew_certificate(certificate=certificate, requester=RENEWER, event=AUTOMATED_EVENT)
+        with remembering():
+            renew_certificate(certificate=certificate, requester=RENEWER, event=AUTOMATED_EVENT)
     except (Conflict, Unavailable):
         count(RENEWALS, outcome="failed")
         raise
     except PortalError as refusal:
-        if successor_id(certificate.pk):
-            return None  # somebody else renewed it in this moment
-        count(RENEWALS, outcome="refused")
-        keep_error(certificate, refusal)
-        logger.warning("certificate %s is not renewed: %s", certificate.pk, refusal.message)
-        return _again(certificate, now)
+        return _refused(certificate, refusal, now)
     count(RENEWALS, outcome="renewed")
     return None
+
+
+def renew_together(rows: Sequence[AutoRenewal], now: datetime) -> Collection[UUID]:
+    """Renew in one transaction what can be renewed as it stands; the keys of the rows that this settled, be it by a
+    refusal.
+
+    What stands in the way of one, or has to be told of it, is left to :func:`renew_automatically`, and so are all where
+    one of them was renewed or revoked in this moment, or a key cannot be used.
+    """
+    certificates = renewable(now).filter(pk__in=[row.pk for row in rows])
+    settled: set[UUID] = set()
+    with remembering():
+        for project_id, of_project in groupby(certificates.order_by("project_id", "pk"), key=attrgetter("project_id")):
+            items = {}
+            for certificate in of_project:
+                with suppress(PortalError):
+                    items[certificate.pk] = renewal_item(certificate, requester=RENEWER, event=AUTOMATED_EVENT)
+            try:
+                outcomes = issue_certificates(project_id=project_id, requester=RENEWER, items=list(items.values()))
+            except PortalError as problem:
+                logger.warning("%s renewals could not be made at once: %s", len(items), problem.message)
+                continue
+            for item, outcome in zip(items.values(), outcomes, strict=True):
+                settled |= _settle(item, outcome, now)
+    return settled
+
+
+def _settle(item: BatchItem, outcome: IssuedCertificate | PortalError, now: datetime) -> set[UUID]:
+    assert item.succession is not None  # noqa: S101 - for the type checker
+    certificate = item.succession.predecessor
+    if isinstance(outcome, Conflict | Unavailable):
+        return set()
+    if isinstance(outcome, PortalError):
+        AutoRenewal.objects.filter(pk=certificate.pk).update(due_at=_refused(certificate, outcome, now))
+    else:
+        count(RENEWALS, outcome="renewed")
+    return {certificate.pk}
+
+
+def renewable(now: datetime) -> QuerySet[Certificate]:
+    """What renews by itself and nothing is known to stand in the way of."""
+    return Certificate.objects.select_related("request", "renewed_by").filter(
+        renew_at__isnull=False, status=CertificateStatus.ACTIVE, not_after__gt=now, renewed_by__isnull=True
+    )
+
+
+def _refused(certificate: Certificate, refusal: PortalError, now: datetime) -> datetime | None:
+    """Keep on the certificate why it was not renewed; when to try again, None where somebody else just renewed it."""
+    if successor_id(certificate.pk):
+        return None
+    count(RENEWALS, outcome="refused")
+    keep_error(certificate, refusal)
+    logger.warning("certificate %s is not renewed: %s", certificate.pk, refusal.message)
+    return _again(certificate, now)
 
 
 def keep_within_life(row: AutoRenewal, outcome: Outcome, now: datetime) -> None:
@@ -69,9 +126,7 @@ def plan_lost_renewals(*, now: datetime) -> int:
     A clock that was ahead for a while leaves such: it made the worker think that a certificate had ended, or put a
     renewal off.
     """
-    renewing = Certificate.objects.filter(
-        renew_at__isnull=False, status=CertificateStatus.ACTIVE, not_after__gt=now, renewed_by__isnull=True
-    )
+    renewing = renewable(now)
     # Chance puts a renewal off by a day at most, and so does a refusal.
     is_far_off = Q(auto_renewal__due_at__gt=F("renew_at") + 2 * DAY) & Q(auto_renewal__due_at__gt=now + 2 * DAY)
     lost = list(renewing.filter(Q(auto_renewal__due_at__isnull=True) | is_far_off).order_by())

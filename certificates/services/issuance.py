@@ -21,7 +21,7 @@ from certificates.services.columns import new_certificate
 from certificates.services.idempotency import Claim, IdempotencyKey, claimed
 from certificates.services.issuing_authority import IssuingAuthority, issuer_by_id
 from certificates.services.journal import certificates_stored, journaled
-from certificates.services.kept_keys import SealedKey, is_key_kept, seal_key, store_sealed_key
+from certificates.services.kept_keys import SealedKey, is_key_kept, new_secret, seal_key
 from certificates.services.lint import Waivers
 from certificates.services.requests import (
     SIGN_EVENT,
@@ -42,8 +42,8 @@ from certificates.services.signing import (
 )
 from certificates.services.succession import (
     Succession,
-    link_predecessor,
-    lock_predecessor,
+    link_predecessors,
+    lock_predecessors,
     new_auto_renewal,
     renewal_of_profile,
     repeats_predecessor,
@@ -118,6 +118,15 @@ class _Candidate:
         return _is_awaited(self.asked, self.succession)
 
 
+@dataclass(frozen=True, slots=True)
+class BatchItem:
+    """One request among many, with what :func:`issue_certificate` takes beside it."""
+
+    asked: Asked
+    idempotency: IdempotencyKey | None = None
+    succession: Succession | None = None
+
+
 def issue_certificate(
     *,
     profile: CertificateProfile,
@@ -174,7 +183,7 @@ def issue_certificate(
 
 
 def issue_certificates(
-    *, project_id: UUID, requester: Requester, items: Sequence[tuple[Asked, IdempotencyKey | None]]
+    *, project_id: UUID, requester: Requester, items: Sequence[BatchItem]
 ) -> list[IssuedCertificate | PortalError]:
     """:func:`issue_certificate` of many, at profiles of one project: each is judged by itself, and those that pass are
     signed and stored together, in one transaction. A refused one is its own refusal in the answer, at its place.
@@ -192,9 +201,9 @@ def issue_certificates(
     held: dict[int, Claim] = {}
     deadline = monotonic() + BATCH_SECONDS
     with ExitStack() as claims:
-        for index, (asked, key) in enumerate(items):
+        for index, item in enumerate(items):
             try:
-                claim = claims.enter_context(claimed(requester=requester, idempotency=key, now=now))
+                claim = claims.enter_context(claimed(requester=requester, idempotency=item.idempotency, now=now))
                 if isinstance(claim, Certificate):
                     outcomes[index] = replay_of(claim)
                     continue
@@ -202,7 +211,7 @@ def issue_certificates(
                     held[index] = claim
                 if monotonic() > deadline:
                     raise _too_late()
-                candidates[index] = _judge_item(asked, now=now)
+                candidates[index] = _judge_item(item, now=now)
             except Unavailable:
                 raise
             except PortalError as refusal:
@@ -248,13 +257,13 @@ def _too_late() -> Invalid:
     )
 
 
-def _judge_item(asked: Asked, *, now: datetime) -> _Candidate:
+def _judge_item(item: BatchItem, *, now: datetime) -> _Candidate:
     """Steps 3 to 5 of one request among many, whose refusal is told and counted by itself."""
-    profile = _profile_of(asked)
-    with _refusals_told(asked, profile, None):
+    asked, profile = item.asked, _profile_of(item.asked)
+    with _refusals_told(asked, profile, item.succession):
         _require_usable(asked, profile)
         with failed_request_kept(asked) as judgement:
-            return _judge(asked, profile, judgement, succession=None, now=now)
+            return _judge(asked, profile, judgement, succession=item.succession, now=now)
 
 
 def _judge(
@@ -348,8 +357,7 @@ def _issue(
         require_unblocked([each.asked.request.applicant_key for each in candidates])
         for each in candidates:
             require_unchanged(each.profile, each.issuer)
-            if each.succession is not None:
-                lock_predecessor(each.succession, now=now)
+        lock_predecessors([each.succession for each in candidates if each.succession is not None], now=now)
         certificates = _store(candidates, signed)
         complete(certificates)
     for each in candidates:
@@ -370,16 +378,16 @@ def _store(candidates: Sequence[_Candidate], signed: Sequence[SignedCertificate]
             *(row for row in requests if row._state.adding),
             *certificates,
             *(new_auto_renewal(row) for row in certificates if row.renew_at is not None),
+            *(
+                new_secret(each.sealed_key, certificate=row, retention=KeyRetention(each.profile.key_retention))
+                for each, row in zip(candidates, certificates, strict=True)
+                if each.sealed_key is not None
+            ),
             *map(_new_event, candidates, certificates),
         ]
     )
     certificates_stored({signature.line: row for signature, row in zip(signed, certificates, strict=True)})
-    for each, certificate in zip(candidates, certificates, strict=True):
-        if each.sealed_key is not None:
-            retention = KeyRetention(each.profile.key_retention)
-            store_sealed_key(each.sealed_key, certificate=certificate, retention=retention)
-        if each.succession is not None:
-            link_predecessor(each.succession)
+    link_predecessors([each.succession for each in candidates if each.succession is not None])
     return certificates
 
 

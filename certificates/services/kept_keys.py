@@ -47,9 +47,14 @@ def seal_key(private_key: PrivateKey) -> SealedKey:
     return SealedKey(secret_id, seal_subject_key(private_key, secret_id=secret_id))
 
 
-def store_sealed_key(key: SealedKey, *, certificate: Certificate, retention: KeyRetention) -> CertificateSecret:
+def store_sealed_key(key: SealedKey, *, certificate: Certificate, retention: KeyRetention) -> None:
     """Store a sealed key beside its certificate, in the caller's transaction."""
-    return CertificateSecret.objects.create(
+    new_secret(key, certificate=certificate, retention=retention).save(force_insert=True)
+
+
+def new_secret(key: SealedKey, *, certificate: Certificate, retention: KeyRetention) -> CertificateSecret:
+    """The row of a sealed key, for the caller to insert with its certificate or after it."""
+    return CertificateSecret(
         id=key.secret_id, certificate=certificate, retention=retention, sealed_private_key=key.sealed
     )
 

@@ -14,9 +14,9 @@ from certificates.models import Certificate
 from certificates.models.certificate import CertificateStatus, KeySource
 from certificates.services.idempotency import IdempotencyKey
 from certificates.services.incidents import keep_pulled_forward
-from certificates.services.issuance import IssuedCertificate, issue_certificate
+from certificates.services.issuance import BatchItem, IssuedCertificate, issue_certificate
 from certificates.services.kept_keys import SealedKey, copy_kept_key
-from certificates.services.requests import request_of
+from certificates.services.requests import Asked, request_of
 from certificates.services.succession import (
     Succession,
     granted_by,
@@ -36,6 +36,7 @@ from profiles.models import CertificateProfile
 from profiles.policy.renewal import DAY, RenewalChanges, changed, renewal_request, schedule_renewal
 from profiles.policy.request import IssuanceRequest
 from profiles.policy.rules import ProfileDefaults
+from profiles.services import profile_by_id
 
 RENEW_EVENT: Final = "renew-certificate"
 AUTOMATED_EVENT: Final = "automated-renew-certificate"
@@ -109,6 +110,28 @@ def renew_certificate(
             if changes == RenewalChanges() and key_source is RenewalKeySource.NEW:
                 keep_error(certificate, refusal)
             raise
+
+
+def renewal_item(certificate: Certificate, *, requester: Requester, event: str) -> BatchItem:
+    """The plain renewal of a certificate with a new key, as one request among many.
+
+    Raises:
+        Forbidden, Invalid: as :func:`renew_certificate`, before anything is judged; nothing is recorded.
+    """
+    profile = profile_to_renew_by(certificate)
+    _require_key_source(certificate, RenewalKeySource.NEW)
+    request, filling = renewal_of(certificate)
+    asked = Asked(
+        profile=profile,
+        request=request,
+        requester=requester,
+        method=EnrollmentMethod.API,
+        metadata=certificate.metadata,
+    )
+    succession = Succession(
+        predecessor=certificate, filling=filling, key_source=KeySource(certificate.key_source), event=event
+    )
+    return BatchItem(asked, succession=succession)
 
 
 def renewal_of(
@@ -197,11 +220,7 @@ def profile_to_renew_by(certificate: Certificate) -> CertificateProfile:
     """
     if certificate.is_imported:
         refuse_any([_no_profile(certificate)])
-    profile = (
-        CertificateProfile.objects.select_related("template").filter(pk=certificate.profile_id).first()
-        if certificate.profile_id
-        else None
-    )
+    profile = profile_by_id(certificate.profile_id) if certificate.profile_id else None
     if profile is None:
         raise Forbidden(
             "No profile stands behind this certificate, so no rules say how to renew it.",

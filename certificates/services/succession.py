@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -73,28 +74,46 @@ def repeats_predecessor(plan: IssuancePlan, certificate: Certificate) -> bool:
     )
 
 
-def lock_predecessor(succession: Succession, *, now: datetime) -> None:
-    """Lock the predecessor in the caller's transaction and make sure that it still may be renewed.
+def lock_predecessors(successions: Sequence[Succession], *, now: datetime) -> None:
+    """Lock the predecessors in the caller's transaction and make sure that all still may be renewed.
 
-    Whoever comes second waits here and then finds the successor of the first. Raises Invalid, or NotFound where it was
-    deleted.
+    Whoever comes second waits here and then finds the successor of the first. They are locked in the order of their
+    ids, so that nobody waits in a circle. Raises Invalid, or NotFound where one was deleted.
     """
-    predecessor = Certificate.objects.select_for_update(of=("self",)).filter(pk=succession.predecessor.pk).first()
-    if predecessor is None:
-        raise NotFound("The certificate was deleted while its renewal was made; none was issued.")
-    refuse_any(state_violations(predecessor, now=now))
-    succession.predecessor.has_own_renewal = predecessor.has_own_renewal
-    succession.predecessor.renew_before_days = predecessor.renew_before_days
+    ids = [each.predecessor.pk for each in successions]
+    if not ids:
+        return
+    locked = Certificate.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk")
+    rows = {row.pk: row for row in locked.defer("der", "lint_findings", "metadata")}
+    renewed = dict(Certificate.objects.filter(renewed_from__in=ids).order_by().values_list("renewed_from", "pk"))
+    for each in successions:
+        row = rows.get(each.predecessor.pk)
+        if row is None:
+            raise NotFound("The certificate was deleted while its renewal was made; none was issued.")
+        refuse_any(_state_violations(row, renewed.get(row.pk), now=now))
+        each.predecessor.has_own_renewal = row.has_own_renewal
+        each.predecessor.renew_before_days = row.renew_before_days
 
 
-def link_predecessor(succession: Succession) -> None:
-    """Leave nothing to renew, and no old failure to show, in the transaction that stores the successor."""
-    Certificate.objects.filter(pk=succession.predecessor.pk).update(renewal_error="")
-    AutoRenewal.objects.filter(pk=succession.predecessor.pk).update(due_at=None)
+def link_predecessors(successions: Sequence[Succession]) -> None:
+    """Leave nothing to renew, and no old failure to show, in the transaction that stores the successors."""
+    ids = [each.predecessor.pk for each in successions]
+    if ids:
+        Certificate.objects.filter(pk__in=ids).exclude(renewal_error="").update(renewal_error="")
+        AutoRenewal.objects.filter(pk__in=ids).update(due_at=None)
 
 
 def state_violations(certificate: Certificate, *, now: datetime) -> list[Violation]:
-    """Why a certificate can have no successor now: it has one, or is revoked or past its end. One query."""
+    """Why a certificate can have no successor now: it has one, or is revoked or past its end.
+
+    One query, unless it was loaded with its successor, or with none.
+    """
+    loaded = certificate._state.fields_cache.get("renewed_by", certificate)
+    successor = successor_id(certificate.pk) if loaded is certificate else loaded and loaded.pk
+    return _state_violations(certificate, successor, now=now)
+
+
+def _state_violations(certificate: Certificate, successor: UUID | None, *, now: datetime) -> list[Violation]:
     found = []
     name = str(certificate)
     if certificate.status == CertificateStatus.REVOKED:
@@ -120,7 +139,6 @@ def state_violations(certificate: Certificate, *, now: datetime) -> list[Violati
                 fix="Issue a new certificate instead.",
             )
         )
-    successor = successor_id(certificate.pk)
     if successor is not None:
         found.append(
             Violation(

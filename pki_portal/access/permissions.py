@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from enum import StrEnum
+from typing import Literal
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -169,8 +170,13 @@ def users_with_roles(*, project_id: UUID, roles: Collection[str]) -> set[int]:
 
 def _role_in(*, requester: Requester, project_id: UUID) -> Role | None:
     if requester.is_unlimited:
-        return Role.ADMIN if Project.objects.filter(pk=project_id).exists() else None
+        return Role.ADMIN if _is_project(project_id) else None
     return _role_of_member(requester.kind, requester.id, project_id)
+
+
+@remembered(Scope.ACCESS)
+def _is_project(project_id: UUID) -> Literal[True] | None:
+    return True if Project.objects.filter(pk=project_id).exists() else None
 
 
 @remembered(Scope.ACCESS)

@@ -1,6 +1,6 @@
 """Which changes of who may do what change the stamp."""
 
-from pki_portal.access.models import AccessToken, MachineIdentity, Membership, UniversalAuth
+from pki_portal.access.models import AccessToken, MachineIdentity, Membership, Project, UniversalAuth
 from pki_portal.access.remembering import Scope
 from pki_portal.access.stamp_triggers import connect, watch
 
@@ -10,6 +10,7 @@ def watch_all() -> None:
     connect()
     told = ("UPDATE", "DELETE")
     watch(Scope.ACCESS, Membership)
+    watch(Scope.ACCESS, Project, events=("DELETE",))
     watch(Scope.ACCESS, MachineIdentity, fields=("name", "can_create_projects"), events=told)
     watch(Scope.ACCESS, UniversalAuth, fields=("identity", "access_token_trusted_ips"), events=told)
     watch(

@@ -24,7 +24,7 @@ What an application provides is a :class:`Work`, registered in its ``AppConfig.r
 
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -88,6 +88,9 @@ class Work(Generic[Row]):
     lease: timedelta = timedelta(minutes=5)
     # Taken at once by one worker; each is still done, and written down, by itself.
     batch: int = 10
+    # Does many rows that are taken for the first time at once: commits what it does, ``due_at`` included, and answers
+    # the keys of those that it settled. The others are then done one by one.
+    together: Callable[[Sequence[Row], datetime], Collection[object]] | None = None
     # Narrows what this process may take.
     claimable: Callable[[], Q] = Q
     finished: Callable[[Row, Outcome, datetime], None] | None = None
@@ -145,10 +148,11 @@ def claim(work: Work[Row], *, now: datetime, limit: int, key: object = None) -> 
 def do_due(work: Work[Row], *, should_stop: Callable[[], bool] = bool) -> int:
     """Claim one batch and do it; how many were tried. What is left when ``should_stop`` is given back untried."""
     rows = claim(work, now=timezone.now(), limit=work.batch)
-    for position, row in enumerate(rows):
+    left = _do_together(work, rows)
+    for position, row in enumerate(left):
         if should_stop():
-            _give_back(work, rows[position:])
-            return position
+            _give_back(work, left[position:])
+            return len(rows) - len(left) + position
         _do(work, row)
     return len(rows)
 
@@ -190,6 +194,28 @@ def delete_in_batches(queryset: "models.QuerySet[Any]", size: int = 500) -> int:
         queryset.model._default_manager.filter(pk__in=keys).delete()
         deleted += len(keys)
     return deleted
+
+
+def _do_together(work: Work[Row], rows: list[Row]) -> list[Row]:
+    """Do at once what can be; those that are left. One that was tried before is left: it may be what killed others."""
+    first = [row for row in rows if row.attempts == 1]
+    if work.together is None or len(first) < 2:
+        return rows
+    began = perf_counter()
+    try:
+        settled = work.together(first, timezone.now())
+    except Exception:
+        logger.exception("%s: %s rows could not be done at once and are done one by one", work.name, len(first))
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()  # it may be what failed
+        return rows
+    held = work.rows.filter(pk__in=settled, lease=first[0].lease)
+    held.update(lease=None, leased_until=None, last_error="", gave_up_at=None, attempts=0)
+    seconds = perf_counter() - began
+    for _ in settled:
+        observe(ATTEMPT_SECONDS, seconds / len(settled), work=work.name)
+        count_metric(BACKGROUND_ATTEMPTS, work=work.name, outcome=Outcome.DONE.value)
+    return [row for row in rows if row.pk not in settled]
 
 
 def _do(work: Work[Row], row: Row) -> None:

@@ -10,6 +10,7 @@ from profiles.services.profiles import (
     find_profile,
     find_profile_by_slug,
     preview_profile,
+    profile_by_id,
     update_profile,
 )
 from profiles.services.risks import profile_risks, template_risks
@@ -41,6 +42,7 @@ __all__ = [
     "find_template",
     "preview_profile",
     "preview_template",
+    "profile_by_id",
     "profile_risks",
     "read_rules",
     "renewals_lost",

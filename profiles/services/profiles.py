@@ -81,7 +81,7 @@ def find_profile(
     Raises NotFound (no such profile, or one of a project that the requester is not in) or PermissionDenied.
     """
     missing = NotFound(f"Certificate profile {profile_id} was not found.")
-    profile = _profile_by_id(profile_id)
+    profile = profile_by_id(profile_id)
     if profile is None:
         raise missing
     try:
@@ -92,7 +92,8 @@ def find_profile(
 
 
 @remembered(Scope.RULES)
-def _profile_by_id(profile_id: UUID) -> CertificateProfile | None:
+def profile_by_id(profile_id: UUID) -> CertificateProfile | None:
+    """The profile with CA, template, project and enrollment settings, whoever asks. One query."""
     return with_relations(CertificateProfile.objects.filter(pk=profile_id)).select_related("project").first()
 
 

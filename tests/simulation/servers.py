@@ -6,7 +6,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,12 @@ class Postgres:
         process.wait(30)
 
     def start(self) -> None:
-        """Recover and serve again."""
-        self._server.ensure_postgres_running()
+        """Recover and serve again; on a busy machine that takes longer than the library waits."""
+        for _ in range(6):
+            with suppress(subprocess.TimeoutExpired):
+                self._server.ensure_postgres_running()
+                return
+        raise TimeoutError("PostgreSQL does not come back")
 
     def stop(self) -> None:
         """For good."""

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -13,6 +15,7 @@ from certificates.keystore.sealing import forget_keyring
 from certificates.models import AutoRenewal, Certificate, CertificateRequest
 from certificates.models.authority import AuthorityStatus
 from certificates.models.certificate import RevocationReason
+from certificates.services import auto_renewal, issuance
 from certificates.services.authorities import update_authority
 from certificates.services.auto_renewal import renew_automatically
 from certificates.services.issuance import issue_certificate
@@ -22,6 +25,7 @@ from certificates.services.revocation import release_hold, revoke_certificate
 from certificates.services.succession import spread
 from pki_portal.audit.models import AuditEvent
 from pki_portal.background.work import do_due, registered_works
+from pki_portal.errors import Conflict
 from profiles.models import CertificateProfile
 from profiles.services import update_profile, update_template
 from tests.certificates.services.test_issuance import service_request
@@ -263,3 +267,74 @@ def test_what_was_issued_together_comes_back_spread() -> None:
     assert min(moments) >= begin
     assert max(moments) <= begin + timedelta(days=0.7)
     assert max(moments) - min(moments) > timedelta(days=0.3)
+
+
+# --- Many at once -----------------------------------------------------------------------------------------------------
+
+
+def test_many_are_renewed_by_as_many_queries_as_few(profile: CertificateProfile) -> None:
+    few = [issue(profile) for _ in range(2)]
+    moment = max(map(due_at, few))
+    with CaptureQueriesContext(connection) as for_few:
+        assert work_at(moment) == 2
+    many = [issue(profile) for _ in range(20)]
+    moment = max(map(due_at, many))
+    with CaptureQueriesContext(connection) as for_many:
+        assert work_at(moment) == 20
+
+    assert [secret_of(head(each)) is not None for each in (*few, *many)] == [True] * 22
+    assert not any(is_due_again(each) for each in (*few, *many))
+    # On SQLite rows are inserted by one statement each, which Django counts by the run; both begin with a warm memory.
+    assert len(for_many) <= len(for_few)
+
+
+def test_one_that_rules_refuse_keeps_no_other_waiting(profile: CertificateProfile) -> None:
+    strict = make_issuing_profile(profile.project, slug="strict")
+    refused, renewed = issue(strict), issue(profile)
+    update_template(requester=SYSTEM, template=strict.template, changes={"validity": {"max": "30d"}})
+    moment = max(due_at(refused), due_at(renewed))
+
+    assert work_at(moment) == 2
+
+    assert head(renewed)
+    assert not Certificate.objects.filter(renewed_from=refused).exists()
+    refused.refresh_from_db()
+    assert "30d" in refused.renewal_error
+    assert due_at(refused) == moment + timedelta(days=1)
+    row = AutoRenewal.objects.get(pk=refused.pk)
+    assert (row.lease, row.attempts) == (None, 0)
+    assert AuditEvent.objects.filter(event="automated-renew-certificate", outcome="refused").count() == 1
+
+
+def test_what_cannot_be_done_at_once_is_done_one_by_one(
+    profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates = [issue(profile) for _ in range(3)]
+    lock = issuance.lock_predecessors
+
+    def overtaken(successions: Any, *, now: datetime) -> None:
+        if len(successions) > 1:
+            raise Conflict("One of them was renewed in this moment.", retry_after=1)
+        lock(successions, now=now)
+
+    monkeypatch.setattr(issuance, "lock_predecessors", overtaken)
+    assert work_at(max(map(due_at, certificates))) == 3
+
+    assert len({head(each).pk for each in certificates}) == 3
+
+
+def test_what_was_tried_before_is_tried_by_itself(profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificates = [issue(profile) for _ in range(3)]
+    AutoRenewal.objects.filter(pk=certificates[0].pk).update(attempts=1)
+    together: list[int] = []
+    issue_all = auto_renewal.issue_certificates
+
+    def watched(**arguments: Any) -> Any:
+        together.append(len(arguments["items"]))
+        return issue_all(**arguments)
+
+    monkeypatch.setattr(auto_renewal, "issue_certificates", watched)
+    assert work_at(max(map(due_at, certificates))) == 3
+
+    assert together == [2]
+    assert len({head(each).pk for each in certificates}) == 3
