@@ -22,7 +22,7 @@ from certificates.services.issuance import issue_certificate
 from certificates.services.kept_keys import read_private_key, secret_of
 from certificates.services.renewal import configure_renewal, renew_certificate
 from certificates.services.revocation import release_hold, revoke_certificate
-from certificates.services.succession import spread
+from certificates.services.succession import lock_predecessors, spread
 from pki_portal.audit.models import AuditEvent
 from pki_portal.background.work import do_due, registered_works
 from pki_portal.errors import Conflict
@@ -310,7 +310,7 @@ def test_what_cannot_be_done_at_once_is_done_one_by_one(
     profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificates = [issue(profile) for _ in range(3)]
-    lock = issuance.lock_predecessors
+    lock = lock_predecessors
 
     def overtaken(successions: Any, *, now: datetime) -> None:
         if len(successions) > 1:
@@ -327,7 +327,7 @@ def test_what_was_tried_before_is_tried_by_itself(profile: CertificateProfile, m
     certificates = [issue(profile) for _ in range(3)]
     AutoRenewal.objects.filter(pk=certificates[0].pk).update(attempts=1)
     together: list[int] = []
-    issue_all = auto_renewal.issue_certificates
+    issue_all = issuance.issue_certificates
 
     def watched(**arguments: Any) -> Any:
         together.append(len(arguments["items"]))
