@@ -34,7 +34,9 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One measurement; CPU in ms for each answer (or certificate, where it stands for several), ``other`` in cores that were used by what is no part of it."""
+    """One measurement; CPU in ms for each answer (or certificate, where it stands for several), ``other`` in cores that
+    were used by what is no part of it.
+    """
 
     outcome: wrk.Outcome
     server_cpu: float
