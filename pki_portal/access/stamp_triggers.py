@@ -55,6 +55,8 @@ def watch(
 
 def make_stamps(*, using: str, app_config: AppConfig, **_: object) -> None:
     """After migrations of an app: its triggers where they lack, and new stamps, for nobody knows what was migrated."""
+    if app_config.label not in _watched:
+        return
     connection = connections[using]
     with transaction.atomic(using=using), connection.cursor() as cursor:
         tables = set(connection.introspection.table_names(cursor))
@@ -65,7 +67,7 @@ def make_stamps(*, using: str, app_config: AppConfig, **_: object) -> None:
             f"INSERT INTO {STAMPS} (id, access, rules) VALUES ({Stamp.ONLY}, {new}, {new})"  # noqa: S608 - constants
             " ON CONFLICT (id) DO UPDATE SET access = excluded.access, rules = excluded.rules"
         )
-        wanted = [each for each in _watched.get(app_config.label, ()) if each.table in tables]
+        wanted = [each for each in _watched[app_config.label] if each.table in tables]
         if wanted:
             (_make_on_sqlite if connection.vendor == "sqlite" else _make_on_postgresql)(cursor, wanted)
 
