@@ -27,7 +27,7 @@ def issuing_batches(portal: Portal, size: int) -> Target:
     bodies = [{"items": items[first : first + size]} for first in range(0, len(items) - size + 1, size)]
     portal.call("POST", BATCH, bodies[0])
     target = _target(f"portal, batches of {size}", portal, [_post(BATCH, body) for body in bodies])
-    return replace(target, issued=size, read_answer=_certificates_in_batch, least_seconds=5)
+    return replace(target, issued=size, read_answer=_certificates_in_batch, least_seconds=10)
 
 
 def making_rsa_keys(portal: Portal) -> Target:
