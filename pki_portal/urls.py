@@ -34,6 +34,8 @@ ACCOUNT_PAGES = {
 forgotten_password = TemplateView.as_view(template_name="account/password_reset.html")
 
 urlpatterns = [
+    # First of all, for it is asked most: each address is looked for from the top.
+    path("", include("certificates.api.urls")),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
@@ -45,7 +47,6 @@ urlpatterns = [
     path("accounts/", include([page for page in account_urls.urlpatterns if page.name in ACCOUNT_PAGES])),
     path("", include("pki_portal.access.api.urls")),
     path("", include("profiles.api.urls")),
-    path("", include("certificates.api.urls")),
     path("", include("certificates.alerts.api.urls")),
     path("", include("pki_portal.access.web.urls")),
     path("", include("profiles.web.urls")),

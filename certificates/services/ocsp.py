@@ -29,6 +29,7 @@ from certificates.x509.ocsp import (
     read_request,
     unsuccessful,
 )
+from pki_portal.access.remembering import Scope, remembered, remembering
 from pki_portal.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -62,14 +63,18 @@ def answer_ocsp(*, authority_id: UUID, document: bytes, now: datetime) -> OcspAn
     except OcspMalformed as problem:
         logger.info("OCSP request refused: %s", problem)
         return _refusal(ResponseStatus.MALFORMED_REQUEST)
-    now = now.replace(microsecond=0)
-    is_simple = len(request.certificates) == 1 and request.nonce is None
-    digest = _digest(authority_id, request.certificates[0]) if is_simple else ""
-    if digest and (before := _answer_before(authority_id, digest, now)):
-        return before
+    with remembering():
+        return _answer(authority_id, request, now.replace(microsecond=0))
+
+
+def _answer(authority_id: UUID, request: OcspRequest, now: datetime) -> OcspAnswer:
     issuer = _issuer_asked(authority_id, request)
     if issuer is None:
         return _refusal(ResponseStatus.UNAUTHORIZED)
+    is_simple = len(request.certificates) == 1 and request.nonce is None
+    digest = _digest(authority_id, request.certificates[0]) if is_simple else ""
+    if digest and (before := _answer_before(digest, now)):
+        return before
     try:
         responder = responder_for(issuer, now=now)
         if digest and (stored := _stored_answer(issuer, responder, request.certificates[0], digest, now)):
@@ -89,21 +94,22 @@ def _refusal(status: ResponseStatus) -> OcspAnswer:
 
 def _issuer_asked(authority_id: UUID, request: OcspRequest) -> AuthorityCertificate | None:
     """The newest certificate of the one key of the CA that all of the request is about; None where there is none."""
+    asked = {(each.hash_name, each.issuer_name_hash, each.issuer_key_hash) for each in request.certificates}
+    issuers = [_issuer_hashed(authority_id, *hashes) for hashes in asked]
+    return issuers[0] if len({issuer and issuer.pk for issuer in issuers}) == 1 else None
+
+
+@remembered(Scope.RULES)
+def _issuer_hashed(
+    authority_id: UUID, hash_name: str, name_hash: bytes, key_hash: bytes
+) -> AuthorityCertificate | None:
+    """The newest certificate of the CA's key that has these hashes, of a CA that answers."""
     versions = AuthorityCertificate.objects.filter(authority=authority_id, authority__is_ocsp_enabled=True)
     # The newest of each key comes last, and stays.
-    newest = dict(versions.order_by("version").values_list("key_id", "pk"))
-    keys = {
-        next((key for key, pk in newest.items() if _is_issuer(pk, certificate)), None)
-        for certificate in request.certificates
-    }
-    if len(keys) != 1 or None in keys:
-        return None
-    return AuthorityCertificate.objects.select_related("authority", "key").get(pk=newest[keys.pop()])  # type: ignore[index]
-
-
-def _is_issuer(authority_certificate_id: UUID, certificate: CertId) -> bool:
-    hashes = _hashes_of(authority_certificate_id).get(certificate.hash_name)
-    return hashes == (certificate.issuer_name_hash, certificate.issuer_key_hash)
+    for pk in dict(versions.order_by("version").values_list("key_id", "pk")).values():
+        if _hashes_of(pk).get(hash_name) == (name_hash, key_hash):
+            return AuthorityCertificate.objects.select_related("authority", "key").get(pk=pk)
+    return None
 
 
 @lru_cache(maxsize=1024)
@@ -120,20 +126,15 @@ def _digest(authority_id: UUID, certificate: CertId) -> str:
     return hashlib.sha256(authority_id.bytes + certificate.encoded).hexdigest()
 
 
-def _answer_before(authority_id: UUID, digest: str, now: datetime) -> OcspAnswer | None:
-    """One query."""
-    found = OcspResponse.objects.filter(
-        id_digest=digest,
-        this_update__gt=now - GIVEN_FOR,
-        this_update__lte=now,
-        next_update__gt=now,
-        certificate__authority=authority_id,
-        certificate__authority__is_ocsp_enabled=True,
-    )
-    row = found.values_list("der", "this_update", "next_update").first()
+def _answer_before(digest: str, now: datetime) -> OcspAnswer | None:
+    """One query. That the CA still answers was seen; its id is in the digest."""
+    found = OcspResponse.objects.filter(id_digest=digest)
+    row = next(iter(found.values_list("der", "this_update", "next_update")), None)
     if row is None:
         return None
     der, this_update, next_update = row
+    if not now - GIVEN_FOR < this_update <= now < next_update:
+        return None
     return OcspAnswer(bytes(der), ResponseStatus.SUCCESSFUL, this_update, next_update)
 
 
@@ -236,11 +237,11 @@ def _status_of(issuer: AuthorityCertificate, serial_number: str | None) -> tuple
     """The status of one of the key's certificates, and when that ends."""
     if serial_number is None:
         return Unknown(), None
-    entry = RevocationEntry.objects.filter(
+    entries = RevocationEntry.objects.filter(
         revocation_list__key=issuer.key_id, serial_number=serial_number, released_at__isnull=True
-    ).first()
-    if entry is not None:
-        return Revoked(entry.revoked_at, RevocationReason(entry.reason)), entry.not_after
+    )
+    for revoked_at, reason, not_after in entries.order_by().values_list("revoked_at", "reason", "not_after"):
+        return Revoked(revoked_at, RevocationReason(reason)), not_after
     for not_afters in (
         Certificate.objects.filter(authority_certificate__key=issuer.key_id, serial_number=serial_number),
         AuthorityCertificate.objects.filter(issuer_certificate__key=issuer.key_id, serial_number=serial_number),
@@ -250,7 +251,7 @@ def _status_of(issuer: AuthorityCertificate, serial_number: str | None) -> tuple
         ),
         OcspResponder.objects.filter(key=issuer.key_id, serial_number=serial_number),
     ):
-        found = not_afters.values_list("not_after", flat=True).first()
+        found = next(iter(not_afters.order_by().values_list("not_after", flat=True)), None)
         if found is not None:
             return Good(), found
     return Unknown(), None

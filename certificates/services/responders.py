@@ -1,7 +1,7 @@
 """OCSP responders: their certificates, issued and renewed as they are needed."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from uuid import UUID, uuid4
 
@@ -17,6 +17,7 @@ from certificates.services.signing import sign_and_verify, signer_of_key
 from certificates.x509.inspect import facts_of
 from certificates.x509.issuer import DistributionUrls, Issuer
 from certificates.x509.keys import generate, public_key_info
+from pki_portal.access.remembering import Scope, remembered
 from pki_portal.access.requester import system_requester
 from pki_portal.audit.services import record
 from pki_portal.errors import PortalError, Unavailable
@@ -47,8 +48,9 @@ def responder_for(issuer: AuthorityCertificate, *, now: datetime) -> Responder:
         Unavailable: there is none that is valid, and none could be issued: the CA's key cannot be used, or its
             certificate has ended.
     """
-    newest = _newest(issuer.key)
-    if newest is not None and now < newest.not_before + (newest.not_after - newest.not_before) * RENEWED_AFTER:
+    # The hour, for rows of responders change no stamp: another process may issue the next one meanwhile.
+    newest = _remembered(issuer.pk, int(now.timestamp()) // 3600) or _newest(issuer.key)
+    if newest is not None and _is_young(newest, now):
         return _loaded(newest)
     try:
         return _loaded(_issued(issuer, now=now))
@@ -56,6 +58,18 @@ def responder_for(issuer: AuthorityCertificate, *, now: datetime) -> Responder:
         if newest is not None and newest.not_before <= now < newest.not_after:
             return _loaded(newest)
         raise Unavailable(f"CA {issuer.authority.name} has no OCSP responder: {problem.message}") from problem
+
+
+@remembered(Scope.RULES)
+def _remembered(issuer_id: UUID, _hour: int) -> OcspResponder | None:
+    """The newest responder of the key of a CA's certificate, if it need not be replaced within the hour."""
+    newest = _newest(AuthorityKey.objects.get(certificates=issuer_id))
+    until = datetime.fromtimestamp((_hour + 1) * 3600, tz=UTC)
+    return newest if newest is not None and _is_young(newest, until) else None
+
+
+def _is_young(responder: OcspResponder, now: datetime) -> bool:
+    return now < responder.not_before + (responder.not_after - responder.not_before) * RENEWED_AFTER
 
 
 def _newest(key: AuthorityKey) -> OcspResponder | None:
@@ -86,7 +100,7 @@ def _issued(issuer: AuthorityCertificate, *, now: datetime) -> OcspResponder:
     with journaled(requester=requester, project_id=project_id), transaction.atomic():
         key = AuthorityKey.objects.select_for_update(of=("self",), no_key=True).get(pk=issuer.key_id)
         newest = _newest(key)
-        if newest is not None and now < newest.not_before + (newest.not_after - newest.not_before) * RENEWED_AFTER:
+        if newest is not None and _is_young(newest, now):
             return newest
         certificate = x509.load_der_x509_certificate(bytes(issuer.der))
         plan = decide_responder(
