@@ -25,6 +25,7 @@ from certificates.models import (
     RevocationEntry,
 )
 from certificates.models.authority import AuthorityKind, AuthorityStatus
+from certificates.querysets import matching
 from certificates.services.authorities import (
     AuthoritySubject,
     create_intermediate,
@@ -33,7 +34,8 @@ from certificates.services.authorities import (
     update_authority,
 )
 from certificates.x509.keys import key_identifier, load_public_key
-from pki_portal.access.admin import ServiceAdmin
+from pki_portal.access.admin import BoundedPaginator, ServiceAdmin
+from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action, projects_allowing
 from pki_portal.access.requester import requester_of
 from profiles.admin import RefusalForm
@@ -173,6 +175,18 @@ class CertificateAuthorityAdmin(ServiceAdmin):
 # --- Read-only --------------------------------------------------------------------------------------------------------
 
 
+class OfProjectsFilter(admin.RelatedFieldListFilter):
+    """Projects that the requester may read, or what is in them; not only those that rows name, which would be looked
+    for among all rows.
+    """
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
+        """What can be chosen."""
+        projects = projects_allowing(requester=requester_of(request), action=model_admin.action)
+        path = "pk__in" if field.related_model is Project else "project__in"
+        return field.get_choices(include_blank=False, limit_choices_to={path: projects})
+
+
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Rows of projects where the requester may do ``action``; ``fields`` name all that is shown.
 
@@ -183,6 +197,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     project_path = "project"
     unread: tuple[str, ...] = ()
     actions = None
+    paginator = BoundedPaginator
+    show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Only what the requester may read."""
@@ -285,7 +301,7 @@ class RevocationEntryAdmin(ReadOnlyAdmin):
     action = Action.CERTIFICATES_READ
     project_path = "revocation_list__key__authority__project"
     list_display = ("serial_number", "certificate", "reason", "revoked_at", "released_at", "actor_name")
-    list_filter = ("reason", ("revocation_list__key__authority", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("reason", ("revocation_list__key__authority", OfProjectsFilter))
     list_select_related = ("certificate",)
     search_fields = ("serial_number", "actor_name")
     unread = ("der", "certificate__der")
@@ -315,13 +331,13 @@ class CertificateAdmin(ReadOnlyAdmin):
     change_list_template = "admin/certificates/certificate/change_list.html"
     list_display = ("short_name", "project", "status", "serial_number", "authority", "not_after", "created_at")
     list_filter = (
-        ("project", admin.RelatedOnlyFieldListFilter),
+        ("project", OfProjectsFilter),
         "status",
         "source",
-        ("authority", admin.RelatedOnlyFieldListFilter),
+        ("authority", OfProjectsFilter),
     )
     list_select_related = ("project", "authority")
-    unread = ("der", "external_chain")
+    unread = ("der", "external_chain", "lint_findings", "metadata")
     search_fields = ("common_name", "alt_names", "friendly_name", "serial_number")
     fields = (
         "id",
@@ -355,6 +371,12 @@ class CertificateAdmin(ReadOnlyAdmin):
         "revocation_reason",
         "created_at",
     )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Certificate], search_term: str
+    ) -> tuple[QuerySet[Certificate], bool]:
+        """As the portal searches, by the same indexes."""
+        return matching(queryset, search_term.replace("\x00", "")), False
 
     @admin.display(description="certificate")
     def short_name(self, certificate: Certificate) -> str:
@@ -399,7 +421,7 @@ class CertificateRequestAdmin(ReadOnlyAdmin):
 
     action = Action.CERTIFICATE_REQUESTS_READ
     list_display = ("__str__", "project", "profile_slug", "method", "status", "requester_name", "created_at")
-    list_filter = (("project", admin.RelatedOnlyFieldListFilter), "status", "method")
+    list_filter = (("project", OfProjectsFilter), "status", "method")
     list_select_related = ("project",)
     search_fields = ("common_name", "profile_slug", "requester_name")
     unread = ("asked", "csr", "error_message", "violations", "warnings", "decision", "metadata")
@@ -434,7 +456,7 @@ class ApprovalPolicyAdmin(ReadOnlyAdmin):
 
     action = Action.APPROVAL_POLICIES_READ
     list_display = ("name", "project", "is_for_all_profiles", "bypass_for_machine_identities", "max_request_ttl")
-    list_filter = (("project", admin.RelatedOnlyFieldListFilter),)
+    list_filter = (("project", OfProjectsFilter),)
     list_select_related = ("project",)
     search_fields = ("name",)
     fields = (

@@ -15,6 +15,7 @@ class CertificatesConfig(AppConfig):
         import_module("certificates.checks")
         import_module("certificates.watching").watch_all()
         import_module("certificates.tallies").connect()
+        import_module("certificates.trigrams").connect()
         import_module("certificates.tasks").register_all()
         import_module("certificates.gauges").register_all()
         import_module("pki_portal.access.web.pages").count_in_navigation(

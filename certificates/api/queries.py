@@ -62,7 +62,7 @@ class ProfileCertificatesQuery(WireSerializer):
     """Query of a profile's certificates; paging is read by the paginator."""
 
     status = EnumField(StatusFilter, required=False)
-    search = _search_field(help_text="In names and serial number, or an id.")
+    search = _search_field(help_text="In names, the start of a serial number, or an id.")
 
     @property
     def filters(self) -> CertificateFilters:
@@ -75,7 +75,7 @@ class ProfileCertificatesQuery(WireSerializer):
 class CertificatesQuery(WireSerializer):
     """Query of a project's certificates; paging is read by the paginator."""
 
-    search = _search_field(help_text="In names and serial number, or an id.")
+    search = _search_field(help_text="In names, the start of a serial number, or an id.")
     commonName = _search_field(help_text="In the common name.")  # noqa: N815
     friendlyName = _search_field(help_text="In the name given to an imported one.")  # noqa: N815
     status = EnumField(StatusFilter, required=False)

@@ -53,7 +53,8 @@ class Certificate(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="certificates")
+    # The indexes below that begin with it do for its own, as with the CA.
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="certificates", db_index=False)
     profile = models.ForeignKey(
         CertificateProfile, on_delete=models.SET_NULL, null=True, blank=True, related_name="certificates"
     )
@@ -64,7 +65,12 @@ class Certificate(models.Model):
     )
     # Both None for a self-signed and for an imported certificate.
     authority = models.ForeignKey(
-        CertificateAuthority, on_delete=models.PROTECT, null=True, blank=True, related_name="issued_certificates"
+        CertificateAuthority,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="issued_certificates",
+        db_index=False,
     )
     authority_certificate = models.ForeignKey(
         AuthorityCertificate, on_delete=models.PROTECT, null=True, blank=True, related_name="issued_certificates"
@@ -128,6 +134,11 @@ class Certificate(models.Model):
                 fields=("renew_at",), condition=models.Q(renew_at__isnull=False), name="certificate_renewal_due"
             ),
             models.Index(fields=("project",), condition=~models.Q(renewal_error=""), name="certificate_renewal_failed"),
+            models.Index(
+                fields=("project", "-created_at", "id"),
+                condition=models.Q(status=CertificateStatus.REVOKED),
+                name="certificate_revoked_newest",
+            ),
             # All that finds the newest certificates of a profile that renew by themselves, so that no row is read.
             models.Index(
                 fields=("profile", "-created_at", "id", "status", "not_after"),

@@ -29,9 +29,15 @@ class CertificateRequest(models.Model):
     """The stored row of one request: values as asked, requester, outcome. Holds no key."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="certificate_requests")
+    # The indexes below that begin with these do for their own.
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="certificate_requests", db_index=False)
     profile = models.ForeignKey(
-        CertificateProfile, on_delete=models.SET_NULL, null=True, blank=True, related_name="certificate_requests"
+        CertificateProfile,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="certificate_requests",
+        db_index=False,
     )
     # What judged it; None where nothing did, and in rows from before there were versions.
     profile_version = models.ForeignKey(

@@ -1,15 +1,17 @@
 """Django admin for access: every save goes through the services, and what they refuse stands in the form."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, cast
 
 from allauth.account.admin import EmailAddress
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.functional import cached_property
 
 from pki_portal.access import services, universal_auth
 from pki_portal.access.models import ClientSecret, MachineIdentity, Membership, Project, Role, UniversalAuth, User
@@ -19,6 +21,7 @@ from pki_portal.access.requester import Requester, requester_of
 from pki_portal.audit.models import AuditEvent
 from pki_portal.audit.services import record
 from pki_portal.errors import PortalError
+from pki_portal.keyset import count_up_to
 
 # Roles come from memberships: Django's groups would be a second, unread kind of permission.
 admin.site.unregister(Group)
@@ -387,6 +390,18 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         return request.user.is_active and isinstance(request.user, User) and request.user.is_superuser
 
 
+COUNTED_AT_MOST: Final = 10_000
+
+
+class BoundedPaginator(Paginator[Any]):
+    """Of tables that grow without bound: rows are counted, and can be paged through, up to 10,000."""
+
+    @cached_property
+    def count(self) -> int:
+        """How many there are, or 10,000."""
+        return min(count_up_to(cast("QuerySet[Any]", self.object_list), COUNTED_AT_MOST), COUNTED_AT_MOST)
+
+
 @admin.register(AuditEvent)
 class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """What happened, to be read only. It stands here since the audit knows nobody's rights."""
@@ -394,7 +409,7 @@ class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("id", "occurred_at", "event", "outcome", "actor_kind", "actor_name", "address", "subject_type")
     list_filter = ("outcome", "actor_kind", "event")
     search_fields = ("actor_name", "subject_id", "request_id", "address")
-    date_hierarchy = "occurred_at"
+    paginator = BoundedPaginator
     show_full_result_count = False
     actions = None
 

@@ -95,7 +95,7 @@ def test_search_finds_names_serials_and_ids(pki: Pki) -> None:
     issue(pki, "other.example")
     everything = Certificate.objects.all()
 
-    found = ["service", "WWW.SERVICE", certificate.serial_number[5:25], str(certificate.pk), "  service  "]
+    found = ["service", "WWW.SERVICE", certificate.serial_number[:20], str(certificate.pk), "  service  "]
     for text in found:
         assert list(matching(everything, text)) == [certificate], text
     assert matching(everything, "   ").count() == 2

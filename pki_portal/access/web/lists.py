@@ -31,7 +31,7 @@ def told_total(page: KeysetPage[M], queryset: QuerySet[M], count: Callable[[], i
     return told_count(queryset)
 
 
-def told_count(queryset: QuerySet[M]) -> str:
-    """How many rows there are, or ``10,000+``."""
-    counted = count_up_to(queryset, COUNTED_AT_MOST)
-    return f"{counted:,}" if counted <= COUNTED_AT_MOST else f"{COUNTED_AT_MOST:,}+"
+def told_count(queryset: QuerySet[M], most: int = COUNTED_AT_MOST) -> str:
+    """How many rows there are, or ``10,000+``, or whatever is the most that are counted."""
+    counted = count_up_to(queryset, most)
+    return f"{counted:,}" if counted <= most else f"{most:,}+"

@@ -760,7 +760,7 @@ def test_search_reads_serial_numbers_and_ids(pki: Pki, robot: Client) -> None:
     told = issued(robot, pki.profile)
     issued(robot, pki.profile)
 
-    for search in (told["serialNumber"], told["serialNumber"][8:24].upper(), told["certificateId"]):
+    for search in (told["serialNumber"], told["serialNumber"][:24].upper(), told["certificateId"]):
         body = robot.get(project_list(pki), {"search": search}).json()
         assert [row["id"] for row in body["certificates"]] == [told["certificateId"]]
 

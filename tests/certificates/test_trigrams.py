@@ -1,0 +1,53 @@
+"""Parts of names: found alike on both databases, and by the index where there is one."""
+
+import pytest
+from django.db import connection
+
+from certificates.models import Certificate
+from certificates.trigrams import field_like, named_like
+from profiles.models import CertificateProfile
+from tests.factories import make_project
+from tests.pages import make_issued
+from tests.scenery import make_issuing_profile
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def profile() -> CertificateProfile:
+    return make_issuing_profile(make_project())
+
+
+@pytest.mark.parametrize(
+    ("text", "is_found"),
+    [
+        *(("shop", True), ("SHOP-7.acme", True), ("p-7", True), ("p", True), ("p-", True), (".", True)),
+        *(
+            ("shop-8", False),
+            ("z", False),
+            ("%", False),
+            ("_", False),
+            ("\\", False),
+            ("'", False),
+            ("shop%acme", False),
+        ),
+        ("\N{LATIN SMALL LETTER SHARP S}hop", False),
+    ],
+)
+def test_a_part_is_found_in_any_case_and_means_itself(profile: CertificateProfile, text: str, is_found: bool) -> None:
+    make_issued(profile, "shop-7.acme.com")
+
+    assert Certificate.objects.filter(named_like(text)).exists() is is_found
+    assert Certificate.objects.filter(field_like("common_name", text)).exists() is is_found
+    assert not Certificate.objects.filter(field_like("friendly_name", text)).exists()
+
+
+def test_postgresql_finds_it_by_index(profile: CertificateProfile) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite looks at every row")
+    make_issued(profile)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+
+    for condition in (named_like("acme"), field_like("common_name", "acme")):
+        assert "certificate_name_trigrams" in Certificate.objects.filter(condition).order_by().explain()
