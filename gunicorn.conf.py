@@ -1,11 +1,14 @@
 """How the portal is served; the reasons and the measurements stand in docs/ and in the comments here."""
 
+import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from certificates.x509 import key_pool
 from pki_portal import settings
 
 bind = settings.LISTEN
@@ -38,14 +41,27 @@ _keeper: "subprocess.Popen[bytes] | None" = None
 
 
 def when_ready(server: Any) -> None:
-    """Start the background worker beside the web server, under a keeper that starts it again if it crashes."""
+    """Start what works beside the web server, under a keeper that starts it again if it crashes; the pool of keys is
+    there before the web processes are forked, which share it.
+    """
     global _keeper
+    kept: list[dict[str, Any]] = []
+    descriptors: list[int] = []
     if settings.WORKER:
-        _keeper = subprocess.Popen([sys.executable, "-m", "pki_portal.background.keeper"])
+        kept.append({"command": [sys.executable, "manage.py", "worker", "--parent"]})
+    if settings.KEY_POOL and sys.platform == "linux":
+        with suppress(OSError):  # without it each process makes the keys that it needs
+            descriptors = key_pool.open_once().descriptors()
+            maker = [sys.executable, "-m", "certificates.x509.key_pool_process", ",".join(map(str, descriptors))]
+            kept.append({"command": maker, "descriptors": descriptors})
+    if kept:
+        _keeper = subprocess.Popen(  # noqa: S603 - our own interpreter and our own commands
+            [sys.executable, "-m", "pki_portal.background.keeper", json.dumps(kept)], pass_fds=descriptors
+        )
 
 
 def on_exit(server: Any) -> None:
-    """End it with the web server. Of a server that was killed the keeper notices the end by itself."""
+    """End all that with the web server. Of a server that was killed the keeper notices the end by itself."""
     if _keeper is not None:
         _keeper.terminate()
         _keeper.wait()

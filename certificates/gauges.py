@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from certificates.models import Certificate, CertificateRevocationList
 from certificates.models.certificate import CertificateStatus
 from certificates.services.rehearsal import coming, will_fail
+from certificates.x509 import key_pool
 from pki_portal.access.models import Project
 from pki_portal.background.gauges import measured
 from pki_portal.background.models import Measurement
@@ -78,8 +79,19 @@ def measure_renewals(now: datetime) -> None:
         Measurement.keep(name=RENEWALS, label=state, value=value, now=now)
 
 
+def key_pool_gauge() -> Iterator[Metric]:
+    """How many keys lie ready on this machine; nothing where there is no pool."""
+    pool = key_pool.opened()
+    if pool is not None:
+        depth = GaugeMetricFamily("pki_key_pool_depth", "Keys that lie ready.", labels=["algorithm"])
+        for algorithm in key_pool.CAPACITY:
+            depth.add_metric([algorithm], pool.depth(algorithm))
+        yield depth
+
+
 def register_all() -> None:
     """Called once, when Django is ready."""
     register_gauges(crl_gauges)
     register_gauges(expiring_gauge)
     register_gauges(renewals_gauge)
+    register_gauges(key_pool_gauge)

@@ -117,6 +117,12 @@ RENEWALS = Counter("pki_automatic_renewals", "Due renewals tried by workers, by 
 KEY_CACHE = Counter(
     "pki_ca_key_cache", "CA keys wanted for signing, by whether they were at hand.", ["result"], registry=None
 )
+KEY_POOL = Counter(
+    "pki_key_pool_requests",
+    "Keys wanted from the pool of ready ones, by whether one was there.",
+    ["algorithm", "result"],
+    registry=None,
+)
 BACKGROUND_ATTEMPTS = Counter(
     "pki_background_attempts", "Rows tried by background workers, by outcome.", ["work", "outcome"], registry=None
 )

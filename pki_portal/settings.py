@@ -51,6 +51,9 @@ env = environ.FileAwareEnv(
     PKCS11_PIN=(str, ""),
     # The web server runs a background worker beside itself. false: manage.py worker runs as a service of its own.
     WORKER=(bool, True),
+    # A process beside the web server makes some RSA keys in advance, while the machine has nothing better to do. false:
+    # each is made when it is asked for.
+    KEY_POOL=(bool, True),
     # redis://host:6379/0: hints of background work are queued there by RQ instead of in the database. Needs
     # requirements/rq.txt.
     TASKS_REDIS_URL=(str, ""),
@@ -100,6 +103,7 @@ def _stored_secret_key() -> str:
 SECRET_KEY: Any = env("SECRET_KEY") or lazy(_stored_secret_key, str)()  # lazy: read or made at the first signature
 DEBUG: bool = env("DEBUG")
 WORKER: bool = env("WORKER")
+KEY_POOL: bool = env("KEY_POOL")
 METRICS_TOKEN: str = env("METRICS_TOKEN")
 TRUSTED_PROXIES: int = env("TRUSTED_PROXIES")
 ALLOWED_HOSTS: list[str] = env("ALLOWED_HOSTS") or sorted(

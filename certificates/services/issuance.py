@@ -23,6 +23,7 @@ from certificates.services.issuing_authority import IssuingAuthority, issuer_by_
 from certificates.services.journal import certificates_stored, journaled
 from certificates.services.kept_keys import SealedKey, is_key_kept, new_secret, seal_key
 from certificates.services.lint import Waivers
+from certificates.services.new_keys import make_key
 from certificates.services.requests import (
     SIGN_EVENT,
     Approved,
@@ -309,7 +310,7 @@ def _prepare(
     private_key: keys.PrivateKey | None = None
     sealed_key = succession.kept_key if succession else None
     if plan.subject_public_key_info is None:
-        private_key = keys.generate(plan.key_algorithm)
+        private_key = make_key(plan.key_algorithm)
         public_key = private_key.public_key()
         if profile.key_retention == KeyRetention.ESCROW or not _is_awaited(asked, succession):
             sealed_key = seal_key(private_key)

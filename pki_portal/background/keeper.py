@@ -1,14 +1,18 @@
-"""Keeps one ``manage.py worker`` alive beside the server that started this: a crash is followed by a new start, and the
-end of the server by the end of both.
+"""Keeps processes alive beside the server that started this: ``manage.py worker``, and the one that makes keys in
+advance. A crash is followed by a new start, and the end of the server by the end of all.
 
-It knows nothing of Django, so it costs next to nothing.
+It knows nothing of Django, so it costs next to nothing. What it shall keep stands in its one argument, as JSON: a list
+of ``{"command": [...], "descriptors": [...]}``.
 """
 
+import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from types import FrameType
 from typing import Final
 
@@ -17,15 +21,58 @@ LOOK_SECONDS: Final = 0.5
 END_SECONDS: Final = 25.0
 FIRST_DELAY: Final = 1.0
 LONGEST_DELAY: Final = 30.0
-# A worker that lived so long was healthy: the next delay is the first one again.
+# What lived so long was healthy: the next delay is the first one again.
 HEALTHY_SECONDS: Final = 60.0
 
 
-class Keeper:
-    """One keeper; ``command`` starts what it keeps, and gets the keeper's process id as its last argument."""
+class Kept:
+    """One process, started by ``command``, which gets this process's id as its last argument, and ``descriptors``."""
 
-    def __init__(self, command: list[str]) -> None:
-        self._command = [*command, str(os.getpid())]
+    def __init__(self, command: Sequence[str], descriptors: Sequence[int] = ()) -> None:
+        self._command = command
+        self._descriptors = descriptors
+        self._process: subprocess.Popen[bytes] | None = None
+        self._began = self._next_start = time.monotonic()
+        self._delay = FIRST_DELAY
+
+    def look(self) -> None:
+        """Start it where it is not there, the later the more often it ended soon."""
+        now = time.monotonic()
+        if self._process is None:
+            if now >= self._next_start:
+                self._began = now
+                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own command
+                    [*self._command, str(os.getpid())], pass_fds=self._descriptors
+                )
+        elif self._process.poll() is not None:
+            status, self._process = self._process.returncode, None
+            sys.stderr.write(f"{shlex.join(self._command)} ended with status {status}; it is started again\n")
+            if now - self._began > HEALTHY_SECONDS:
+                self._delay = FIRST_DELAY
+            self._next_start = now + self._delay
+            self._delay = min(2 * self._delay, LONGEST_DELAY)
+
+    def tell_to_end(self) -> None:
+        """Politely."""
+        if self._process is not None:
+            self._process.terminate()
+
+    def end(self, *, until: float) -> None:
+        """Wait for its end until that time of the monotonic clock, then kill it."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(max(0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Keeper:
+    """The one that keeps them."""
+
+    def __init__(self, kept: Sequence[Kept]) -> None:
+        self._kept = kept
         self._parent = os.getppid()
         self._is_stopping = False
 
@@ -33,30 +80,15 @@ class Keeper:
         """Until SIGTERM or SIGINT comes or the parent is gone."""
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._stop)
-        delay = FIRST_DELAY
         while not self._should_stop():
-            began = time.monotonic()
-            self._keep_one()
-            if time.monotonic() - began > HEALTHY_SECONDS:
-                delay = FIRST_DELAY
-            until = time.monotonic() + delay
-            while not self._should_stop() and time.monotonic() < until:
-                time.sleep(LOOK_SECONDS)
-            delay = min(2 * delay, LONGEST_DELAY)
-
-    def _keep_one(self) -> None:
-        worker = subprocess.Popen(self._command)  # noqa: S603 - our own interpreter and our own command
-        while worker.poll() is None:
-            if self._should_stop():
-                worker.terminate()
-                try:
-                    worker.wait(END_SECONDS)
-                except subprocess.TimeoutExpired:
-                    worker.kill()
-                    worker.wait()
-                return
+            for each in self._kept:
+                each.look()
             time.sleep(LOOK_SECONDS)
-        sys.stderr.write(f"the background worker ended with status {worker.returncode}; it is started again\n")
+        until = time.monotonic() + END_SECONDS
+        for each in self._kept:
+            each.tell_to_end()
+        for each in self._kept:
+            each.end(until=until)
 
     def _should_stop(self) -> bool:
         return self._is_stopping or os.getppid() != self._parent
@@ -66,4 +98,4 @@ class Keeper:
 
 
 if __name__ == "__main__":
-    Keeper([sys.executable, "manage.py", "worker", "--parent"]).run()
+    Keeper([Kept(**each) for each in json.loads(sys.argv[1])]).run()

@@ -80,6 +80,7 @@ def test_every_process_counts_into_the_same_metrics(portal: Portal) -> None:
         assert counted(text, "pki_certificates_issued_total", project=portal.made["projectId"]) == 15
         assert counted(text, "pki_issuances_refused_total", code="ttl_too_long") == 5
         assert counted(text, "pki_issue_request_seconds_count", status="2xx") == 15
+        assert counted(text, "pki_key_pool_depth", algorithm="RSA_2048") is not None
 
 
 @pytest.fixture
