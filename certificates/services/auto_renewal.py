@@ -97,7 +97,7 @@ def _settle(item: BatchItem, outcome: IssuedCertificate | PortalError, now: date
 
 def renewable(now: datetime) -> QuerySet[Certificate]:
     """What renews by itself and nothing is known to stand in the way of."""
-    return Certificate.objects.select_related("request", "renewed_by").filter(
+    return Certificate.objects.select_related("request").filter(
         renew_at__isnull=False, status=CertificateStatus.ACTIVE, not_after__gt=now, renewed_by__isnull=True
     )
 

@@ -48,7 +48,7 @@ from certificates.services.succession import (
     new_auto_renewal,
     renewal_of_profile,
     repeats_predecessor,
-    state_violations,
+    succession_violations,
 )
 from certificates.services.unchanged import profile_gone, require_unchanged
 from certificates.x509 import keys
@@ -282,7 +282,7 @@ def _judge(
         issuer=issuer.facts if issuer else None,
         now=now,
     )
-    if succession is not None and (reasons := state_violations(succession.predecessor, now=now)):
+    if succession is not None and (reasons := succession_violations(succession, now=now)):
         decision = judgement.decision = refused(reasons, decision)
     plan = decision.granted()
     if succession is None or not repeats_predecessor(plan, succession.predecessor):

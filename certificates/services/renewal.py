@@ -113,7 +113,8 @@ def renew_certificate(
 
 
 def renewal_item(certificate: Certificate, *, requester: Requester, event: str) -> BatchItem:
-    """The plain renewal of a certificate with a new key, as one request among many.
+    """The plain renewal of a certificate with a new key, as one request among many; it was just read as one without a
+    successor.
 
     Raises:
         Forbidden, Invalid: as :func:`renew_certificate`, before anything is judged; nothing is recorded.
@@ -129,7 +130,11 @@ def renewal_item(certificate: Certificate, *, requester: Requester, event: str) 
         metadata=certificate.metadata,
     )
     succession = Succession(
-        predecessor=certificate, filling=filling, key_source=KeySource(certificate.key_source), event=event
+        predecessor=certificate,
+        filling=filling,
+        key_source=KeySource(certificate.key_source),
+        event=event,
+        is_from_head=True,
     )
     return BatchItem(asked, succession=succession)
 

@@ -33,6 +33,7 @@ class Succession:
         key_source: of the new certificate; one with the same key keeps where that came from.
         event: what the audit calls it.
         kept_key: the predecessor's key, sealed for the successor, where that has the same one and it is kept.
+        is_from_head: the predecessor was just read as one without a successor; the transaction looks again in any case.
     """
 
     predecessor: Certificate
@@ -40,6 +41,7 @@ class Succession:
     key_source: KeySource
     event: str
     kept_key: SealedKey | None = field(default=None, repr=False)
+    is_from_head: bool = False
 
 
 def granted_by(certificate: Certificate) -> ProfileDefaults:
@@ -104,13 +106,15 @@ def link_predecessors(successions: Sequence[Succession]) -> None:
 
 
 def state_violations(certificate: Certificate, *, now: datetime) -> list[Violation]:
-    """Why a certificate can have no successor now: it has one, or is revoked or past its end.
+    """Why a certificate can have no successor now: it has one, or is revoked or past its end. One query."""
+    return _state_violations(certificate, successor_id(certificate.pk), now=now)
 
-    One query, unless it was loaded with its successor, or with none.
-    """
-    loaded = certificate._state.fields_cache.get("renewed_by", certificate)
-    successor = successor_id(certificate.pk) if loaded is certificate else loaded and loaded.pk
-    return _state_violations(certificate, successor, now=now)
+
+def succession_violations(succession: Succession, *, now: datetime) -> list[Violation]:
+    """The same of the predecessor of a succession; no query where it is known to be a head."""
+    predecessor = succession.predecessor
+    successor = None if succession.is_from_head else successor_id(predecessor.pk)
+    return _state_violations(predecessor, successor, now=now)
 
 
 def _state_violations(certificate: Certificate, successor: UUID | None, *, now: datetime) -> list[Violation]:
