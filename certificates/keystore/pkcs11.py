@@ -24,7 +24,8 @@ from django.conf import settings
 from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
 
 from certificates.keystore.base import MemorySigner, Signer
-from certificates.x509.keys import PUBLIC_EXPONENT, PublicKey, load_public_key
+from certificates.x509.keys import PublicKey, load_public_key
+from certificates.x509.rsa_keys import PUBLIC_EXPONENT
 from pki_portal.errors import Unavailable
 from profiles.policy.vocabulary import KeyAlgorithm, KeyFamily
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.types import (
 )
 from cryptography.x509 import SubjectKeyIdentifier
 
+from certificates.x509.rsa_keys import PUBLIC_EXPONENT, generate_rsa
 from profiles.policy.judges import algorithms
 from profiles.policy.vocabulary import KeyAlgorithm, KeyFamily, SignatureAlgorithm, key_family
 
@@ -36,7 +37,6 @@ PublicKey: TypeAlias = (
     | mldsa.MLDSA87PublicKey
 )
 
-PUBLIC_EXPONENT: Final = 65537
 MIN_RSA_BITS: Final = 2048
 # Past this the checks below cost more than they tell; such a key is of no size that is certified anyway.
 MAX_CHECKED_RSA_BITS: Final = 8192
@@ -115,7 +115,7 @@ def generate(algorithm: KeyAlgorithm) -> PrivateKey:
     if algorithm.family is KeyFamily.EC:
         return ec.generate_private_key(_CURVES[algorithm]())
     bits = next(size for size, named in _RSA_ALGORITHMS.items() if named is algorithm)
-    return rsa.generate_private_key(public_exponent=PUBLIC_EXPONENT, key_size=bits)
+    return generate_rsa(bits)
 
 
 @cache
