@@ -31,7 +31,12 @@ def context(number: int, *, constructed: bool = True) -> int:
 def tlv(tag: int, *contents: bytes) -> bytes:
     """One value: identifier, length, contents."""
     body = b"".join(contents)
-    return bytes([tag]) + length_octets(len(body)) + body
+    return header(tag, len(body)) + body
+
+
+def header(tag: int, length: int) -> bytes:
+    """Identifier and length, before contents of so many octets."""
+    return bytes([tag]) + length_octets(length)
 
 
 def length_octets(length: int) -> bytes:

@@ -254,7 +254,9 @@ def default_signature_algorithm(public_key: PublicKeyTypes) -> SignatureAlgorith
     raise ValueError(f"a CA cannot sign with {describe(public_key)}")
 
 
-def signature_of(key: CertificateIssuerPrivateKeyTypes, data: bytes, algorithm: SignatureAlgorithm) -> bytes:
+def signature_of(
+    key: CertificateIssuerPrivateKeyTypes, data: bytes | memoryview, algorithm: SignatureAlgorithm
+) -> bytes:
     """The signature of whole bytes, by the key of a CA or a responder, wherever it is.
 
     Raises:
@@ -262,9 +264,9 @@ def signature_of(key: CertificateIssuerPrivateKeyTypes, data: bytes, algorithm: 
     """
     hashed = signing_hash(algorithm)
     if hashed is None:
-        return key.sign(data)  # type: ignore[call-arg]
+        return key.sign(data)  # type: ignore[call-arg, arg-type]
     if isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(data, padding.PKCS1v15(), hashed)
+        return key.sign(data, padding.PKCS1v15(), hashed)  # type: ignore[arg-type] # takes any buffer
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return key.sign(data, ec.ECDSA(hashed))
     raise ValueError("the key makes no such signature")
