@@ -268,9 +268,13 @@ def _find(crl_id: UUID) -> List:
 
 
 def _complete_list_of(revocation_list: List) -> CertificateRevocationList:
-    return (
-        revocation_list if isinstance(revocation_list, CertificateRevocationList) else revocation_list.revocation_list
-    )
+    """That of a shard is looked up without its DER, unless it is at hand."""
+    if isinstance(revocation_list, CertificateRevocationList):
+        return revocation_list
+    if not RevocationListShard.revocation_list.is_cached(revocation_list):
+        complete = CertificateRevocationList.objects.select_related("key").defer("der")
+        revocation_list.revocation_list = complete.get(pk=revocation_list.revocation_list_id)
+    return revocation_list.revocation_list
 
 
 def _is_stale(revocation_list: List) -> bool:

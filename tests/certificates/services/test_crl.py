@@ -11,7 +11,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from django.db import connection
 from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from certificates.keystore.database import forget_keys
@@ -445,3 +447,17 @@ def test_publishing_now_is_for_those_who_may_edit_the_ca_and_is_recorded() -> No
     assert (list_of(authority).number or 0) > before
     events = AuditEvent.objects.filter(event="publish-crl").order_by("id")
     assert list(events.values_list("outcome", flat=True)) == ["refused", "done"]
+
+
+def test_revoking_reads_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "ENTRIES_PER_LIST", 0)
+    authority = make_authority(make_project())
+    revoke(signed_for(authority, "first.acme.com"))
+    on_a_shard = signed_for(authority, "second.acme.com")
+
+    with CaptureQueriesContext(connection) as queries:
+        revoke(on_a_shard)
+
+    read = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
+    assert RevocationListShard.objects.filter(entries__certificate=on_a_shard).exists()
+    assert not [sql for sql in read if 'revocationlist"."der"' in sql or 'revocationlistshard"."der"' in sql]
