@@ -12,10 +12,11 @@ from certificates.x509 import key_pool
 from pki_portal import settings
 
 bind = settings.LISTEN
-# One certificate is one short burst of CPU: processes, not threads. SQLite has one writer at a time, and PostgreSQL
-# leaves time to fill while a commit is awaited.
 worker_class = "sync"
-workers = 2 if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3") else 3
+workers = settings.WEB_CONCURRENCY
+# What waits for a worker. What has waited too long is refused in a fraction of a millisecond (pki_portal/admission.py),
+# so a full queue is gone in a second; what finds no place in it is not accepted, and a proxy asks another node.
+backlog = 1024
 timeout = 60
 graceful_timeout = 30
 keepalive = 5

@@ -18,6 +18,7 @@ from django.core.exceptions import (
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from django.utils.cache import patch_cache_control
 from django.views import defaults
 from rest_framework import exceptions
@@ -26,7 +27,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from pki_portal.access.refusals import record_at_the_door
-from pki_portal.errors import Malformed, PermissionDenied, PortalError, Unauthenticated, Unavailable, Violation
+from pki_portal.errors import Busy, Malformed, PermissionDenied, PortalError, Unauthenticated, Unavailable, Violation
 from pki_portal.rest import json_patch, pointer_of, pointer_token
 from pki_portal.rest.values import IssueCode
 
@@ -356,6 +357,14 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return defaults.server_error(request)
     exception = sys.exception()
     return _json(request, exception if isinstance(exception, Exception) else PortalError("unknown"))
+
+
+def refused(request: HttpRequest, refusal: Busy) -> HttpResponse:
+    """Answer what is refused before a view, with the time after which to ask again."""
+    if _is_api(request):
+        return _json(request, refusal)
+    page = render_to_string("503.html")
+    return _unkept(HttpResponse(page, status=503, headers=_headers_of(refusal, refusal.kind)))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -136,6 +136,13 @@ class Unavailable(PortalError):
 
     kind = "unavailable"
 
-    def __init__(self, message: str, *, retry_after: int = 30) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, violations: Sequence[Violation] = (), retry_after: int = 30) -> None:
+        super().__init__(message, violations=violations)
         self.retry_after = retry_after
+
+
+class Busy(Unavailable):
+    """There is too much to do just now, and nothing is broken; nothing was done, and the same passes later."""
+
+    def __init__(self, message: str, *, violations: Sequence[Violation] = (), retry_after: int = 2) -> None:
+        super().__init__(message, violations=violations, retry_after=retry_after)

@@ -113,6 +113,19 @@ REQUEST_SECONDS = Histogram(
     buckets=_BUCKETS,
     registry=None,
 )
+QUEUE_WAIT_SECONDS = Histogram(
+    "pki_queue_wait_seconds",
+    "Time that requests waited for a free web process, by what came of them: served, turned_away.",
+    ["outcome"],
+    buckets=_BUCKETS,
+    registry=None,
+)
+SLOW_KEYS_REFUSED = Counter(
+    "pki_slow_keys_refused",
+    "RSA keys that were not made because as many were under way as may be.",
+    ["algorithm"],
+    registry=None,
+)
 RENEWALS = Counter("pki_automatic_renewals", "Due renewals tried by workers, by outcome.", ["outcome"], registry=None)
 KEY_CACHE = Counter(
     "pki_ca_key_cache", "CA keys wanted for signing, by whether they were at hand.", ["result"], registry=None

@@ -22,7 +22,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 if (BASE_DIR / ".env").is_file():
     environ.Env.read_env(BASE_DIR / ".env")  # what is exported already wins
 
-# FileAwareEnv: NAME_FILE=/run/secrets/name gives the content of that file as NAME.
+# FileAwareEnv: NAME_FILE=/run/secrets/name gives the content of that file as NAME; where a line feed at its end would
+# matter, it is taken off below.
 env = environ.FileAwareEnv(
     # Address and port the server listens on.
     HOST=(str, "127.0.0.1"),
@@ -49,6 +50,8 @@ env = environ.FileAwareEnv(
     PKCS11_MODULE=(str, ""),
     PKCS11_TOKEN_LABEL=(str, ""),
     PKCS11_PIN=(str, ""),
+    # Processes of the web server on this machine. Default: 2 on SQLite, which has one writer at a time, else 3.
+    WEB_CONCURRENCY=(int, 0),
     # The web server runs a background worker beside itself. false: manage.py worker runs as a service of its own.
     WORKER=(bool, True),
     # A process beside the web server makes some RSA keys in advance, while the machine has nothing better to do. false:
@@ -93,7 +96,7 @@ PKI_PORTAL_MASTER_KEYS_FILE = Path(master_key_env("PKI_PORTAL_MASTER_KEYS_FILE")
 
 PKCS11_MODULE: str = env("PKCS11_MODULE")
 PKCS11_TOKEN_LABEL: str = env("PKCS11_TOKEN_LABEL")
-PKCS11_PIN: str = env("PKCS11_PIN").strip()  # a file ends with a line feed
+PKCS11_PIN: str = env("PKCS11_PIN").strip()
 
 
 def _stored_secret_key() -> str:
@@ -104,7 +107,7 @@ SECRET_KEY: Any = env("SECRET_KEY") or lazy(_stored_secret_key, str)()  # lazy: 
 DEBUG: bool = env("DEBUG")
 WORKER: bool = env("WORKER")
 KEY_POOL: bool = env("KEY_POOL")
-METRICS_TOKEN: str = env("METRICS_TOKEN")
+METRICS_TOKEN: str = env("METRICS_TOKEN").strip()
 TRUSTED_PROXIES: int = env("TRUSTED_PROXIES")
 ALLOWED_HOSTS: list[str] = env("ALLOWED_HOSTS") or sorted(
     {_site.hostname or "localhost", _reachable_host, "localhost", "127.0.0.1", "[::1]"}
@@ -143,6 +146,7 @@ MIDDLEWARE = [
     "pki_portal.middleware.ApiNeverStoredMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "pki_portal.page_middleware.PageCspMiddleware",
+    "pki_portal.admission.AdmissionMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "pki_portal.page_middleware.PageSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -198,7 +202,11 @@ def _database(url: str) -> dict[str, Any]:
     return database
 
 
-DATABASES = {"default": _database(env("DATABASE_URL"))}
+DATABASES = {"default": _database(env("DATABASE_URL").strip())}
+
+# One certificate is one short burst of CPU: processes, not threads. PostgreSQL leaves time to fill while a commit is
+# awaited.
+WEB_CONCURRENCY: int = env("WEB_CONCURRENCY") or (2 if DATABASES["default"]["ENGINE"].endswith("sqlite3") else 3)
 
 # Login limits are counted here, so all processes must see the same counts.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "portal_cache"}}
@@ -206,7 +214,7 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", 
 # --- Background work
 
 # Where hints are queued (pki_portal.background.tasks); what is due stands in rows, whatever becomes of a queue.
-TASKS_REDIS_URL: str = env("TASKS_REDIS_URL")
+TASKS_REDIS_URL: str = env("TASKS_REDIS_URL").strip()
 HAS_RQ = find_spec("django_tasks_rq") is not None
 if TASKS_REDIS_URL and HAS_RQ:  # without it the check pki_portal.E009 says what is missing
     TASKS = {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}
@@ -243,8 +251,9 @@ ACCOUNT_DEFAULT_HTTP_PROTOCOL = _site.scheme
 
 # --- Mail and webhooks
 
-SENDS_MAIL = bool(env("EMAIL_URL"))
-_mail: dict[str, Any] = environ.Env.email_url_config(env("EMAIL_URL") or "dummymail://")
+_email_url: str = env("EMAIL_URL").strip()
+SENDS_MAIL = bool(_email_url)
+_mail: dict[str, Any] = environ.Env.email_url_config(_email_url or "dummymail://")
 # Accounts send none even so: their links are handed over by an administrator.
 EMAIL_BACKEND: str = _mail["EMAIL_BACKEND"]
 EMAIL_HOST: str = _mail["EMAIL_HOST"] or "localhost"

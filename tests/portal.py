@@ -66,6 +66,13 @@ class Portal:
             self.process.wait()
             self.process = None
 
+    def end(self) -> None:
+        """SIGTERM for the master: it ends when every request that a process has begun is answered."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(60)
+            self.process = None
+
     def token(self) -> str:
         """A fresh access token of the machine identity that quickstart made."""
         answer = self.call(
@@ -106,6 +113,20 @@ def install(state: Path, *, database_url: str = "") -> Portal:
     assert made.returncode == 0, made.stderr
     installed.made.update(json.loads(made.stdout))
     return installed
+
+
+def processes_of(group: int) -> list[tuple[int, str]]:
+    """Process id and command line of everything in a process group, which a portal is by the id of its master."""
+    listed = subprocess.run(["ps", "-A", "-o", "pgid=,pid=,command="], capture_output=True, text=True, check=True)
+    rows = (line.split(maxsplit=2) for line in listed.stdout.splitlines())
+    return [(int(pid), command) for pgid, pid, command in rows if int(pgid) == group]
+
+
+def web_processes(portal: Portal) -> list[int]:
+    """Those that answer requests."""
+    assert portal.process is not None
+    master = portal.process.pid
+    return [pid for pid, command in processes_of(master) if "gunicorn" in command and pid != master]
 
 
 def free_port() -> int:

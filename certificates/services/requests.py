@@ -16,7 +16,7 @@ from certificates.x509.csr import read_csr
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.requester import Requester
 from pki_portal.audit.services import JSON, recorded_refusals
-from pki_portal.errors import Conflict, PortalError
+from pki_portal.errors import Busy, Conflict, PortalError
 from pki_portal.storable import storable, storable_json
 from profiles.enrollment import EnrollmentMethod
 from profiles.models import CertificateProfile
@@ -220,13 +220,15 @@ def failed_request_kept(asked: Asked) -> Iterator[Judgement]:
     """If rules refuse it inside the block, store the request as failed, in its own transaction; pass the refusal on.
 
     Stand outside the act's ``transaction.atomic()``. Refusals without violations (permission, a missing part) leave no
-    row: the request was never judged. An approved one that something stands in the way of is tried again, and so waits.
+    row: the request was never judged. What found no place is tried again, and so is an approved one that something
+    stands in the way of, which waits.
     """
     judgement = Judgement()
     try:
         yield judgement
     except PortalError as refusal:
-        if refusal.violations and not (asked.approved and isinstance(refusal, Conflict)):
+        is_tried_again = isinstance(refusal, Busy) or (asked.approved and isinstance(refusal, Conflict))
+        if refusal.violations and not is_tried_again:
             with transaction.atomic():
                 store_request(asked, status=RequestStatus.FAILED, refusal=refusal, decision=judgement.decision)
         raise

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from pki_portal.audit.models import AuditEvent, Outcome
-from pki_portal.errors import PortalError, Unavailable, Violation
+from pki_portal.errors import Busy, PortalError, Unavailable, Violation
 from pki_portal.storable import storable, storable_json
 
 logger = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ def record_refusal(
     """
     if refusal.is_recorded:
         return
-    if isinstance(refusal, Unavailable):
+    if isinstance(refusal, Unavailable) and not isinstance(refusal, Busy):
         logger.error("%s: %s", event, refusal.message)
     with transaction.atomic():
         new_event(

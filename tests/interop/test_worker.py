@@ -14,7 +14,7 @@ import redis
 
 from tests.certificates.alerts.receivers import LOOPBACK, webhook_receiver
 from tests.pki_portal.test_metrics import counted
-from tests.portal import Portal, free_port
+from tests.portal import Portal, free_port, processes_of, web_processes
 
 
 @pytest.fixture(autouse=True)
@@ -26,13 +26,7 @@ def webhooks_may_reach_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def workers_of(portal: Portal) -> list[int]:
     """Process ids of the workers in the portal's process group."""
     assert portal.process is not None
-    return [pid for pid, command in _group(portal.process.pid) if "manage.py worker" in command]
-
-
-def _group(group: int) -> list[tuple[int, str]]:
-    listed = subprocess.run(["ps", "-A", "-o", "pgid=,pid=,command="], capture_output=True, text=True, check=True)
-    rows = (line.split(maxsplit=2) for line in listed.stdout.splitlines())
-    return [(int(pid), command) for pgid, pid, command in rows if int(pgid) == group]
+    return [pid for pid, command in processes_of(portal.process.pid) if "manage.py worker" in command]
 
 
 @pytest.mark.timeout(180)
@@ -46,7 +40,7 @@ def test_a_worker_lives_beside_the_web_server_and_dies_with_it(portal: Portal) -
 
     portal.process.send_signal(signal.SIGTERM)
     assert portal.process.wait(40) == 0
-    _wait_until(lambda: _group(group) == [])
+    _wait_until(lambda: processes_of(group) == [])
 
     portal.start()
     _wait_until(lambda: len(workers_of(portal)) == 1)
@@ -54,7 +48,7 @@ def test_a_worker_lives_beside_the_web_server_and_dies_with_it(portal: Portal) -
     portal.process.send_signal(signal.SIGKILL)  # the web server's master alone: it can tell nobody
     portal.process.wait()
     portal.process = None
-    _wait_until(lambda: _group(group) == [])
+    _wait_until(lambda: processes_of(group) == [])
 
 
 @pytest.mark.timeout(180)
@@ -112,7 +106,7 @@ def test_hints_can_be_queued_in_redis_and_are_not_missed_when_it_is_gone(redis_u
     worker = workers_of(portal)
     with redis.Redis.from_url(redis_url) as client:
         client.rpush("rq:queue:default", "no such job", b"\xff")
-        _send_a_test(portal, name="by-redis")
+        send_a_test(portal, name="by-redis")
         calls: Any = client.info("commandstats")
         assert calls["cmdstat_rpush"]["calls"] >= 2
         _wait_until(lambda: client.llen("rq:queue:default") == 0)
@@ -120,7 +114,7 @@ def test_hints_can_be_queued_in_redis_and_are_not_missed_when_it_is_gone(redis_u
         assert _queue_depth(portal) == 0
         client.shutdown(nosave=True)
     assert _queue_depth(portal) is None
-    _send_a_test(portal, name="without")
+    send_a_test(portal, name="without")
     assert workers_of(portal) == worker
 
 
@@ -131,10 +125,10 @@ def _queue_depth(portal: Portal) -> float | None:
 
 @pytest.mark.timeout(180)
 def test_a_test_of_an_alert_arrives_within_seconds(portal: Portal) -> None:
-    _send_a_test(portal, name="hook")
+    send_a_test(portal, name="hook")
 
 
-def _send_a_test(portal: Portal, *, name: str) -> None:
+def send_a_test(portal: Portal, *, name: str) -> None:
     """A webhook gets it, and the log says so."""
     token = portal.token()
     with webhook_receiver() as receiver:
@@ -155,9 +149,9 @@ def _send_a_test(portal: Portal, *, name: str) -> None:
 def _end_one_web_process(portal: Portal) -> None:
     """As gunicorn itself does after so many requests."""
     assert portal.process is not None
-    web = [pid for pid, command in _group(portal.process.pid) if "gunicorn" in command and pid != portal.process.pid]
-    os.kill(web[0], signal.SIGTERM)
-    _wait_until(lambda: web[0] not in [pid for pid, _ in _group(portal.process.pid)])  # type: ignore[union-attr]
+    first = web_processes(portal)[0]
+    os.kill(first, signal.SIGTERM)
+    _wait_until(lambda: first not in web_processes(portal))
 
 
 def _wait_until(condition: Callable[[], bool], *, seconds: float = 60) -> None:
