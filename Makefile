@@ -21,7 +21,7 @@ COVERED := tests/profiles/policy $(addprefix tests/certificates/,x509 services k
 LINT_ENV := SECRET_KEY=only-for-the-checks-of-the-deployment-settings-0123456789 SITE_URL=https://pki.example.com DEBUG=false DATABASE_URL=sqlite:///:memory:
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test lint screenshots chromium programs bench bench-quick bench-regression bench-programs
+.PHONY: help install run dev test lint screenshots chromium programs bench bench-quick bench-regression bench-programs image
 
 help:
 	@echo "make run          install what is needed, prepare the database, serve (HOST, PORT and the rest: README.md)"
@@ -32,6 +32,7 @@ help:
 	@echo "make bench        the portal against its goals and others, into docs/benchmarks.md; more than an hour"
 	@echo "make bench-quick  the same of a few goals with fewer rows, in three minutes"
 	@echo "make bench-regression  what a call costs, against the commit before; half a minute"
+	@echo "make image        the container image, built and tried without a Docker engine; as root, some minutes"
 	@echo "make dev          only install what the tests need, too"
 
 install: $(BASE)
@@ -72,6 +73,10 @@ bench-regression: $(DEV)
 
 bench-quick: $(BENCH) bench-programs
 	$(PY) -m tests.bench --quick
+
+image:
+	@$(call have_programs,buildah=buildah mmdebstrap=mmdebstrap,To build the image one needs,make image)
+	scripts/image.sh
 
 screenshots: $(DEV) chromium
 	DATABASE_URL= $(PY) -m scripts.screenshots $(DIR)
