@@ -34,7 +34,7 @@ from profiles.services import find_profile
 class BatchSerializer(WireSerializer):
     """Up to 1,000 issue requests; each item is read by itself, so that a wrong one stands in no other's way."""
 
-    items = StrictListField(child=serializers.JSONField(), min_length=1, max_length=BATCH_LIMIT)
+    items = StrictListField(child=serializers.JSONField(allow_null=True), min_length=1, max_length=BATCH_LIMIT)
 
 
 class BatchRequestSerializer(serializers.Serializer[Any]):
@@ -98,6 +98,7 @@ class BatchIssueView(CertificateView):
                 project_id = next(iter(batch.asked.values())).asked.project_id
                 done = issue_certificates(project_id=project_id, requester=requester, items=list(batch.asked.values()))
                 batch.outcomes |= zip(batch.asked, done, strict=True)
+        with remembering():
             told = [self._told(request, batch, index) for index in range(len(items))]
         issued = sum(each["issued"] is not None for each in told)
         return Response({"items": told, "issuedCount": issued, "refusedCount": len(told) - issued})

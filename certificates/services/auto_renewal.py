@@ -67,6 +67,7 @@ def renew_together(rows: Sequence[AutoRenewal], now: datetime) -> Collection[UUI
     """
     certificates = renewable(now).filter(pk__in=[row.pk for row in rows])
     settled: set[UUID] = set()
+    due = {row.pk: row.due_at for row in rows}
     with remembering():
         for project_id, of_project in groupby(certificates.order_by("project_id", "pk"), key=attrgetter("project_id")):
             items = {}
@@ -78,18 +79,22 @@ def renew_together(rows: Sequence[AutoRenewal], now: datetime) -> Collection[UUI
             except PortalError as problem:
                 logger.warning("%s renewals could not be made at once: %s", len(items), problem.message)
                 continue
-            for item, outcome in zip(items.values(), outcomes, strict=True):
-                settled |= _settle(item, outcome, now)
+            for key, outcome in zip(items, outcomes, strict=True):
+                settled |= _settle(items[key], outcome, due[key], now)
     return settled
 
 
-def _settle(item: BatchItem, outcome: IssuedCertificate | PortalError, now: datetime) -> set[UUID]:
+def _settle(
+    item: BatchItem, outcome: IssuedCertificate | PortalError, due_at: datetime | None, now: datetime
+) -> set[UUID]:
     assert item.succession is not None  # noqa: S101 - for the type checker
     certificate = item.succession.predecessor
     if isinstance(outcome, Conflict | Unavailable):
         return set()
     if isinstance(outcome, PortalError):
-        AutoRenewal.objects.filter(pk=certificate.pk).update(due_at=_refused(certificate, outcome, now))
+        again = _refused(certificate, outcome, now)
+        # Somebody wanted it at another time while it was judged: that stands.
+        AutoRenewal.objects.filter(pk=certificate.pk, due_at=due_at).update(due_at=again)
     else:
         count(RENEWALS, outcome="renewed")
     return {certificate.pk}

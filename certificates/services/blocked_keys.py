@@ -109,7 +109,12 @@ def _blocked_digests() -> frozenset[str] | None:
 
 def blocked_key_of(key: AuthorityKey) -> BlockedKey | None:
     """The block of a CA's key, if it is compromised. One query."""
-    return BlockedKey.objects.filter(pk=hashlib.sha256(bytes(key.subject_public_key_info)).hexdigest()).first()
+    return BlockedKey.objects.filter(pk=digest_of_authority_key(key)).first()
+
+
+def digest_of_authority_key(key: AuthorityKey) -> str:
+    """As :func:`digest_of`, of a CA's key."""
+    return hashlib.sha256(bytes(key.subject_public_key_info)).hexdigest()
 
 
 def digest_of(key: ApplicantKey) -> str:

@@ -357,7 +357,10 @@ def _issue(
     with _profiles_kept(candidates), transaction.atomic(), remembering():
         require_unblocked([each.asked.request.applicant_key for each in candidates])
         for each in candidates:
+            _require_usable(each.asked, each.profile)
             require_unchanged(each.profile, each.issuer)
+            if each.succession is None:
+                require_approved(each.asked)
         lock_predecessors([each.succession for each in candidates if each.succession is not None], now=now)
         certificates = _store(candidates, signed)
         complete(certificates)

@@ -80,12 +80,13 @@ def lock_predecessors(successions: Sequence[Succession], *, now: datetime) -> No
     """Lock the predecessors in the caller's transaction and make sure that all still may be renewed.
 
     Whoever comes second waits here and then finds the successor of the first. They are locked in the order of their
-    ids, so that nobody waits in a circle. Raises Invalid, or NotFound where one was deleted.
+    ids, and rows that only point at them are not kept waiting, so that nobody waits in a circle. Raises Invalid, or
+    NotFound where one was deleted.
     """
     ids = [each.predecessor.pk for each in successions]
     if not ids:
         return
-    locked = Certificate.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk")
+    locked = Certificate.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=ids).order_by("pk")
     rows = {row.pk: row for row in locked.defer("der", "lint_findings", "metadata")}
     renewed = dict(Certificate.objects.filter(renewed_from__in=ids).order_by().values_list("renewed_from", "pk"))
     for each in successions:

@@ -97,6 +97,10 @@ def _make_on_postgresql(cursor: CursorWrapper, wanted: Iterable[_Watched]) -> No
     for each in wanted:
         if (each.table, each.trigger) not in there:
             cursor.execute(
+                f"CREATE TRIGGER {each.trigger}_truncate AFTER TRUNCATE ON {each.table}"
+                f" EXECUTE FUNCTION {each.trigger}()"
+            )
+            cursor.execute(
                 f"CREATE CONSTRAINT TRIGGER {each.trigger} AFTER {' OR '.join(each.events)} ON {each.table}"
                 f" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {each.trigger}()"
             )

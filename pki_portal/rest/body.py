@@ -108,19 +108,23 @@ def _check_characters(value: object) -> None:
 class StrictJSONParser(JSONParser):
     """:func:`parse_json` for the REST framework, whatever charset the header claims."""
 
-    limit = BODY_LIMIT
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Read the body. Raises TooLarge or Malformed."""
+        return parse_json(stream.read(BODY_LIMIT + 1))
+
+
+class BatchJSONParser(BaseParser):
+    """The same for bodies of many requests. It is no JSONParser, for those get a body under Django's own limit."""
+
+    media_type = "application/json"
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         """Read the body. Raises TooLarge or Malformed."""
-        return parse_json(stream.read(self.limit + 1), self.limit)
-
-
-class BatchJSONParser(StrictJSONParser):
-    """The same for bodies of many requests."""
-
-    limit = BATCH_BODY_LIMIT
+        return parse_json(stream.read(BATCH_BODY_LIMIT + 1), BATCH_BODY_LIMIT)
 
 
 class StrictFormParser(FormParser):

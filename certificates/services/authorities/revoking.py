@@ -1,6 +1,5 @@
 """Revoking a CA's own certificate: the CA that signed it lists it, and the CA itself signs nothing any more."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +19,7 @@ from certificates.models.certificate import RevocationReason
 from certificates.services import journal
 from certificates.services.authorities.acts import lock, record_act, recorded, refuse_any
 from certificates.services.authorities.versions import version_facts
+from certificates.services.blocked_keys import digest_of_authority_key, lock_keys
 from certificates.services.crl import shards_by_url
 from certificates.services.revocation_entries import (
     block_keys,
@@ -81,6 +81,8 @@ def revoke_authority_certificate(
             project_id=authority.project_id,
         )
         with transaction.atomic():
+            if is_compromise(reason, is_ca=True):
+                lock_keys([digest_of_authority_key(certificate.key)])
             locked = lock(authority.pk)
             version = locked.certificates.select_related("issuer_certificate", "key").filter(pk=certificate.pk).first()
             if version is None:
@@ -88,8 +90,7 @@ def revoke_authority_certificate(
             refuse_any(_violations(locked, version, reason=reason, invalidity_date=invalidity_date, now=now))
             entry = _revoke(version, requester=requester, reason=reason, invalidity_date=invalidity_date, now=now)
             if is_compromise(reason, is_ca=True):
-                spki = bytes(version.key.subject_public_key_info)
-                block_keys({hashlib.sha256(spki).hexdigest(): version.serial_number}, now=entry.revoked_at)
+                block_keys({digest_of_authority_key(version.key): version.serial_number}, now=entry.revoked_at)
             _stop(locked, version, reason)
             record_act(REVOKE_EVENT, requester, locked, data={**version_facts(version), "reason": reason.name})
     publish_lists(

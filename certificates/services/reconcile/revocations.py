@@ -1,6 +1,5 @@
 """What was told to be revoked, on hold or released, told once more; and lists above every number that was published."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from certificates.models import (
     RevocationListShard,
 )
 from certificates.models.certificate import RevocationReason
+from certificates.services.blocked_keys import digest_of_authority_key, lock_keys
 from certificates.services.crl import List, publish_crl, publish_due, shards_by_url
 from certificates.services.reconcile.differences import RECONCILER, Difference, Kind
 from certificates.services.reconcile.survey import Entry, Survey
@@ -206,8 +206,9 @@ def _revoke_serial_number(revocation_list: CertificateRevocationList, told: _Tol
     if version is not None:
         AuthorityCertificate.objects.filter(pk=version.pk).update(revoked_at=told.at)
         if is_compromise(RevocationReason(told.reason or 0), is_ca=True):
-            spki = bytes(version.key.subject_public_key_info)
-            block_keys({hashlib.sha256(spki).hexdigest(): version.serial_number}, now=told.at)
+            digest = digest_of_authority_key(version.key)
+            lock_keys([digest])
+            block_keys({digest: version.serial_number}, now=told.at)
 
 
 def _requester(told: _Told) -> Requester:

@@ -11,9 +11,10 @@ from django.test import Client
 from certificates.models import ApprovalPolicy, Certificate, CertificateRequest
 from certificates.services import issuance
 from certificates.services.approvals.steps import steps_as_json, usual_step
+from certificates.services.signing import sign_all
 from certificates.x509.inspect import is_issued_by
 from pki_portal import journal
-from pki_portal.access.models import Role
+from pki_portal.access.models import Membership, Role
 from pki_portal.audit.models import AuditEvent
 from pki_portal.errors import Conflict
 from tests.assertions import assert_error
@@ -176,3 +177,26 @@ def test_who_may_not_issue_is_told_so_of_each(pki: Pki) -> None:
 @pytest.mark.parametrize("items", [[], None, "x", [{}] * 1001], ids=["none", "null", "text", "too many"])
 def test_wrong_lists_are_refused(client: Client, items: Any) -> None:
     assert_error(post_json(client, BATCH, {"items": items}), status=422, error="ValidationFailure")
+
+
+def test_a_body_of_several_megabytes_is_read_and_one_beyond_the_limit_is_not(pki: Pki, client: Client) -> None:
+    padded = named(pki, "a.acme.com") | {"ignored": "x" * (2 * 1024 * 1024)}
+
+    assert send(client, padded)["issuedCount"] == 1
+    assert_error(post_json(client, BATCH, {"items": [padded, padded]}), status=413, error="PayloadTooLarge")
+
+
+def test_a_role_that_is_taken_away_meanwhile_issues_nothing(
+    pki: Pki, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign = sign_all
+
+    def demoted_meanwhile(judged: Any) -> Any:
+        Membership.objects.filter(project=pki.project).update(role=Role.VIEWER)
+        return sign(judged)
+
+    monkeypatch.setattr(issuance, "sign_all", demoted_meanwhile)
+    response = post_json(client, BATCH, {"items": [named(pki, "a.acme.com"), named(pki, "b.acme.com")]})
+
+    assert_error(response, status=403, error="PermissionDenied")
+    assert not Certificate.objects.exists()
