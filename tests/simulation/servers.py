@@ -40,11 +40,14 @@ class Postgres:
         process.wait(30)
 
     def start(self) -> None:
-        """Recover and serve again; on a busy machine that takes longer than the library waits."""
-        for _ in range(6):
-            with suppress(subprocess.TimeoutExpired):
+        """Recover and serve again; on a busy machine that takes longer than the library waits, and it is refused while
+        a process that the crash left behind has not ended.
+        """
+        for _ in range(60):
+            with suppress(subprocess.TimeoutExpired, subprocess.CalledProcessError):
                 self._server.ensure_postgres_running()
                 return
+            time.sleep(0.1)
         raise TimeoutError("PostgreSQL does not come back")
 
     def stop(self) -> None:

@@ -1,0 +1,1 @@
+"""What the later release adds."""
