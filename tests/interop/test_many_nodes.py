@@ -178,11 +178,11 @@ def test_whatever_fails_every_told_certificate_is_there_once(servers: Postgres, 
             ended.callback(node.kill)
         with ThreadPoolExecutor() as at_once:
             workers = [start_worker(node) for node in (third, fourth)]
-            for process in (*workers, nginx := start_nginx(tmp_path / "nginx", portal, [first, second])):
+            nginx = start_nginx(tmp_path / "nginx", portal, [first, second])
+            for process in (*workers, nginx):
                 ended.callback(process.wait)
-                ended.callback(process.kill)
+                ended.callback(process.terminate)  # a killed nginx would leave its own workers behind
             list(at_once.map(Portal.start, (first, second)))
-        del nginx
         clients = Clients(portal, portal.token())
         threads = [threading.Thread(target=clients.work, args=(number,)) for number in range(CLIENTS)]
         ended.callback(clients.is_over.set)
