@@ -3,7 +3,7 @@
 They are made after each migration and not by one: SQLite loses a table's triggers whenever a migration alters it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,8 +53,10 @@ def watch(
     _watched.setdefault(model._meta.app_label, []).append(_Watched(scope, model._meta.db_table, spelled))
 
 
-def make_stamps(*, using: str, app_config: AppConfig, **_: object) -> None:
-    """After migrations of an app: its triggers where they lack, and new stamps, for nobody knows what was migrated."""
+def make_stamps(*, using: str, app_config: AppConfig, plan: Sequence[object] | None = None, **_: object) -> None:
+    """After migrations of an app: its triggers where they lack, and new stamps where there was anything to do at all,
+    for nobody knows what was changed meanwhile. ``plan`` None: not migrated, but emptied.
+    """
     if app_config.label not in _watched:
         return
     connection = connections[using]
@@ -62,14 +64,18 @@ def make_stamps(*, using: str, app_config: AppConfig, **_: object) -> None:
         tables = set(connection.introspection.table_names(cursor))
         if STAMPS not in tables:
             return
+        make, count = _BY_VENDOR[connection.vendor]
+        cursor.execute(count)
+        before = cursor.fetchone()
+        make(cursor, [each for each in _watched[app_config.label] if each.table in tables])
+        cursor.execute(count)
+        is_changed = plan is None or bool(plan) or cursor.fetchone() != before
         new = _NEW[connection.vendor]
+        then = "UPDATE SET access = excluded.access, rules = excluded.rules" if is_changed else "NOTHING"
         cursor.execute(
             f"INSERT INTO {STAMPS} (id, access, rules) VALUES ({Stamp.ONLY}, {new}, {new})"  # noqa: S608 - constants
-            " ON CONFLICT (id) DO UPDATE SET access = excluded.access, rules = excluded.rules"
+            f" ON CONFLICT (id) DO {then}"
         )
-        wanted = [each for each in _watched[app_config.label] if each.table in tables]
-        if wanted:
-            (_make_on_sqlite if connection.vendor == "sqlite" else _make_on_postgresql)(cursor, wanted)
 
 
 def _change(scope: Scope, new: str) -> str:
@@ -104,6 +110,19 @@ def _make_on_postgresql(cursor: CursorWrapper, wanted: Iterable[_Watched]) -> No
                 f"CREATE CONSTRAINT TRIGGER {each.trigger} AFTER {' OR '.join(each.events)} ON {each.table}"
                 f" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {each.trigger}()"
             )
+
+
+# How triggers are made there, and how they are counted.
+_BY_VENDOR: Final[Mapping[str, tuple[Callable[[CursorWrapper, Iterable[_Watched]], None], str]]] = {
+    "sqlite": (
+        _make_on_sqlite,
+        "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'stamped@_%' ESCAPE '@'",
+    ),
+    "postgresql": (
+        _make_on_postgresql,
+        "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'stamped@_%' ESCAPE '@'",
+    ),
+}
 
 
 def connect() -> None:
