@@ -443,6 +443,7 @@ def test_the_work_is_the_same_few_queries_for_any_number(pki: Pki) -> None:
         return len(queries)
 
     cost()  # which issues the responders that any question does
+    cost()  # after which they are remembered
     before = cost()
     robot = make_client(pki.project, name=f"robot-{uuid.uuid4()}")
     for _ in range(4):
