@@ -153,11 +153,12 @@ class Year:
     def settle(self) -> None:
         """Let leases of the dead end, and do what is left."""
         self._strikes.clear()
-        for _ in range(3):
-            self.clock.step(timedelta(minutes=6))
-            self._let_work()
+        # Far enough that jobs by the hour come round, too; and whoever works on one now has the time to end.
+        for length in (timedelta(minutes=6), timedelta(minutes=6), timedelta(hours=2), timedelta(minutes=6)):
+            self.clock.step(length)
+            self._let_work(lease_patience=10.0)
 
-    def _let_work(self) -> None:
+    def _let_work(self, *, lease_patience: float = LEASE_PATIENCE) -> None:
         began = time.monotonic()
         idle_since: float | None = None
         while True:
@@ -169,7 +170,7 @@ class Year:
                 if waited > PATIENCE:
                     self.counts["times that the clock did not wait any longer"] += 1
                     return
-            elif not held or time.monotonic() - (idle_since := idle_since or time.monotonic()) > LEASE_PATIENCE:
+            elif not held or time.monotonic() - (idle_since := idle_since or time.monotonic()) > lease_patience:
                 return
             self._restart_the_dead()
             time.sleep(TICK)
