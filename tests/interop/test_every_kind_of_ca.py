@@ -295,6 +295,7 @@ def verdicts(case: Published, family: KeyFamily) -> dict[str, dict[str, str]]:
     return found
 
 
+@pytest.mark.any_database  # what is published is judged, by others
 @pytest.mark.timeout(180)
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("algorithm", list(KeyAlgorithm))

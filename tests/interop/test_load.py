@@ -19,7 +19,8 @@ from tests.portal import Portal, install, web_processes
 
 CERTIFICATES = "/api/v1/cert-manager/certificates"
 
-pytestmark = pytest.mark.timeout(180)
+# It is the queue before the database that is judged.
+pytestmark = [pytest.mark.timeout(180), pytest.mark.any_database]
 
 
 @pytest.fixture(scope="module")
