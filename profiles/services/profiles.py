@@ -357,7 +357,7 @@ def _loaded(profile_id: UUID) -> CertificateProfile:
 
 
 def _locked(profile: CertificateProfile) -> CertificateProfile:
-    current = CertificateProfile.objects.select_for_update().filter(pk=profile.pk).first()
+    current = CertificateProfile.objects.select_for_update(no_key=True).filter(pk=profile.pk).first()
     if current is None:
         raise NotFound(f"Certificate profile {profile.pk} was not found.")
     return current

@@ -219,7 +219,7 @@ def delete_template(*, requester: Requester, template: CertificateTemplate) -> N
 
 
 def _locked(template: CertificateTemplate) -> CertificateTemplate:
-    current = CertificateTemplate.objects.select_for_update().filter(pk=template.pk).first()
+    current = CertificateTemplate.objects.select_for_update(no_key=True).filter(pk=template.pk).first()
     if current is None:
         raise NotFound(f"Certificate template {template.pk} was not found.")
     return current

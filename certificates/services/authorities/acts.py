@@ -21,7 +21,7 @@ from pki_portal.errors import Invalid, NotFound, Violation
 def lock(authority_id: UUID) -> CertificateAuthority:
     """The CA, locked until the transaction ends. Raises NotFound where it is gone."""
     authority = (
-        CertificateAuthority.objects.select_for_update(of=("self",))
+        CertificateAuthority.objects.select_for_update(of=("self",), no_key=True)
         .select_related("active_certificate__key__revocation_list", "active_certificate__authority", "parent")
         .filter(pk=authority_id)
         .first()
