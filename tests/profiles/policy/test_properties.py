@@ -158,7 +158,8 @@ DEFAULTS = st.builds(
     extended_key_usages=optional(tuples(st.sampled_from(ExtendedKeyUsage))),
     key_algorithm=optional(st.sampled_from(KeyAlgorithm)),
     signature_algorithm=optional(st.sampled_from(SignatureAlgorithm)),
-    ttl=optional(LENGTHS),
+    # Nobody fills in thousands of years: what is offered for those is not held to be of help.
+    ttl=optional(st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=36_500))),
 )
 ISSUERS = optional(
     st.builds(
