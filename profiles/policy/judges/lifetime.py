@@ -203,17 +203,31 @@ def _end(
     try:
         return asked.field, start + asked.length // _SECOND * _SECOND
     except OverflowError:
-        shorter = duration(max(_SECOND, min(rules.max_validity or _SHORT_ENOUGH, _SHORT_ENOUGH)))
+        fix, changes = _end_on_the_calendar(rules, request, start)
         findings.refuse(
             asked.field,
             Code.DATE_OUT_OF_RANGE,
             rule="RFC 5280, 4.1.2.5",
             asked=asked.label,
             allowed="an end in the year 9999 or before",
-            fix=f"ask for a ttl of at most {shorter}",
-            changes=(Change("set", "ttl", shorter),),
+            fix=fix,
+            changes=changes,
         )
         return asked.field, None
+
+
+def _end_on_the_calendar(
+    rules: TemplateRules, request: IssuanceRequest, start: datetime
+) -> tuple[str, tuple[Change, ...]]:
+    """How to ask for an end that can be written down, and not for too long a life instead."""
+    length = min(rules.max_validity or _SHORT_ENOUGH, _SHORT_ENOUGH, _LAST_MOMENT - start) // _SECOND * _SECOND
+    if length < _SECOND:
+        return "ask for an earlier not_before", ()
+    if request.not_before is None:
+        return f"ask for a ttl of at most {duration(length)}", (Change("set", "ttl", duration(length)),)
+    # A ttl beside a start is one of two ways too many.
+    end = time(start + length)
+    return f"ask for a not_after of {end} or before", (Change("set", "not_after", end),)
 
 
 def _asked_length(

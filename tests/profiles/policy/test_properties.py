@@ -158,8 +158,7 @@ DEFAULTS = st.builds(
     extended_key_usages=optional(tuples(st.sampled_from(ExtendedKeyUsage))),
     key_algorithm=optional(st.sampled_from(KeyAlgorithm)),
     signature_algorithm=optional(st.sampled_from(SignatureAlgorithm)),
-    # Nobody fills in thousands of years: what is offered for those is not held to be of help.
-    ttl=optional(st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=36_500))),
+    ttl=optional(LENGTHS),
 )
 ISSUERS = optional(
     st.builds(
@@ -409,7 +408,7 @@ def test_some_cases_are_granted_and_some_are_refused() -> None:
     """A property about plans proves little where there are none."""
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=500, database=None, derandomize=True, phases=[Phase.generate])
+    @settings(max_examples=1500, database=None, derandomize=True, phases=[Phase.generate])
     @given(case=RULES_AND_REQUESTS, issuer=EASY_ISSUERS)
     def count(case: tuple[TemplateRules, IssuanceRequest], issuer: IssuerFacts | None) -> None:
         rules, request = case
@@ -434,7 +433,12 @@ def test_some_cases_are_granted_and_some_are_refused() -> None:
 
 def _alike(violation: Violation, others: tuple[Violation, ...]) -> tuple[int, int]:
     """How many of the others say the same of the same value, and how many of whatever value was asked for."""
-    same = [each.asked for each in others if (each.code, each.rule) == (violation.code, violation.rule)]
+
+    def about(each: Violation) -> tuple[str, str, str]:
+        # Of a field the first word alone: what is removed makes the places behind it move up.
+        return each.code, each.rule, each.field.partition("/")[0]
+
+    same = [each.asked for each in others if about(each) == about(violation)]
     if not violation.asked.endswith(Source.PROFILE.mark):
         # Where a value is left out, the profile's comes in, which is another's mistake.
         same = [asked for asked in same if not asked.endswith(Source.PROFILE.mark)]
@@ -460,8 +464,7 @@ def test_every_change_that_is_offered_makes_its_violation_go_away(
 
     before = violations(request_)
     for violation in before:
-        # A life of thousands of years that a profile fills in is one that no change of the request is known to mend.
-        if violation.changes and violation.code != "date_out_of_range":
+        if violation.changes:
             after = violations(amended(request_, violation.changes))
             left, alike = _alike(violation, after)
             assert not left, violation

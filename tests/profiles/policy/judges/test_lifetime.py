@@ -249,3 +249,33 @@ def test_where_the_ca_ends_before_the_shortest_life_no_change_is_offered() -> No
     ends = dataclasses.replace(RSA_CA, not_after=SECOND + timedelta(days=30))
     violation = only(refused(rules, make_request(ttl=timedelta(days=6)), issuer=ends))
     assert violation.changes == ()
+
+
+@pytest.mark.parametrize(
+    ("not_before", "field", "value"),
+    [
+        (None, "ttl", "3650d"),
+        (SECOND + DAY, "not_after", (SECOND + 3651 * DAY).strftime("%Y-%m-%dT%H:%M:%SZ")),
+        (datetime(9999, 12, 30, tzinfo=UTC), "not_after", "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_an_end_past_the_calendar_is_mended_in_the_one_way_that_the_start_leaves(
+    not_before: datetime | None, field: str, value: str
+) -> None:
+    defaults = ProfileDefaults(ttl=timedelta(days=3_650_000))
+    asked = make_request(ttl=None, not_before=not_before)
+
+    violation = only(judge(FREE, asked, defaults=defaults).violations)
+
+    assert violation.code == "date_out_of_range"
+    assert [(each.field, each.value) for each in violation.changes] == [(field, value)]
+    after = judge(FREE, amended(asked, violation.changes), defaults=defaults)
+    assert not {"date_out_of_range", "ttl_and_dates"} & {each.code for each in after.violations}
+
+
+def test_nothing_is_offered_where_the_calendar_is_at_its_end() -> None:
+    asked = make_request(ttl=None, not_before=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+
+    violation = only(judge(FREE, asked, defaults=ProfileDefaults(ttl=timedelta(days=3_650_000))).violations)
+
+    assert (violation.fix, violation.changes) == ("ask for an earlier not_before", ())
