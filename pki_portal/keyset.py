@@ -6,13 +6,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Final, Generic, Self, TypeVar, cast
 
 from django.core.exceptions import ValidationError
 from django.db.models import Field, Model, Q, QuerySet
 
 M = TypeVar("M", bound=Model)
 
+# Rows of a table that grows without bound: no more of them are counted to be told.
+COUNTED_AT_MOST: Final = 10_000
 # No list is longer, and no database takes a greater number.
 _MOST = 2**53
 

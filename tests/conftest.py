@@ -62,12 +62,22 @@ DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "fresh_database_ur
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as ``database`` what asks for one, so that the rest runs once; pytest-django keeps the rest away from it."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark as ``database`` what asks for one, so that the rest runs once; pytest-django keeps the rest away from it.
+
+    What is marked ``postgresql`` and asks for a database is none of SQLite's.
+    """
+    is_sqlite = settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
+    elsewhere = []
     for item in items:
         asks = item.get_closest_marker("django_db") or DATABASE_FIXTURES & set(getattr(item, "fixturenames", ()))
         if asks and not item.get_closest_marker("any_database"):
             item.add_marker("database")
+        if asks and is_sqlite and item.get_closest_marker("postgresql"):
+            elsewhere.append(item)
+    if elsewhere:
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item not in elsewhere]
 
 
 _RANDOM_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -1,7 +1,5 @@
 """Many certificates by one request."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,15 +15,16 @@ from certificates.api.issue_serializers import (
     IssueCertificateSerializer,
     read_issue_body,
 )
+from certificates.api.issue_views import idempotency_key_of, issue_answer
 from certificates.api.schema import IDEMPOTENCY_KEY
-from certificates.api.views import CertificateView, idempotency_key_of, issue_answer
-from certificates.services.idempotency import IdempotencyKey
+from certificates.api.views import CertificateView
+from certificates.services.idempotency import IdempotencyKey, digest_of_body
 from certificates.services.issuance import BATCH_LIMIT, BatchItem, IssuedCertificate, issue_certificates
 from certificates.services.requests import Asked, read_applicant_csr
 from pki_portal.access.remembering import remembering
 from pki_portal.access.requester import Requester, requester_of
 from pki_portal.errors import Invalid, PortalError, Unavailable, Violation
-from pki_portal.rest import BatchJSONParser, StrictListField, WireSerializer, read
+from pki_portal.rest import BatchJSONParser, StrictListField, WireSerializer, read, warned
 from pki_portal.rest.schema import ErrorSerializer, answers
 from profiles.enrollment import EnrollmentMethod
 from profiles.services import find_profile
@@ -56,6 +55,9 @@ class BatchAnswerSerializer(serializers.Serializer[Any]):
     items = BatchItemAnswerSerializer(many=True)
     issuedCount = serializers.IntegerField()  # noqa: N815
     refusedCount = serializers.IntegerField()  # noqa: N815
+    warnings = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="What of the body beside the items nothing read."
+    )
 
 
 class _Item:
@@ -92,7 +94,8 @@ class BatchIssueView(CertificateView):
         with remembering():
             requester = requester_of(request)
             key = idempotency_key_of(request)
-            items = read(BatchSerializer(data=request.data))["items"]
+            body = BatchSerializer(data=request.data)
+            items = read(body)["items"]
             batch = _Batch(requester, key, items)
             if batch.asked:
                 project_id = next(iter(batch.asked.values())).asked.project_id
@@ -101,7 +104,8 @@ class BatchIssueView(CertificateView):
         with remembering():
             told = [self._told(request, batch, index) for index in range(len(items))]
         issued = sum(each["issued"] is not None for each in told)
-        return Response({"items": told, "issuedCount": issued, "refusedCount": len(told) - issued})
+        answer = {"items": told, "issuedCount": issued, "refusedCount": len(told) - issued}
+        return Response(warned(answer, body))
 
     def _told(self, request: Request, batch: "_Batch", index: int) -> dict[str, Any]:
         outcome = batch.outcomes[index]
@@ -125,7 +129,7 @@ class _Batch:
         self.asked: dict[int, BatchItem] = {}
         self.outcomes: dict[int, IssuedCertificate | Exception] = {}
         for index, item in enumerate(items):
-            part = None if key is None else key.part(index, _digest_of(item))
+            part = None if key is None else key.part(index, digest_of_body(item))
             try:
                 self.bodies[index] = read_issue_body(item)
                 self.asked[index] = BatchItem(self._asked(self.bodies[index]), part)
@@ -166,10 +170,6 @@ def _other_project(slug: str) -> Invalid:
             )
         ],
     )
-
-
-def _digest_of(item: object) -> str:
-    return hashlib.sha256(json.dumps(item, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _within(error: dict[str, Any], index: int) -> dict[str, Any]:

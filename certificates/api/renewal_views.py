@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from certificates.api.issue_views import idempotency_key_of, told_certificate
 from certificates.api.renewal_serializers import (
     RenewalConfigAnswer,
     RenewalConfigSerializer,
@@ -15,7 +16,7 @@ from certificates.api.renewal_serializers import (
 )
 from certificates.api.schema import CERTIFICATE_ID, IDEMPOTENCY_KEY
 from certificates.api.timing import TimedView
-from certificates.api.views import CertificateView, idempotency_key_of, told_certificate
+from certificates.api.views import CertificateView
 from certificates.models import Certificate
 from certificates.services.renewal import configure_renewal, renew_certificate
 from certificates.services.renewal_difference import renewal_difference

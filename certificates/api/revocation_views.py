@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from certificates.api.issue_views import idempotency_key_of
 from certificates.api.revocation_serializers import (
     NamedCertificateAnswer,
     ReleasedAnswer,
@@ -16,7 +17,7 @@ from certificates.api.revocation_serializers import (
 )
 from certificates.api.schema import IDEMPOTENCY_KEY, PROJECT_ID, REFERENCE
 from certificates.api.timing import TimedView
-from certificates.api.views import CertificateView, idempotency_key_of
+from certificates.api.views import CertificateView
 from certificates.services.retrieval import find_certificate
 from certificates.services.revocation import preview_revocation, release_hold, revoke_certificate, revoke_selected
 from pki_portal.access.querysets import get_project

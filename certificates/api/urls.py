@@ -7,6 +7,7 @@ from certificates.api import (
     export_views,
     import_views,
     incident_views,
+    issue_views,
     renewal_views,
     revocation_views,
     views,
@@ -17,7 +18,7 @@ _PROFILES = "api/v1/cert-manager/certificate-profiles"
 _INCIDENTS = "api/v1/projects/<str:project_id>/incidents"
 
 urlpatterns = [
-    path(_CERTIFICATES, views.IssueView.as_view(), name="api-issue-certificate"),
+    path(_CERTIFICATES, issue_views.IssueView.as_view(), name="api-issue-certificate"),
     # Before the references: none of these is a serial number.
     path(f"{_CERTIFICATES}/batch", batch_views.BatchIssueView.as_view(), name="api-issue-certificates"),
     path(

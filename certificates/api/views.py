@@ -1,40 +1,25 @@
 """Certificates over HTTP: each view reads the wire, calls one service and writes its answer."""
 
-import hashlib
-import json
-import re
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from time import perf_counter
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 from django.utils import timezone
-from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from certificates.api.decision_serializers import ExplanationSerializer, StoredDecisionSerializer
-from certificates.api.issue_serializers import (
-    IssueBody,
-    IssueCertificateAnswerSerializer,
-    IssueCertificateSerializer,
-    read_issue_body,
-)
+from certificates.api.decision_serializers import StoredDecisionSerializer
 from certificates.api.queries import (
     CertificatesQuery,
-    IssueQuery,
     ProfileCertificatesQuery,
     RequestsQuery,
     SearchCertificatesSerializer,
 )
 from certificates.api.schema import (
-    DRY_RUN,
-    IDEMPOTENCY_KEY,
     PROFILE_ID,
     PROJECT_ID,
     REFERENCE,
@@ -57,7 +42,6 @@ from certificates.api.serializers import (
     SearchCertificatesAnswerSerializer,
 )
 from certificates.models import Certificate, CertificateRequest
-from certificates.models.request import RequestStatus
 from certificates.querysets import (
     CertificateFilters,
     certificates_visible_to,
@@ -69,44 +53,28 @@ from certificates.querysets import (
     sorted_by,
     sorted_requests,
 )
-from certificates.services.approvals.asking import StoredRequest, request_certificate
 from certificates.services.deletion import delete_certificate
-from certificates.services.explaining import explain_request
-from certificates.services.idempotency import IdempotencyKey
-from certificates.services.issuance import IssuedCertificate
 from certificates.services.kept_keys import (
     destroy_private_key,
     private_key_if_kept,
     read_private_key,
     require_kept_key,
 )
-from certificates.services.requests import read_applicant_csr, read_csr_to_explain
 from certificates.services.retrieval import (
     certificate_pem,
     chain_pem,
     decision_of,
     find_certificate,
     find_request,
-    join_path,
     latest_active_certificate,
 )
 from certificates.tallies import count_certificates, count_requests
-from pki_portal.access.permissions import Action, has_permission, require
+from pki_portal.access.permissions import Action, require
 from pki_portal.access.querysets import get_project, get_project_by_slug
-from pki_portal.access.remembering import remembering
-from pki_portal.access.requester import Requester, requester_of
-from pki_portal.errors import Invalid
-from pki_portal.metrics import ISSUE_SECONDS, observe
-from pki_portal.rest import CursorPaginator, Total, malformed, parse_uuid, read_by
+from pki_portal.access.requester import requester_of
+from pki_portal.rest import CursorPaginator, Total, parse_uuid
 from pki_portal.rest.schema import answers
-from profiles.models import CertificateProfile
-from profiles.policy.explain import decision_document
-from profiles.policy.plan import Decision, refused
 from profiles.services import find_profile
-
-# No spaces and no controls: two keys that look the same are the same.
-_ISSUE_QUERY = IssueQuery()
-_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
 
 class CertificateView(APIView):
@@ -116,152 +84,6 @@ class CertificateView(APIView):
         """Keep every answer out of caches."""
         response.headers["Cache-Control"] = "no-store"
         return super().finalize_response(request, response, *args, **kwargs)
-
-
-class IssueView(CertificateView):
-    """Issue a certificate."""
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer, and count how long that took, unless nothing was to be issued."""
-        began = perf_counter()
-        with remembering():
-            response = super().dispatch(request, *args, **kwargs)
-        if "dryRun" not in request.GET:
-            observe(ISSUE_SECONDS, perf_counter() - began, status=f"{response.status_code // 100}xx")
-        return response
-
-    @extend_schema(
-        operation_id="issueCertificate",
-        summary="Issue a certificate, or sign a CSR",
-        tags=["Certificates"],
-        parameters=[DRY_RUN, IDEMPOTENCY_KEY],
-        request=IssueCertificateSerializer,
-        responses=answers(
-            PolymorphicProxySerializer(
-                component_name="IssueOrExplanation",
-                serializers=[IssueCertificateAnswerSerializer, ExplanationSerializer],
-                resource_type_field_name=None,
-            ),
-            409,
-            with_body=True,
-        ),
-    )
-    def post(self, request: Request) -> Response:
-        """Certify a key made here, or with `csr` the applicant's.
-
-        The private key is in this answer and, unless the profile's `keyRetention` is `escrow`, nowhere else. With
-        `dryRun=true` every rule is looked at and told, and nothing is signed or stored. Where others must agree first,
-        `certificate` is null and `status` is `pending_approval`: read `certificateRequestId` until it is issued.
-        """
-        requester = requester_of(request)
-        query = read_by(_ISSUE_QUERY, request.query_params)
-        idempotency = idempotency_key_of(request)
-        body = read_issue_body(request.data)
-        # To read is enough here: whether to issue is for the service to judge, which records a refusal.
-        profile = find_profile(requester=requester, profile_id=body.profile_id)
-        if query.get("dryRun"):
-            decision = _explained(profile, body, requester=requester)
-            return Response(ExplanationSerializer(decision_document(decision), context={"body": request.data}).data)
-        csr = body.csr_pem
-        said = None if csr is None else read_applicant_csr(profile=profile, requester=requester, csr=csr)
-        issued = request_certificate(
-            profile=profile,
-            request=body.issuance_request(said),
-            requester=requester,
-            metadata=body.metadata_entries,
-            idempotency=idempotency,
-        )
-        if isinstance(issued, StoredRequest):
-            return Response(_stored_answer(issued))
-        return Response(issue_answer(issued, requester=requester, without_roots=body.without_roots))
-
-
-def _explained(profile: CertificateProfile, body: IssueBody, *, requester: Requester) -> Decision:
-    """What issuing would come to; a CSR that is read and refused is an answer too."""
-    csr = body.csr_pem
-    try:
-        said = None if csr is None else read_csr_to_explain(profile=profile, requester=requester, csr=csr)
-    except Invalid as refusal:
-        return refused(refusal.violations, None)
-    return explain_request(profile=profile, request=body.issuance_request(said), requester=requester)
-
-
-def idempotency_key_of(request: Request) -> IdempotencyKey | None:
-    """The key that the client sent, tied to path and body; None without the header.
-
-    The body counts as parsed, so that spacing and the order of keys do not matter. Raises Malformed.
-    """
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    if not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise malformed(
-            field="Idempotency-Key",
-            code="invalid_idempotency_key",
-            asked=key,
-            allowed="1 to 255 visible ASCII characters",
-            fix="Send 1 to 255 visible ASCII characters as Idempotency-Key, such as a random UUID.",
-        )
-    canonical = json.dumps([request.path, request.data], sort_keys=True, separators=(",", ":"))
-    return IdempotencyKey(key=key, body_digest=hashlib.sha256(canonical.encode()).hexdigest())
-
-
-def _stored_answer(stored: StoredRequest) -> dict[str, Any]:
-    answer: dict[str, Any] = {
-        "certificate": None,
-        "certificateRequestId": str(stored.request.pk),
-        "status": stored.request.status,
-        "message": stored.message,
-        "warnings": list(stored.warnings),
-    }
-    return answer | ({"idempotentReplay": True} if stored.is_replay else {})
-
-
-def told_certificate(issued: IssuedCertificate, *, without_roots: bool) -> dict[str, Any]:
-    """A new certificate as the wire has it, without its key."""
-    certificate = issued.certificate
-    is_self_signed = certificate.authority_id is None
-    return {
-        "certificate": certificate_pem(certificate),
-        "issuingCaCertificate": "" if is_self_signed else issued.certification_path[0],
-        "certificateChain": join_path(certificate, issued.certification_path, without_roots=without_roots),
-        "serialNumber": certificate.serial_number,
-        "certificateId": str(certificate.id),
-    }
-
-
-def issue_answer(issued: IssuedCertificate, *, requester: Requester, without_roots: bool) -> dict[str, Any]:
-    """The answer to one issue request, with the private key where there is one that the requester may read."""
-    certificate = issued.certificate
-    told = told_certificate(issued, without_roots=without_roots)
-    warnings = list(issued.warnings)
-    if issued.private_key is not None:
-        if has_permission(
-            requester=requester,
-            action=Action.CERTIFICATES_READ_PRIVATE_KEY,
-            project_id=certificate.project_id,
-        ):
-            told["privateKey"] = issued.private_key
-        else:
-            lost = "kept for those who may read it" if issued.is_key_kept else "lost"
-            warnings.append(
-                f"The private key is left out, and {lost}: your role does not include reading private keys."
-            )
-    answer: dict[str, Any] = {
-        "certificate": told,
-        "certificateRequestId": str(certificate.request_id),
-        "status": RequestStatus.ISSUED.value,
-        "message": "The certificate was issued.",
-        "warnings": warnings,
-    }
-    if issued.is_replay:
-        answer["idempotentReplay"] = True
-        answer["message"] = "This Idempotency-Key stands for this certificate already. " + (
-            "Its private key is kept: whoever may read it gets it by private-key of this certificate."
-            if issued.is_key_kept
-            else "A private key is given in the first answer only: if that was lost, issue again with another key."
-        )
-    return answer
 
 
 class CertificateDetailView(CertificateView):

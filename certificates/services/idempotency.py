@@ -1,6 +1,7 @@
 """One act on one certificate for one Idempotency-Key, whatever retries, races and crashes."""
 
 import hashlib
+import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,12 @@ SWEPT_AT_ONCE = 20
 
 class KeyReused(Conflict):
     """The key stands for another request already; only a new key can lead on."""
+
+
+def digest_of_body(body: object) -> str:
+    """SHA-256 (hex) of a body as it was parsed, so that spacing and the order of keys do not matter."""
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ from pki_portal.access.remembering import remembering
 from pki_portal.access.requester import Requester
 from pki_portal.audit.models import AuditEvent
 from pki_portal.audit.services import new_event, recorded_refusals
-from pki_portal.errors import Forbidden, Invalid, PortalError, Unavailable, Violation
+from pki_portal.errors import Busy, Forbidden, Invalid, PortalError, Unavailable, Violation
 from pki_portal.inserting import insert_together
 from pki_portal.metrics import CERTIFICATES_ISSUED, ISSUANCES_REFUSED, bounded, count
 from profiles.enrollment import EnrollmentMethod
@@ -104,7 +104,6 @@ class _Candidate:
 
     asked: Asked
     profile: CertificateProfile
-    event: str
     issuer: IssuingAuthority | None
     decision: Decision
     plan: IssuancePlan
@@ -194,7 +193,8 @@ def issue_certificates(
     Raises:
         Conflict: what judged some of them was changed before they were stored, or a first request with the key is
             still under way; none was issued.
-        Unavailable: a key cannot be used, or the journal cannot be written; none was issued.
+        Unavailable: a key cannot be used, or the journal cannot be written; none was issued. That one key would take
+            too long to make just now is that item's own refusal.
     """
     now = timezone.now()
     outcomes: dict[int, IssuedCertificate | PortalError] = {}
@@ -213,9 +213,9 @@ def issue_certificates(
                 if monotonic() > deadline:
                     raise _too_late()
                 candidates[index] = _judge_item(item, now=now)
-            except Unavailable:
-                raise
             except PortalError as refusal:
+                if isinstance(refusal, Unavailable) and not isinstance(refusal, Busy):
+                    raise
                 outcomes[index] = refusal
                 if index in held:
                     held.pop(index).release()
@@ -287,7 +287,8 @@ def _judge(
     plan = decision.granted()
     if succession is None or not repeats_predecessor(plan, succession.predecessor):
         require_approved(asked)
-    return _prepare(asked, profile, issuer, decision, plan, succession=succession, now=now)
+    waivers = Waivers(profile.slug, compiled.waivers, now)
+    return _prepare(asked, profile, issuer, decision, plan, succession=succession, waivers=waivers)
 
 
 def _prepare(
@@ -298,7 +299,7 @@ def _prepare(
     plan: IssuancePlan,
     *,
     succession: Succession | None,
-    now: datetime,
+    waivers: Waivers,
 ) -> _Candidate:
     """Make the key where none was given, seal it where it is kept or waits for its claim, build and lint.
 
@@ -329,13 +330,12 @@ def _prepare(
         public_key=public_key,
         urls=urls,
         change=CHANGEABLE,
-        waivers=Waivers(profile.slug, compiled_rules_of(profile).waivers, now),
+        waivers=waivers,
         profile_id=profile.pk,
     )
     return _Candidate(
         asked=asked,
         profile=profile,
-        event=_event_of(asked, succession),
         issuer=issuer,
         decision=decision,
         plan=plan,
@@ -398,7 +398,7 @@ def _store(candidates: Sequence[_Candidate], signed: Sequence[SignedCertificate]
 def _new_event(candidate: _Candidate, certificate: Certificate) -> AuditEvent:
     asked, profile, succession = candidate.asked, candidate.profile, candidate.succession
     return new_event(
-        event=candidate.event,
+        event=_event_of(asked, succession),
         actor=asked.requester.actor,
         project_id=profile.project_id,
         subject_type="certificate",

@@ -1,6 +1,6 @@
 """Django admin for access: every save goes through the services, and what they refuse stands in the form."""
 
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, cast
 
 from allauth.account.admin import EmailAddress
 from django import forms
@@ -21,7 +21,7 @@ from pki_portal.access.requester import Requester, requester_of
 from pki_portal.audit.models import AuditEvent
 from pki_portal.audit.services import record
 from pki_portal.errors import PortalError
-from pki_portal.keyset import count_up_to
+from pki_portal.keyset import COUNTED_AT_MOST, count_up_to
 
 # Roles come from memberships: Django's groups would be a second, unread kind of permission.
 admin.site.unregister(Group)
@@ -388,9 +388,6 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     @staticmethod
     def _is_administrator(request: HttpRequest) -> bool:
         return request.user.is_active and isinstance(request.user, User) and request.user.is_superuser
-
-
-COUNTED_AT_MOST: Final = 10_000
 
 
 class BoundedPaginator(Paginator[Any]):

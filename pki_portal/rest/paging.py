@@ -9,14 +9,12 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from pki_portal.keyset import CursorMalformed, KeysetPage, count_up_to, keyset_page
+from pki_portal.keyset import COUNTED_AT_MOST, CursorMalformed, KeysetPage, count_up_to, keyset_page
 from pki_portal.rest.fields import StrictCharField, StrictIntegerField
 from pki_portal.rest.serializers import WireSerializer
 
 M = TypeVar("M", bound=Model)
 
-# Where others count, no more rows than this are counted for one answer.
-COUNTED_AT_MOST: Final = 10_000
 CURSOR_HELP: Final = (
     "`nextCursor` of the page before, in the place of an offset: the last page is as fast then as the first."
 )

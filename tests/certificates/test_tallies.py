@@ -111,10 +111,9 @@ def test_everything_is_counted_where_a_trigger_was_lost(profile: CertificateProf
     assert_counted(profile)
 
 
+@pytest.mark.postgresql  # SQLite has one writer at a time
 @pytest.mark.django_db(transaction=True)
 def test_transactions_that_issue_at_once_do_not_wait_for_each_other() -> None:
-    if connection.vendor == "sqlite":
-        pytest.skip("one writer at a time")
     profile = make_issuing_profile(make_project())
     issued: list[Certificate] = []
 

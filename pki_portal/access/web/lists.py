@@ -1,17 +1,14 @@
 """Lists of tables that grow without bound, on pages."""
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from pki_portal.keyset import CursorMalformed, KeysetPage, count_up_to, keyset_page
+from pki_portal.keyset import COUNTED_AT_MOST, CursorMalformed, KeysetPage, count_up_to, keyset_page
 
 M = TypeVar("M", bound=Model)
-
-# No more rows than this are counted to be told.
-COUNTED_AT_MOST: Final = 10_000
 
 
 def page_of(queryset: QuerySet[M], request: HttpRequest, *, size: int) -> KeysetPage[M]:

@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
+from django.conf import settings
 from django.test import Client
 
 from certificates.models import ApprovalPolicy, Certificate, CertificateRequest
@@ -13,7 +15,7 @@ from certificates.services import issuance
 from certificates.services.approvals.steps import steps_as_json, usual_step
 from certificates.services.signing import sign_all
 from certificates.x509.inspect import is_issued_by
-from pki_portal import journal
+from pki_portal import journal, slow_work
 from pki_portal.access.models import Membership, Role
 from pki_portal.audit.models import AuditEvent
 from pki_portal.errors import Conflict
@@ -164,6 +166,30 @@ def test_refused_items(
 
     assert item["refused"]["statusCode"] == status
     assert not Certificate.objects.exists()
+
+
+def test_a_key_that_has_to_wait_keeps_the_others_from_nothing(
+    pki: Pki, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "PKI_PORTAL_VAR", tmp_path)
+    monkeypatch.setattr(slow_work, "_places", 1)
+    slow = named(pki, "slow.acme.com")
+    slow["attributes"]["keyAlgorithm"] = "RSA_4096"
+    with slow_work.in_a_free_place():
+        answer = send(client, slow, named(pki, "a.acme.com"))
+
+    waits, made = answer["items"]
+    assert waits["refused"]["statusCode"] == 503
+    assert waits["refused"]["details"][0]["code"] == "slow_keys_under_way"
+    assert made["issued"] is not None
+
+
+def test_what_nothing_read_beside_the_items_is_named(pki: Pki, client: Client) -> None:
+    response = post_json(client, BATCH, {"items": [named(pki, "a.acme.com")], "atomic": True})
+
+    assert response.json()["issuedCount"] == 1
+    (warning,) = response.json()["warnings"]
+    assert "atomic" in warning
 
 
 def test_who_may_not_issue_is_told_so_of_each(pki: Pki) -> None:

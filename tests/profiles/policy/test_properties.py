@@ -104,7 +104,10 @@ MOMENTS = st.datetimes(
     max_value=NOW.replace(tzinfo=None) + timedelta(days=500),
     timezones=st.just(UTC),
 )
-LENGTHS = st.timedeltas() | st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=400))
+# Down to what is no whole second: what reads them takes no less (validity.py).
+LENGTHS = st.timedeltas(min_value=timedelta.resolution) | st.timedeltas(
+    min_value=timedelta(seconds=1), max_value=timedelta(days=400)
+)
 
 
 def usage_rules(usages: Any) -> st.SearchStrategy[UsageRule[Any]]:
