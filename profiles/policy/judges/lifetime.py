@@ -68,7 +68,7 @@ def judge_validity(
         )
         return None
     start = now if request.not_before is None else utc_second(request.not_before)
-    field, end = _end(findings, rules, defaults, request, start)
+    field, end = _end(findings, rules, defaults, request, start, now)
     if end is None:
         return None
     validity = Validity(start, end)
@@ -181,7 +181,12 @@ def judge_issuer(findings: Findings, *, issuer: IssuerFacts | None, now: datetim
 
 
 def _end(
-    findings: Findings, rules: TemplateRules, defaults: ProfileDefaults, request: IssuanceRequest, start: datetime
+    findings: Findings,
+    rules: TemplateRules,
+    defaults: ProfileDefaults,
+    request: IssuanceRequest,
+    start: datetime,
+    now: datetime,
 ) -> tuple[str, datetime | None]:
     """The end, and the field that says it."""
     if request.not_after is not None:
@@ -203,7 +208,7 @@ def _end(
     try:
         return asked.field, start + asked.length // _SECOND * _SECOND
     except OverflowError:
-        fix, changes = _end_on_the_calendar(rules, request, start)
+        fix, changes = _end_on_the_calendar(rules, request, start, now)
         findings.refuse(
             asked.field,
             Code.DATE_OUT_OF_RANGE,
@@ -217,17 +222,22 @@ def _end(
 
 
 def _end_on_the_calendar(
-    rules: TemplateRules, request: IssuanceRequest, start: datetime
+    rules: TemplateRules, request: IssuanceRequest, start: datetime, now: datetime
 ) -> tuple[str, tuple[Change, ...]]:
     """How to ask for an end that can be written down, and not for too long a life instead."""
-    length = min(rules.max_validity or _SHORT_ENOUGH, _SHORT_ENOUGH, _LAST_MOMENT - start) // _SECOND * _SECOND
+    by_ttl = request.not_before is None or start < EARLIEST
+    begin = now if by_ttl else start
+    length = min(rules.max_validity or _SHORT_ENOUGH, _SHORT_ENOUGH, _LAST_MOMENT - begin) // _SECOND * _SECOND
     if length < _SECOND:
         return "ask for an earlier not_before", ()
+    if not by_ttl:
+        # A ttl beside a start is one of two ways too many.
+        end = time(begin + length)
+        return f"ask for a not_after of {end} or before", (Change("set", "not_after", end),)
+    fix, shorter = f"ask for a ttl of at most {duration(length)}", Change("set", "ttl", duration(length))
     if request.not_before is None:
-        return f"ask for a ttl of at most {duration(length)}", (Change("set", "ttl", duration(length)),)
-    # A ttl beside a start is one of two ways too many.
-    end = time(start + length)
-    return f"ask for a not_after of {end} or before", (Change("set", "not_after", end),)
+        return fix, (shorter,)
+    return f"{fix}, and leave not_before out to start now", (Change("remove", "not_before"), shorter)
 
 
 def _asked_length(

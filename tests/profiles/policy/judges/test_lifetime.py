@@ -257,6 +257,7 @@ def test_where_the_ca_ends_before_the_shortest_life_no_change_is_offered() -> No
         (None, "ttl", "3650d"),
         (SECOND + DAY, "not_after", (SECOND + 3651 * DAY).strftime("%Y-%m-%dT%H:%M:%SZ")),
         (datetime(9999, 12, 30, tzinfo=UTC), "not_after", "9999-12-31T23:59:59Z"),
+        (datetime(990, 1, 1, tzinfo=UTC), "ttl", "3650d"),
     ],
 )
 def test_an_end_past_the_calendar_is_mended_in_the_one_way_that_the_start_leaves(
@@ -268,7 +269,7 @@ def test_an_end_past_the_calendar_is_mended_in_the_one_way_that_the_start_leaves
     violation = only(judge(FREE, asked, defaults=defaults).violations)
 
     assert violation.code == "date_out_of_range"
-    assert [(each.field, each.value) for each in violation.changes] == [(field, value)]
+    assert (violation.changes[-1].field, violation.changes[-1].value) == (field, value)
     after = judge(FREE, amended(asked, violation.changes), defaults=defaults)
     assert not {"date_out_of_range", "ttl_and_dates"} & {each.code for each in after.violations}
 
