@@ -1,14 +1,15 @@
 """New rows of several tables at once, for the one road whose queries are counted."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection, models
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 def insert_together(rows: Iterable[models.Model]) -> None:
@@ -24,7 +25,7 @@ def insert_together(rows: Iterable[models.Model]) -> None:
             cursor.execute(_statement(models_of_runs), [_document(run) for run in runs])
         else:
             for model, run in zip(models_of_runs, runs, strict=True):
-                cursor.executemany(_insert(model), [_values(row) for row in run])
+                cursor.executemany(_insert(model), [_values(row, cursor.db) for row in run])
     for run in runs:
         for row in run:
             row._state.adding = False
@@ -34,6 +35,21 @@ def insert_together(rows: Iterable[models.Model]) -> None:
 @cache
 def _fields(model: type[models.Model]) -> Sequence["models.Field[Any, Any]"]:
     return [field for field in model._meta.local_concrete_fields if not isinstance(field, models.AutoField)]
+
+
+@cache
+def _filling(model: type[models.Model]) -> Sequence["models.Field[Any, Any]"]:
+    """Fields that fill themselves in as they are stored: times."""
+    return [
+        field for field in _fields(model) if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False)
+    ]
+
+
+def _complete(row: models.Model) -> Mapping[str, Any]:
+    """The row's values by the names of their attributes. Nothing of a new row is deferred."""
+    for field in _filling(type(row)):
+        field.pre_save(row, add=True)
+    return row.__dict__
 
 
 @cache
@@ -60,11 +76,12 @@ def _insert_from_json(model: type[models.Model]) -> str:
 
 
 def _document(run: Iterable[models.Model]) -> str:
-    return json.dumps(
-        [{field.column: field.pre_save(row, add=True) for field in _fields(type(row))} for row in run],
-        default=_json_value,
-        separators=(",", ":"),
-    )
+    return _JSON.encode([_json_row(row) for row in run])
+
+
+def _json_row(row: models.Model) -> dict[str, Any]:
+    values = _complete(row)
+    return {str(field.column): values[field.attname] for field in _fields(type(row))}
 
 
 def _json_value(value: object) -> str:
@@ -78,6 +95,9 @@ def _json_value(value: object) -> str:
     raise TypeError(f"no value of a row: {type(value).__name__}")
 
 
+_JSON: Final = json.JSONEncoder(default=_json_value, separators=(",", ":"))
+
+
 # --- Others ---------------------------------------------------------------------------------------------------------
 
 
@@ -88,7 +108,22 @@ def _insert(model: type[models.Model]) -> str:
     return f"INSERT INTO {table} ({_columns(model)}) VALUES ({places})"  # noqa: S608 - columns, no values
 
 
-def _values(row: models.Model) -> list[Any]:
+# Classes whose plain values go into the database as they stand, which is most of them.
+_PLAIN_FIELDS: Final = (models.CharField, models.TextField, models.IntegerField, models.BooleanField)
+_PLAIN_VALUES: Final = frozenset({str, int, bool, type(None)})
+
+
+@cache
+def _preparing(model: type[models.Model]) -> Sequence[tuple["models.Field[Any, Any]", bool]]:
+    """The fields, each with whether its plain values need no preparing."""
+    return [(field, isinstance(field, _PLAIN_FIELDS)) for field in _fields(model)]
+
+
+def _values(row: models.Model, database: BaseDatabaseWrapper) -> list[Any]:
+    values = _complete(row)
     return [
-        field.get_db_prep_save(field.pre_save(row, add=True), connection=connection) for field in _fields(type(row))
+        value
+        if is_plain and type(value := values[field.attname]) in _PLAIN_VALUES
+        else field.get_db_prep_save(values[field.attname], connection=database)
+        for field, is_plain in _preparing(type(row))
     ]

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -110,6 +111,7 @@ def free_bytes() -> int:
     return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.is_dir())).free
 
 
+@cache
 def machine() -> str:
     """This machine's name, as segments have it."""
     return re.sub(r"[^A-Za-z0-9.]", "_", os.uname().nodename)

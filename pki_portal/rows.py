@@ -2,18 +2,25 @@
 
 from base64 import b64decode, b64encode
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import models
 
+_PLAIN: Final = frozenset({str, int, bool, float, type(None)})
+
+
+def bytes_value(value: bytes | memoryview) -> str:
+    """Bytes as JSON: base64."""
+    return b64encode(value).decode("ascii")
+
 
 def column_value(field: "models.Field[Any, Any]", value: Any) -> Any:
     """The value of one column as JSON; :func:`python_value` is the way back."""
-    if value is None or isinstance(field, models.JSONField):
+    if type(value) in _PLAIN or isinstance(field, models.JSONField):
         return value
     if isinstance(field, models.BinaryField):
-        return b64encode(bytes(value)).decode("ascii")
+        return bytes_value(value)
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, UUID):

@@ -49,7 +49,7 @@ from certificates.models.revocation import PublishedList
 from pki_portal import journal
 from pki_portal.access.requester import Requester
 from pki_portal.errors import PortalError, Unavailable
-from pki_portal.rows import column_value, row_values
+from pki_portal.rows import bytes_value, row_values
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ def _announced(announcement: Announcement) -> dict[str, object]:
         "serial": announcement.serial_number,
         "notAfter": announcement.not_after,
         "profile": announcement.profile_id,
-        "tbs": column_value(models.BinaryField(), announcement.tbs),
+        "tbs": bytes_value(announcement.tbs),
     }
 
 
@@ -175,7 +175,7 @@ def _told(row: Certificate | OcspResponder, *, of: UUID) -> dict[str, object]:
     else:
         key = row.key_id
         rows = [_document(row, leaving_out=frozenset({"der", "sealed_private_key"}))]
-    der = column_value(models.BinaryField(), row.der)
+    der = bytes_value(row.der)
     return {"of": of, "key": key, "serial": row.serial_number, "der": der, "rows": rows}
 
 

@@ -27,7 +27,6 @@ from certificates.x509.tbs import (
     ToBeSigned,
     build,
     build_authority,
-    draft,
     new_serial_number,
     sign,
     throw_away_public_key,
@@ -291,13 +290,12 @@ def judge_certificate(
         tbs = build_authority(plan=plan, issuer=issuer, serial_number=serial_number, public_key=public_key, urls=urls)
     else:
         tbs = build(plan=plan, issuer=issuer, serial_number=serial_number, public_key=public_key, urls=urls)
-    judged = draft(tbs)
     findings: tuple[Finding, ...] = ()
     if not _is_root(plan, issuer):
-        found = _lint_draft(judged, plan=plan, issuer=issuer, urls=urls)
+        found = _lint_draft(tbs.draft, plan=plan, issuer=issuer, urls=urls)
         findings = _none_blocking(found, urls=urls, change=change, waivers=waivers)
     announcement = journal.Announcement(
-        tbs=judged.tbs_certificate_bytes,
+        tbs=tbs.der,
         serial_number=serial_number_hex(serial_number),
         issuer=issuer_row,
         not_after=plan.not_after,
@@ -373,7 +371,7 @@ def lint_plan(
     info = plan.subject_public_key_info
     public_key = throw_away_public_key(plan.key_algorithm.family) if info is None else load_public_key(info)
     tbs = build(plan=plan, issuer=issuer, serial_number=new_serial_number(), public_key=public_key, urls=urls)
-    found = _lint_draft(draft(tbs), plan=plan, issuer=issuer, urls=urls)
+    found = _lint_draft(tbs.draft, plan=plan, issuer=issuer, urls=urls)
     _none_blocking(found, urls=urls, change=change, waivers=waivers)
 
 

@@ -1,6 +1,7 @@
 """Extensions of the certificates issued here, each with its section of RFC 5280."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -63,19 +64,23 @@ def authority_extensions(
     return extensions
 
 
-def _issuer_extensions(issuer: x509.Certificate, urls: DistributionUrls) -> Extensions:
+@lru_cache(maxsize=256)
+def _issuer_extensions(
+    issuer: x509.Certificate, urls: DistributionUrls
+) -> Sequence[x509.Extension[x509.ExtensionType]]:
     extensions = [authority_key_identifier(issuer)]
     if urls.crl:
         extensions.append(_crl_distribution_points(urls.crl))
     if urls.ocsp or urls.ca_issuers:
         extensions.append(_authority_information_access(urls))
-    return extensions
+    return tuple(extensions)
 
 
 def _extension(value: x509.ExtensionType, *, critical: bool) -> x509.Extension[x509.ExtensionType]:
     return x509.Extension(value.oid, critical, value)
 
 
+@lru_cache(maxsize=64)
 def _basic_constraints(constraints: BasicConstraints) -> x509.Extension[x509.ExtensionType]:
     """RFC 5280, 4.2.1.9: critical in CA certificates; may be either in others, where clients expect it not critical."""
     value = x509.BasicConstraints(
@@ -107,7 +112,8 @@ def _own_authority_key_identifier(public_key: PublicKey) -> x509.Extension[x509.
     return _extension(value, critical=False)
 
 
-def _key_usage(usages: Iterable[KeyUsage]) -> x509.Extension[x509.ExtensionType]:
+@lru_cache(maxsize=256)
+def _key_usage(usages: tuple[KeyUsage, ...]) -> x509.Extension[x509.ExtensionType]:
     """RFC 5280, 4.2.1.3: should be critical."""
     bits = set(usages)
     value = x509.KeyUsage(
@@ -124,14 +130,14 @@ def _key_usage(usages: Iterable[KeyUsage]) -> x509.Extension[x509.ExtensionType]
     return _extension(value, critical=True)
 
 
-def _extended_key_usage(usages: Iterable[Purpose]) -> x509.Extension[x509.ExtensionType]:
+@lru_cache(maxsize=256)
+def _extended_key_usage(usages: tuple[Purpose, ...]) -> x509.Extension[x509.ExtensionType]:
     """RFC 5280, 4.2.1.12: may be either; not critical, for software that knows no EKU should not break.
 
     RFC 3161, 2.3: critical where it allows time stamping.
     """
-    listed = tuple(usages)
-    value = x509.ExtendedKeyUsage([_oid(usage) for usage in listed])
-    return _extension(value, critical=ExtendedKeyUsage.TIME_STAMPING in listed)
+    value = x509.ExtendedKeyUsage([_oid(usage) for usage in usages])
+    return _extension(value, critical=ExtendedKeyUsage.TIME_STAMPING in usages)
 
 
 def _oid(usage: Purpose) -> x509.ObjectIdentifier:

@@ -1,10 +1,11 @@
 """A certificate's facts, read from its encoding: for the columns of its row, and to compare them later."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -71,8 +72,8 @@ class CertificateFacts:
 
     serial_number: str
     subject: tuple[AttributeValue, ...]
-    subject_name: str
-    issuer_name: str
+    encoded_subject: x509.Name
+    encoded_issuer: x509.Name
     subject_alternative_names: tuple[GeneralName, ...]
     key_usages: tuple[KeyUsage, ...]
     extended_key_usages: tuple[ExtendedKeyUsage | str, ...]
@@ -93,6 +94,16 @@ class CertificateFacts:
     fingerprint_sha256: str
     fingerprint_sha1: str
 
+    @property
+    def subject_name(self) -> str:
+        """For people."""
+        return distinguished_name(self.encoded_subject)
+
+    @property
+    def issuer_name(self) -> str:
+        """For people."""
+        return distinguished_name(self.encoded_issuer)
+
 
 def serial_number_hex(serial_number: int) -> str:
     """As stored and answered: 40 lower-case hex digits."""
@@ -105,7 +116,7 @@ def facts_of(certificate: x509.Certificate) -> CertificateFacts:
     Raises:
         ValueError: an extension occurs twice or cannot be read (only possible for certificates made elsewhere).
     """
-    extensions = certificate.extensions
+    extensions = _by_kind(certificate)
     names = _find(extensions, x509.SubjectAlternativeName)
     usages = _find(extensions, x509.KeyUsage)
     purposes = _find(extensions, x509.ExtendedKeyUsage)
@@ -118,8 +129,8 @@ def facts_of(certificate: x509.Certificate) -> CertificateFacts:
     return CertificateFacts(
         serial_number=serial_number_hex(certificate.serial_number),
         subject=read_subject(certificate.subject),
-        subject_name=distinguished_name(certificate.subject),
-        issuer_name=distinguished_name(certificate.issuer),
+        encoded_subject=certificate.subject,
+        encoded_issuer=certificate.issuer,
         subject_alternative_names=tuple(read_general_name(name) for name in names or ()),
         key_usages=read_key_usages(usages) if usages else (),
         extended_key_usages=read_extended_key_usages(purposes) if purposes else (),
@@ -178,20 +189,23 @@ def unsigned_certificate(tbs: bytes) -> x509.Certificate:
 
 def crl_urls_of(der: bytes) -> tuple[str, ...]:
     """Where a certificate says that its CRL is."""
-    return _crl_urls(x509.load_der_x509_certificate(der).extensions)
+    return _crl_urls(_by_kind(x509.load_der_x509_certificate(der)))
 
 
 Value = TypeVar("Value", bound=x509.ExtensionType)
+_Extensions = Mapping[type[x509.ExtensionType], x509.ExtensionType]
 
 
-def _find(extensions: x509.Extensions, kind: type[Value]) -> Value | None:
-    try:
-        return extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
+def _by_kind(certificate: x509.Certificate) -> _Extensions:
+    """The extensions that the library knows; none of them occurs twice, or it raises."""
+    return {type(extension.value): extension.value for extension in certificate.extensions}
 
 
-def _crl_urls(extensions: x509.Extensions) -> tuple[str, ...]:
+def _find(extensions: _Extensions, kind: type[Value]) -> Value | None:
+    return cast("Value | None", extensions.get(kind))
+
+
+def _crl_urls(extensions: _Extensions) -> tuple[str, ...]:
     points = _find(extensions, x509.CRLDistributionPoints)
     return tuple(
         name.value
@@ -201,7 +215,7 @@ def _crl_urls(extensions: x509.Extensions) -> tuple[str, ...]:
     )
 
 
-def _access_urls(extensions: x509.Extensions, method: x509.ObjectIdentifier) -> tuple[str, ...]:
+def _access_urls(extensions: _Extensions, method: x509.ObjectIdentifier) -> tuple[str, ...]:
     access = _find(extensions, x509.AuthorityInformationAccess)
     return tuple(
         description.access_location.value

@@ -132,6 +132,14 @@ def throw_away_key(family: KeyFamily) -> PrivateKey:
     return generate(algorithms[family])
 
 
+@cache
+def throw_away_signer(family: KeyFamily) -> PrivateKey:
+    """The same, where nobody looks at the key: of a size that costs little to sign with."""
+    if family is KeyFamily.RSA:
+        return rsa.generate_private_key(PUBLIC_EXPONENT, 1024)  # noqa: S505 - nothing that it signs is kept
+    return throw_away_key(family)
+
+
 def private_key_pem(key: PrivateKey) -> str:
     """PKCS#8 PEM (RFC 5958), unencrypted, without a final newline. Secret."""
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from certificates.x509.der import Value, bit_string, sequence
 from certificates.x509.extensions import Extensions, authority_extensions, end_entity_extensions
 from certificates.x509.issuer import DistributionUrls, HasPrivateKey, Issuer
-from certificates.x509.keys import PublicKey, signing_hash, throw_away_key
+from certificates.x509.keys import PublicKey, signature_of, signing_hash, throw_away_key, throw_away_signer
 from certificates.x509.names import encode_subject
 from profiles.policy.plan import AuthorityPlan, IssuancePlan
 from profiles.policy.vocabulary import KeyFamily, SignatureAlgorithm
@@ -25,7 +26,6 @@ __all__ = [
     "ToBeSigned",
     "build",
     "build_authority",
-    "draft",
     "new_serial_number",
     "sign",
     "throw_away_public_key",
@@ -36,9 +36,15 @@ SERIAL_NUMBER_BITS: Final = 159
 
 @dataclass(frozen=True, slots=True)
 class ToBeSigned:
-    """A TBSCertificate that lacks nothing: the same bytes come out whoever signs with that algorithm."""
+    """A TBSCertificate, fixed to the byte.
 
-    builder: x509.CertificateBuilder
+    Attributes:
+        der: those bytes.
+        draft: the same signed by a throw-away key: to be linted before the real key is used.
+    """
+
+    der: bytes
+    draft: x509.Certificate
     signature_algorithm: SignatureAlgorithm
 
 
@@ -134,27 +140,23 @@ def _to_be_signed(
     )
     for extension in extensions:
         builder = builder.add_extension(extension.value, critical=extension.critical)
-    return ToBeSigned(builder=builder, signature_algorithm=signature_algorithm)
+    key = throw_away_signer(signature_algorithm.family)
+    draft = builder.sign(key, signing_hash(signature_algorithm))  # type: ignore[arg-type]
+    return ToBeSigned(der=draft.tbs_certificate_bytes, draft=draft, signature_algorithm=signature_algorithm)
 
 
 def sign(tbs: ToBeSigned, signer: HasPrivateKey) -> x509.Certificate:
-    """Sign with the algorithm that ``tbs`` names; nothing is checked here, ``verify`` does that.
+    """The draft with the signer's signature in the place of the other (RFC 5280, 4.1); nothing is checked here,
+    ``verify`` does that.
 
     Raises:
         TypeError, ValueError: the signer's key cannot make such a signature.
     """
-    return _sign(tbs, signer.private_key)
-
-
-def draft(tbs: ToBeSigned) -> x509.Certificate:
-    """The same TBSCertificate, byte for byte, signed by a throw-away key: to be linted before the real key is used."""
-    return _sign(tbs, throw_away_key(tbs.signature_algorithm.family))
+    signature = signature_of(signer.private_key, tbs.der, tbs.signature_algorithm)
+    _, algorithm, _ = Value.whole(tbs.draft.public_bytes(Encoding.DER)).members()
+    return x509.load_der_x509_certificate(sequence(tbs.der, algorithm.encoded, bit_string(signature)))
 
 
 def throw_away_public_key(family: KeyFamily) -> PublicKey:
     """A key that stands in for one that is not made yet; nothing is ever signed with what it belongs to but drafts."""
     return throw_away_key(family).public_key()
-
-
-def _sign(tbs: ToBeSigned, key: CertificateIssuerPrivateKeyTypes) -> x509.Certificate:
-    return tbs.builder.sign(key, signing_hash(tbs.signature_algorithm))  # type: ignore[arg-type]

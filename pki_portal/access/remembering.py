@@ -20,7 +20,7 @@ from enum import StrEnum
 from threading import Lock
 from typing import Final, ParamSpec, TypeVar, cast
 
-from django.db import connection
+from django.db import OperationalError, connection
 
 from pki_portal.access.models import Stamp
 
@@ -85,7 +85,22 @@ def remembering() -> Iterator[None]:
 
 
 def read_stamps() -> Stamps | None:
-    """The stamps as they stand now; None where there are none, and nothing may be remembered. One query."""
+    """The stamps as they stand now; None where there are none, and nothing may be remembered. One query.
+
+    It is the first one of most requests, so it tells whether the connection still stands, and spares Django's own
+    question (``CONN_HEALTH_CHECKS``).
+    """
+    if connection.in_atomic_block or connection.health_check_done:  # type: ignore[attr-defined]
+        return _read_stamps()
+    connection.health_check_done = True  # type: ignore[attr-defined]
+    try:
+        return _read_stamps()
+    except OperationalError:
+        connection.close()
+        return _read_stamps()
+
+
+def _read_stamps() -> Stamps | None:
     with connection.cursor() as cursor:
         if connection.in_atomic_block and connection.vendor == "postgresql":
             # There the stamps change as a transaction ends, so that nobody waits for its end longer than that; what
@@ -120,7 +135,7 @@ def remembered(scope: Scope) -> Callable[[Callable[P, R]], Callable[P, R]]:
             stamps = block.stamps if block is not None else None
             if stamps is None:
                 return function(*args, **kwargs)
-            stamp, key = stamps.of(scope), (args, *sorted(kwargs.items()))
+            stamp, key = stamps.of(scope), (args, *sorted(kwargs.items())) if kwargs else args
             found = memory.get(stamp, key)
             if found is None:
                 found = function(*args, **kwargs)

@@ -10,6 +10,7 @@ from uuid import UUID
 from rest_framework import serializers
 from rest_framework.fields import empty
 from rest_framework.utils import html
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 from pki_portal.rest.values import UUID_FORM, iso
 
@@ -35,12 +36,27 @@ def json_type(value: object) -> str:
     return "array" if isinstance(value, list | tuple) else "object"
 
 
+class _NoSurrogates(ProhibitSurrogateCharactersValidator):
+    """The same, which looks at every character by itself only where there can be one: a CSR has a thousand."""
+
+    def __call__(self, value: Any) -> None:
+        if not str(value).isascii():
+            super().__call__(value)
+
+
 class StrictCharField(serializers.CharField):
     """Text and nothing else: no number passes for text, NULs and lone surrogates are refused, blanks around it are
     trimmed.
     """
 
     default_error_messages: ClassVar[dict[str, Any]] = {"invalid_type": "Expected string, received {received}"}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.validators = [
+            _NoSurrogates() if isinstance(each, ProhibitSurrogateCharactersValidator) else each
+            for each in self.validators
+        ]
 
     def run_validation(self, data: Any = empty) -> Any:
         """Check the type before anything turns the value into text."""

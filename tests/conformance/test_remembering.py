@@ -146,6 +146,17 @@ def test_what_was_found_in_a_transaction_that_failed_is_forgotten(pki: Pki, clie
     assert status_of(client, pki) == 200
 
 
+@pytest.mark.postgresql  # SQLite has no server to lose
+def test_a_connection_that_the_database_has_closed_costs_no_request(pki: Pki, client: Client) -> None:
+    connection.close_if_unusable_or_obsolete()  # as each request begins: whether it stands is to be found out
+    elsewhere_closed = connection.copy()
+    with elsewhere_closed.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    elsewhere_closed.close()
+
+    assert status_of(client, pki) == 200
+
+
 def test_outside_of_a_block_nothing_is_remembered() -> None:
     calls: list[int] = []
 

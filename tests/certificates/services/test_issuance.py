@@ -21,7 +21,7 @@ from certificates.services.idempotency import CLAIM_LEASE, KEPT_FOR, SWEPT_AT_ON
 from certificates.services.issuance import issue_certificate
 from certificates.x509 import lint
 from certificates.x509.csr import read_csr
-from certificates.x509.tbs import ToBeSigned, draft
+from certificates.x509.tbs import ToBeSigned
 from certificates.x509.verify import VerificationFailed
 from pki_portal.access.models import Project, Role
 from pki_portal.audit.models import AuditEvent
@@ -103,7 +103,7 @@ def test_what_was_signed_must_be_what_was_judged_byte_for_byte(
 ) -> None:
     def sign_in_another_order(judged: ToBeSigned, signer: MemorySigner) -> x509.Certificate:
         """Every value as decided and a good signature, but the extensions stand the other way round."""
-        told = draft(judged)
+        told = judged.draft
         builder = x509.CertificateBuilder(
             told.issuer, told.subject, told.public_key(), told.serial_number,
             told.not_valid_before_utc.replace(tzinfo=None), told.not_valid_after_utc.replace(tzinfo=None),

@@ -27,7 +27,7 @@ from certificates.x509.lint import (
     shape_of,
     waivable_codes,
 )
-from certificates.x509.tbs import build, draft
+from certificates.x509.tbs import build
 from profiles.policy.decide import decide
 from profiles.policy.plan import IssuancePlan
 from profiles.policy.request import AttributeValue, BasicConstraints, GeneralName, IssuanceRequest
@@ -71,7 +71,7 @@ def _no_memory() -> Iterator[None]:
 def findings_for(*names: GeneralName, urls: DistributionUrls = URLS) -> tuple[Finding, ...]:
     plan = issuance_plan(subject_alternative_names=names)
     tbs = build(plan=plan, issuer=Issuer(root(P256)), serial_number=5, public_key=key(P256).public_key(), urls=urls)
-    return lint(der(draft(tbs)))
+    return lint(der(tbs.draft))
 
 
 def test_a_good_certificate_has_no_finding() -> None:
@@ -223,7 +223,7 @@ def test_findings_on_own_addresses_do_not_keep_a_shape_from_being_remembered() -
 
     def make() -> bytes:
         calls.append(1)
-        return der(draft(tbs))
+        return der(tbs.draft)
 
     for _ in range(2):
         assert lint_shape("local", make, own_urls=LOCAL.all) == ()
@@ -376,7 +376,7 @@ def test_whatever_the_policy_grants_has_no_blocking_finding(request: IssuanceReq
         public_key=key(plan.key_algorithm).public_key(),
         urls=DistributionUrls() if is_self_signed else URLS,
     )
-    assert blocking(marked(lint(der(draft(tbs))))) == ()
+    assert blocking(marked(lint(der(tbs.draft)))) == ()
 
 
 def test_the_property_reaches_every_shape() -> None:
