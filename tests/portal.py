@@ -97,6 +97,20 @@ class Portal:
 
 def install(state: Path, *, database_url: str = "") -> Portal:
     """A new installation with its demo project, not serving yet; on SQLite in ``state`` unless told otherwise."""
+    installed = _installation(state, database_url)
+    made = installed.manage("quickstart", "--json")
+    assert made.returncode == 0, made.stderr
+    installed.made.update(json.loads(made.stdout))
+    return installed
+
+
+def migrate(state: Path, *, database_url: str) -> None:
+    """No more than the tables, as quickstart makes them."""
+    done = _installation(state, database_url).manage("migrate", "--verbosity", "0")
+    assert done.returncode == 0, done.stderr
+
+
+def _installation(state: Path, database_url: str) -> Portal:
     url = f"http://127.0.0.1:{free_port()}"
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("PKI_PORTAL", "DJANGO", "PYTEST"))
@@ -108,11 +122,7 @@ def install(state: Path, *, database_url: str = "") -> Portal:
         "PORT": url.rpartition(":")[2],
         "SITE_URL": url,
     }
-    installed = Portal(state=state, environment=environment, base_url=url, made={})
-    made = installed.manage("quickstart", "--json")
-    assert made.returncode == 0, made.stderr
-    installed.made.update(json.loads(made.stdout))
-    return installed
+    return Portal(state=state, environment=environment, base_url=url, made={})
 
 
 def processes_of(group: int) -> list[tuple[int, str]]:

@@ -2,8 +2,8 @@
 
 import threading
 import time
-import urllib.error
 from collections.abc import Callable
+from http.client import HTTPException
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_every_answered_certificate_survives_kill_9(portal: Portal) -> None:
             }
             try:
                 answer = portal.call("POST", "/api/v1/cert-manager/certificates", body, token=token)
-            except (OSError, urllib.error.HTTPError, ValueError):
+            except (OSError, HTTPException, ValueError):
                 # The server died before or within the answer: this client was told nothing.
                 time.sleep(0.05)
                 continue
