@@ -6,7 +6,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import (
@@ -278,3 +278,20 @@ def signature_of(
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return key.sign(data, ec.ECDSA(hashed))
     raise ValueError("the key makes no such signature")
+
+
+def is_signature_of(
+    public_key: PublicKeyTypes, signature: bytes, data: bytes | memoryview, algorithm: SignatureAlgorithm
+) -> bool:
+    """Whether the key's owner signed these bytes with that algorithm: the other side of :func:`signature_of`."""
+    hashed = signing_hash(algorithm)
+    try:
+        if hashed is None:
+            public_key.verify(signature, data)  # type: ignore[union-attr, call-arg, arg-type]
+        elif isinstance(public_key, rsa.RSAPublicKey):
+            public_key.verify(signature, data, padding.PKCS1v15(), hashed)  # type: ignore[arg-type] # takes any buffer
+        else:
+            public_key.verify(signature, data, ec.ECDSA(hashed))  # type: ignore[union-attr, call-arg, arg-type]
+    except (InvalidSignature, TypeError):
+        return False
+    return True
