@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -71,6 +73,7 @@ from certificates.services.retrieval import (
 from certificates.tallies import count_certificates, count_requests
 from pki_portal.access.permissions import Action, require
 from pki_portal.access.querysets import get_project, get_project_by_slug
+from pki_portal.access.remembering import remembering
 from pki_portal.access.requester import requester_of
 from pki_portal.rest import CursorPaginator, Total, parse_uuid
 from pki_portal.rest.schema import answers
@@ -79,6 +82,13 @@ from profiles.services import find_profile
 
 class CertificateView(APIView):
     """Base of the views here: what they answer is for whoever asked, and may hold a private key."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer; what only reads need not look up again who asks and what they may."""
+        if request.method != "GET":
+            return super().dispatch(request, *args, **kwargs)
+        with remembering():
+            return super().dispatch(request, *args, **kwargs)
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         """Keep every answer out of caches."""

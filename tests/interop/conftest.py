@@ -19,7 +19,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """What every portal here begins with, for migrations are most of the work of making one: the name of a template on
     the server that the suite runs on, else the path of a file.
     """
-    state, url = tmp_path_factory.mktemp("migrated") / "var", os.environ.get("DATABASE_URL", "")
+    state, url = tmp_path_factory.mktemp("migrated"), os.environ.get("DATABASE_URL", "")
     if not url:
         migrate(state, database_url="")
         yield str(state / "db.sqlite3")
