@@ -38,14 +38,11 @@ control_socket_disable = True
 chdir = str(Path(__file__).parent)
 proc_name = "pki-portal"
 
-_keeper: "subprocess.Popen[bytes] | None" = None
-
 
 def when_ready(server: Any) -> None:
     """Start what works beside the web server, under a keeper that starts it again if it crashes; the pool of keys is
     there before the web processes are forked, which share it.
     """
-    global _keeper
     kept: list[dict[str, Any]] = []
     descriptors: list[int] = []
     if settings.WORKER:
@@ -56,13 +53,15 @@ def when_ready(server: Any) -> None:
             maker = [sys.executable, "-m", "certificates.x509.key_pool_process", ",".join(map(str, descriptors))]
             kept.append({"command": maker, "descriptors": descriptors})
     if kept:
-        _keeper = subprocess.Popen(  # noqa: S603 - our own interpreter and our own commands
+        # With the server, which outlives a reload; this module does not.
+        server.keeper = subprocess.Popen(  # noqa: S603 - our own interpreter and our own commands
             [sys.executable, "-m", "pki_portal.background.keeper", json.dumps(kept)], pass_fds=descriptors
         )
 
 
 def on_exit(server: Any) -> None:
     """End all that with the web server. Of a server that was killed the keeper notices the end by itself."""
-    if _keeper is not None:
-        _keeper.terminate()
-        _keeper.wait()
+    keeper: subprocess.Popen[bytes] | None = getattr(server, "keeper", None)
+    if keeper is not None:
+        keeper.terminate()
+        keeper.wait()

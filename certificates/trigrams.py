@@ -23,13 +23,16 @@ _NAMES: Final = models.Func(
     arg_joiner=" || ' ' || ",
     output_field=models.TextField(),
 )
-# In plpgsql, where it costs half of what it does in SQL; no character in a row of three is asked for twice.
+# In plpgsql, where it costs half of what it does in SQL. Taken apart once: `substr` would count from the beginning each
+# time, and a thousand names make a long text.
 _FUNCTION: Final = """
 CREATE OR REPLACE FUNCTION name_trigrams(name text) RETURNS text[]
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
-DECLARE found text[] := '{}';
+DECLARE found text[] := '{}'; letters text[] := string_to_array(name, NULL);
 BEGIN
-    FOR start IN 1 .. length(name) - 2 LOOP found[start] := substr(name, start, 3); END LOOP;
+    FOR start IN 1 .. cardinality(letters) - 2 LOOP
+        found[start] := letters[start] || letters[start + 1] || letters[start + 2];
+    END LOOP;
     RETURN found;
 END $$
 """

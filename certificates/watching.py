@@ -7,6 +7,7 @@ from certificates.models import (
     BlockedKey,
     CertificateAuthority,
     CertificateRevocationList,
+    OcspResponder,
     RevocationListShard,
 )
 from pki_portal.access.remembering import Scope
@@ -15,7 +16,7 @@ from pki_portal.access.stamp_triggers import watch
 
 def watch_all() -> None:
     """Of lists only where new certificates point: what is on them changes all the time, and nothing here reads it."""
-    always = (CertificateAuthority, AuthorityKey, AuthorityCertificate, ApprovalPolicy, BlockedKey)
+    always = (CertificateAuthority, AuthorityKey, AuthorityCertificate, ApprovalPolicy, BlockedKey, OcspResponder)
     for model in (*always, ApprovalPolicy.profiles.through):
         watch(Scope.RULES, model)
     watch(Scope.RULES, CertificateRevocationList, fields=("shard_generation",))

@@ -11,6 +11,8 @@ from typing import Any, Final, Generic, Self, TypeVar, cast
 from django.core.exceptions import ValidationError
 from django.db.models import Field, Model, Q, QuerySet
 
+from pki_portal.storable import is_storable
+
 M = TypeVar("M", bound=Model)
 
 # Rows of a table that grows without bound: no more of them are counted to be told.
@@ -45,7 +47,7 @@ class _Cursor:
             read = tuple(_value(field, value) for field, value in zip(fields, values, strict=True))
         except (binascii.Error, ValueError, TypeError, RecursionError, ValidationError) as problem:
             raise CursorMalformed from problem
-        if is_backwards not in {0, 1} or not isinstance(position, int) or not 0 <= position <= _MOST:
+        if is_backwards not in (0, 1) or not isinstance(position, int) or not 0 <= position <= _MOST:
             raise CursorMalformed
         return cls(bool(is_backwards), position, read)
 
@@ -153,7 +155,7 @@ def _value(field: "Field[Any, Any]", told: object) -> object:
         if not isinstance(told, int) or abs(told) > _MOST:
             raise ValueError
         return told
-    if not isinstance(told, str) or "\x00" in told:
+    if not isinstance(told, str) or not is_storable(told):
         raise ValueError
     if kind == "DateTimeField":
         moment = datetime.fromisoformat(told)

@@ -50,6 +50,9 @@ def _take(places: int) -> int | None:
                 fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(place)
+            except OSError:
+                os.close(place)
+                raise
             else:
                 return place
     except OSError:

@@ -13,7 +13,7 @@ from django.db.models import F, Q, QuerySet
 
 from certificates.models import AutoRenewal, Certificate
 from certificates.models.certificate import CertificateStatus, RevocationReason
-from certificates.services.issuance import BatchItem, IssuedCertificate, issue_certificates
+from certificates.services.issuance import BatchItem, BatchTooSlow, IssuedCertificate, issue_certificates
 from certificates.services.renewal import AUTOMATED_EVENT, keep_error, renew_certificate, renewal_item
 from certificates.services.succession import plan_auto_renewal, successor_id
 from pki_portal.access.remembering import remembering
@@ -89,7 +89,7 @@ def _settle(
 ) -> set[UUID]:
     assert item.succession is not None  # noqa: S101 - for the type checker
     certificate = item.succession.predecessor
-    if isinstance(outcome, Conflict | Unavailable):
+    if isinstance(outcome, Conflict | Unavailable | BatchTooSlow):
         return set()
     if isinstance(outcome, PortalError):
         again = _refused(certificate, outcome, now)

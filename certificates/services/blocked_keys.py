@@ -40,8 +40,8 @@ def require_unblocked(keys: Iterable[ApplicantKey | None]) -> None:
     """Return if the keys may still be certified by the caller's transaction, which stores what was signed for them.
 
     Whoever blocks one meanwhile waits until that transaction ends, and then finds the new certificate among the key's;
-    see :func:`lock_keys`. To be called before the transaction locks anything else, and in no block of ``remembering``
-    that is older than it.
+    see :func:`lock_keys`. To be called before the transaction locks anything else but a CA, and in no block of
+    ``remembering`` that is older than it.
 
     Raises:
         Conflict: a key was revoked for keyCompromise since it was judged.
@@ -74,7 +74,8 @@ def _blocked_meanwhile(blocked: BlockedKey) -> Conflict:
 def lock_keys(digests: Iterable[str]) -> None:
     """Wait for every transaction that is just storing a certificate for one of these keys, and let no other begin.
 
-    For a transaction that blocks them, before it locks certificates: those that it then finds are all there will be.
+    For a transaction that blocks them, after it has locked a CA and a list and before it locks certificates, in that
+    order everywhere: those that it then finds are all there will be.
     Nothing is to be done on SQLite, where one transaction writes at a time.
     """
     _lock(digests)

@@ -350,7 +350,7 @@ def _send(revocation_list: List, document: bytes) -> None:
     """Store a large list as it is, where Django would write it into the statement in hex, twice as long."""
     statement = f"UPDATE {revocation_list._meta.db_table} SET der = %b WHERE id = %s"  # noqa: S608 - a constant
     connection.ensure_connection()
-    with psycopg.Cursor(connection.connection) as cursor:
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(statement.encode(), [document, revocation_list.pk])
 
 

@@ -191,8 +191,8 @@ def issue_certificates(
     Each item may have an Idempotency-Key of its own (:meth:`IdempotencyKey.part`): what was issued is told again.
 
     Raises:
-        Conflict: what judged some of them was changed before they were stored, or a first request with the key is
-            still under way; none was issued.
+        Conflict: what judged some of them was changed before they were stored; none was issued. That the first request
+            with an item's key is still under way is that item's own refusal.
         Unavailable: a key cannot be used, or the journal cannot be written; none was issued. That one key would take
             too long to make just now is that item's own refusal.
     """
@@ -242,8 +242,12 @@ def issue_certificates(
     return [outcomes[index] for index in range(len(items))]
 
 
-def _too_late() -> Invalid:
-    return Invalid(
+class BatchTooSlow(Invalid):
+    """The items before it took as long as a batch may take; alone it may pass."""
+
+
+def _too_late() -> BatchTooSlow:
+    return BatchTooSlow(
         f"The items before this one took {BATCH_SECONDS} seconds; it was not looked at.",
         violations=[
             Violation(

@@ -1,7 +1,7 @@
 """OCSP responders: their certificates, issued and renewed as they are needed."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from uuid import UUID, uuid4
 
@@ -48,8 +48,7 @@ def responder_for(issuer: AuthorityCertificate, *, now: datetime) -> Responder:
         Unavailable: there is none that is valid, and none could be issued: the CA's key cannot be used, or its
             certificate has ended.
     """
-    # The hour, for rows of responders change no stamp: another process may issue the next one meanwhile.
-    newest = _remembered(issuer.pk, int(now.timestamp()) // 3600) or _newest(issuer.key)
+    newest = _remembered(issuer.key_id)
     if newest is not None and _is_young(newest, now):
         return _loaded(newest)
     try:
@@ -61,19 +60,18 @@ def responder_for(issuer: AuthorityCertificate, *, now: datetime) -> Responder:
 
 
 @remembered(Scope.RULES)
-def _remembered(issuer_id: UUID, _hour: int) -> OcspResponder | None:
-    """The newest responder of the key of a CA's certificate, if it need not be replaced within the hour."""
-    newest = _newest(AuthorityKey.objects.get(certificates=issuer_id))
-    until = datetime.fromtimestamp((_hour + 1) * 3600, tz=UTC)
-    return newest if newest is not None and _is_young(newest, until) else None
+def _remembered(key_id: UUID) -> OcspResponder | None:
+    return _newest(key_id)
 
 
 def _is_young(responder: OcspResponder, now: datetime) -> bool:
     return now < responder.not_before + (responder.not_after - responder.not_before) * RENEWED_AFTER
 
 
-def _newest(key: AuthorityKey) -> OcspResponder | None:
-    return key.ocsp_responders.filter(sealed_private_key__isnull=False).order_by("-not_after").first()
+def _newest(key_id: UUID) -> OcspResponder | None:
+    """Of a CA's key."""
+    usable = OcspResponder.objects.filter(key=key_id, sealed_private_key__isnull=False)
+    return usable.order_by("-not_after").first()
 
 
 def _loaded(row: OcspResponder) -> Responder:
@@ -99,7 +97,7 @@ def _issued(issuer: AuthorityCertificate, *, now: datetime) -> OcspResponder:
     requester, project_id = system_requester("ocsp"), issuer.authority.project_id
     with journaled(requester=requester, project_id=project_id), transaction.atomic():
         key = AuthorityKey.objects.select_for_update(of=("self",), no_key=True).get(pk=issuer.key_id)
-        newest = _newest(key)
+        newest = _newest(key.pk)
         if newest is not None and _is_young(newest, now):
             return newest
         certificate = x509.load_der_x509_certificate(bytes(issuer.der))

@@ -38,9 +38,13 @@ def test_a_worker_lives_beside_the_web_server_and_dies_with_it(portal: Portal) -
     os.kill(first, signal.SIGKILL)
     _wait_until(lambda: workers_of(portal) not in ([], [first]))
 
+    # A reload, after which its end is waited for still.
+    before = set(processes_of(group))
+    portal.process.send_signal(signal.SIGHUP)
+    _wait_until(lambda: len(set(processes_of(group)) - before) >= 2)
     portal.process.send_signal(signal.SIGTERM)
     assert portal.process.wait(40) == 0
-    _wait_until(lambda: processes_of(group) == [])
+    assert processes_of(group) == []
 
     portal.start()
     _wait_until(lambda: len(workers_of(portal)) == 1)

@@ -92,6 +92,7 @@ def test_a_list_by_number_goes_on_by_number() -> None:
         *(encoded(0, -1, "2026-01-01T00:00:00", "a"), encoded(0, 1e99, "2026-01-01T00:00:00", "a")),
         *(encoded(0, 0, "0001-01-01T00:00:00+14:00", "a"), encoded(0, 0, "soon", "a"), encoded(0, 0, 7, "a")),
         *(encoded(0, 0, "2026-01-01T00:00:00", "\x00"), encoded(0, 0, "2026-01-01T00:00:00", ["a"])),
+        *(encoded([], 0, "2026-01-01T00:00:00", "a"), encoded(0, 0, "2026-01-01T00:00:00", "\ud800")),
         base64.urlsafe_b64encode(b"[" * 700).decode(),
     ],
 )

@@ -81,8 +81,6 @@ def revoke_authority_certificate(
             project_id=authority.project_id,
         )
         with transaction.atomic():
-            if is_compromise(reason, is_ca=True):
-                lock_keys([digest_of_authority_key(certificate.key)])
             locked = lock(authority.pk)
             version = locked.certificates.select_related("issuer_certificate", "key").filter(pk=certificate.pk).first()
             if version is None:
@@ -113,6 +111,8 @@ def _revoke(
 ) -> RevocationEntry:
     """Column and entry, in the caller's transaction; it is judged to have an issuer of ours."""
     revocation_list = _locked_list(version)
+    if is_compromise(reason, is_ca=True):
+        lock_keys([digest_of_authority_key(version.key)])
     version.revoked_at = now.replace(microsecond=0)
     version.save(update_fields=["revoked_at"])
     entry = RevocationEntry(

@@ -323,6 +323,18 @@ def test_what_cannot_be_done_at_once_is_done_one_by_one(
     assert len({head(each).pk for each in certificates}) == 3
 
 
+def test_what_a_batch_has_no_time_for_is_done_one_by_one(
+    profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates = [issue(profile) for _ in range(3)]
+    monkeypatch.setattr(issuance, "BATCH_SECONDS", -1)
+
+    assert work_at(max(map(due_at, certificates))) == 3
+
+    assert len({head(each).pk for each in certificates}) == 3
+    assert not Certificate.objects.exclude(renewal_error="").exists()
+
+
 def test_what_was_tried_before_is_tried_by_itself(profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch) -> None:
     certificates = [issue(profile) for _ in range(3)]
     AutoRenewal.objects.filter(pk=certificates[0].pk).update(attempts=1)
