@@ -23,8 +23,8 @@ from profiles.models import CertificateProfile, CertificateTemplate
 from profiles.policy.validity import InvalidDuration, parse_ttl
 from profiles.policy.wording import duration, listed
 
-# A project where more people and programs than these have certificates names them by its API.
-MOST_REQUESTERS = 500
+# So many certificates tell who asked; to look at all of a million would take seconds. Others are named by the API.
+REQUESTERS_OF = 10_000
 Choices = list[tuple[str, str]]
 
 
@@ -135,8 +135,10 @@ def _named(rows: Iterable[tuple[UUID, str]]) -> Choices:
 
 
 def _requesters(project: Project) -> Choices:
-    """Who asked for certificates that are in force, members of the project still or not."""
+    """Members of the project, and whoever else asked for one of the newest certificates that are in force."""
+    members = project.memberships.values_list("user_id", "user__username", "identity_id", "identity__name")
+    found = {str(user or identity): username or name for user, username, identity, name in members}
     live = Certificate.objects.filter(project=project, status=CertificateStatus.ACTIVE, not_after__gt=timezone.now())
-    asked = live.filter(request__requester_kind__in=("user", "identity")).order_by()
-    rows = asked.values_list("request__requester_id", "request__requester_name").distinct()[:MOST_REQUESTERS]
-    return sorted(dict(rows).items(), key=lambda each: each[1].casefold())
+    asked = live.filter(request__requester_kind__in=("user", "identity")).order_by("-created_at", "id")
+    found |= dict(asked.values_list("request__requester_id", "request__requester_name")[:REQUESTERS_OF])
+    return sorted(found.items(), key=lambda each: each[1].casefold())
