@@ -147,7 +147,8 @@ def send_a_test(portal: Portal, *, name: str) -> None:
         path = f"/api/v1/cert-manager/alerts/{made['id']}"
         portal.call("POST", f"{path}/test", token=token)
         _wait_until(lambda: bool(receiver.received), seconds=30)
-    _wait_until(lambda: portal.call("GET", f"{path}/deliveries", token=token)["deliveries"][0]["status"] == "delivered")
+        deliveries = f"{path}/deliveries"  # the receiver answers as long as it is there
+        _wait_until(lambda: portal.call("GET", deliveries, token=token)["deliveries"][0]["status"] == "delivered")
 
 
 def _end_one_web_process(portal: Portal) -> None:
