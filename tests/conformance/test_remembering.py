@@ -151,8 +151,10 @@ def test_a_connection_that_the_database_has_closed_costs_no_request(pki: Pki, cl
     connection.close_if_unusable_or_obsolete()  # as each request begins: whether it stands is to be found out
     elsewhere_closed = connection.copy()
     with elsewhere_closed.cursor() as cursor:
-        ours = "datname = current_database() AND pid <> pg_backend_pid()"  # nobody else's on that server
-        cursor.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}")
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"  # of nobody else on that server
+        )
     elsewhere_closed.close()
 
     assert status_of(client, pki) == 200
