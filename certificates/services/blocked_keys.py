@@ -88,7 +88,7 @@ def _lock(digests: Iterable[str], *, mode: Literal["", "_shared"] = "") -> None:
     locks = sorted({_LOCKS + int(digest[:2], 16) for digest in digests})
     if locks and connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT pg_advisory_xact_lock{mode}(lock) FROM unnest(%s) AS lock", [locks])  # noqa: S608
+            cursor.execute(f"SELECT {', '.join([f'pg_advisory_xact_lock{mode}(%s)'] * len(locks))}", locks)
 
 
 def _block_of(digest: str) -> BlockedKey | None:
