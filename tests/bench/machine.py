@@ -116,4 +116,5 @@ def description() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{os.cpu_count()} cores of {model}, {total:.0f} GiB, Linux {platform.release().partition("-")[0]}"
+    kernel = platform.release().partition("-")[0]
+    return f"{os.cpu_count()} cores of {model}, {total:.0f} GiB, Linux {kernel}"
