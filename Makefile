@@ -29,7 +29,7 @@ help:
 	@echo "make test         lint, then every test on SQLite and PostgreSQL, then the pages in Chromium"
 	@echo "make lint         format, lint, import contracts, types, deployment checks"
 	@echo "make screenshots  pictures of every page into build/screenshots, or into DIR=..."
-	@echo "make bench        the portal against its goals and others, into docs/benchmarks.md; more than an hour"
+	@echo "make bench        the portal against its goals and others, into docs/benchmarks.md; more than half an hour"
 	@echo "make bench-quick  the same of a few goals with fewer rows, in three minutes"
 	@echo "make bench-regression  what a call costs, against the commit before; half a minute"
 	@echo "make image        the container image, built and tried without a Docker engine; as root, some minutes"

@@ -1,6 +1,6 @@
 """Measure the portal against its goals and its peers; prints one table, and writes docs/benchmarks.md if told so.
 
-make bench          all of it, about an hour
+make bench          all of it, more than half an hour
 make bench-quick    G1, G3, G4 and G7, one short round, fewer rows
 .venv/bin/python -m tests.bench --only G1,G3 --rows 20000 --rounds 1 --seconds 2 --patience 0
 """
