@@ -11,7 +11,7 @@ from uuid import UUID
 
 from cryptography import x509
 from django.db import DatabaseError, transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Subquery
 
 from certificates.models import AuthorityCertificate, Certificate, OcspResponder, OcspResponse, RevocationEntry
 from certificates.services.responders import Responder, responder_for
@@ -31,7 +31,8 @@ from certificates.x509.ocsp import (
     read_request,
     unsuccessful,
 )
-from pki_portal.access.remembering import Scope, remembered, remembering
+from pki_portal.access.remembering import Scope, read_with_stamps, remembered, remembering, stamps_with
+from pki_portal.compiled import CompiledQuery
 from pki_portal.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -60,22 +61,29 @@ def answer_ocsp(*, authority_id: UUID, document: bytes, now: datetime) -> OcspAn
     A request may ask for several certificates, all of one key of the CA: whoever answers must be certified by it.
     ``unauthorized`` where OCSP is switched off, there is no such CA, or another's certificate is asked for.
     """
+    now = now.replace(microsecond=0)
     try:
         request = read_request(document)
     except OcspMalformed as problem:
         logger.info("OCSP request refused: %s", problem)
         return _refusal(ResponseStatus.MALFORMED_REQUEST)
-    with remembering():
-        return _answer(authority_id, request, now.replace(microsecond=0))
+    is_simple = len(request.certificates) == 1 and request.nonce is None
+    if not is_simple:
+        with remembering():
+            return _answer(authority_id, request, "", now)
+    digest = _digest(authority_id, request.certificates[0])
+    stamps, row = read_with_stamps(_KEPT, digest=digest)
+    with remembering(stamps):
+        return _answer(authority_id, request, digest, now, before=_still_given(row, now))
 
 
-def _answer(authority_id: UUID, request: OcspRequest, now: datetime) -> OcspAnswer:
+def _answer(
+    authority_id: UUID, request: OcspRequest, digest: str, now: datetime, before: OcspAnswer | None = None
+) -> OcspAnswer:
     issuer = _issuer_asked(authority_id, request)
     if issuer is None:
         return _refusal(ResponseStatus.UNAUTHORIZED)
-    is_simple = len(request.certificates) == 1 and request.nonce is None
-    digest = _digest(authority_id, request.certificates[0]) if is_simple else ""
-    if digest and (before := _answer_before(digest, now)):
+    if before is not None:
         return before
     try:
         responder = responder_for(issuer, now=now)
@@ -128,14 +136,21 @@ def _digest(authority_id: UUID, certificate: CertId) -> str:
     return hashlib.sha256(authority_id.bytes + certificate.encoded).hexdigest()
 
 
-def _answer_before(digest: str, now: datetime) -> OcspAnswer | None:
-    """One query. That the CA still answers was seen; its id is in the digest."""
-    found = OcspResponse.objects.filter(id_digest=digest)
-    row = next(iter(found.values_list("der", "this_update", "next_update")), None)
-    if row is None:
-        return None
-    der, this_update, next_update = row
-    if not now - GIVEN_FOR < this_update <= now < next_update:
+def _kept(digest: str) -> QuerySet[Any, tuple[Any, ...]]:
+    """The answer under a digest, in which the CA's id is; whether the CA still answers the stamps beside it tell."""
+    kept = OcspResponse.objects.filter(id_digest=digest)
+    return stamps_with(
+        **{f"kept_{name}": Subquery(kept.values(name)) for name in ("der", "this_update", "next_update")}
+    )
+
+
+_KEPT: Final = CompiledQuery(_kept, digest=str)
+
+
+def _still_given(row: Sequence[Any] | None, now: datetime) -> OcspAnswer | None:
+    """The answer that was kept, if there is one and it is not too old."""
+    der, this_update, next_update = row or (None, None, None)
+    if der is None or not now - GIVEN_FOR < this_update <= now < next_update:
         return None
     return OcspAnswer(bytes(der), ResponseStatus.SUCCESSFUL, this_update, next_update)
 
@@ -239,21 +254,43 @@ def _status_of(issuer: AuthorityCertificate, serial_number: str | None) -> tuple
     """The status of one of the key's certificates, and when that ends."""
     if serial_number is None:
         return Unknown(), None
-    entries = RevocationEntry.objects.filter(
-        revocation_list__key=issuer.key_id, serial_number=serial_number, released_at__isnull=True
+    row = _CERTIFICATE.first(key=issuer.key_id, serial_number=serial_number) or _ENTRY.first(
+        key=issuer.key_id, serial_number=serial_number
     )
-    for revoked_at, reason, not_after in entries.order_by().values_list("revoked_at", "reason", "not_after"):
-        return Revoked(revoked_at, RevocationReason(reason)), not_after
-    for issued in _ISSUED:
+    if row is not None:
+        not_after, revoked_at, reason = row
+        return Good() if revoked_at is None else Revoked(revoked_at, RevocationReason(reason)), not_after
+    for issued in _OTHERS:
         for not_after in issued(issuer.key_id, serial_number).order_by().values_list("not_after", flat=True):
             return Good(), not_after
     return Unknown(), None
 
 
-# What a key issued under a serial number, by kind. Nearly all that is asked for is of the first kind, and a query takes
-# as long to make as to answer.
-_ISSUED: Final[Sequence[Callable[[UUID, str], QuerySet[Any]]]] = (
-    lambda key, serial: Certificate.objects.filter(authority_certificate__key=key, serial_number=serial),
+def _entries(key: UUID, serial_number: str) -> QuerySet[RevocationEntry]:
+    listed = RevocationEntry.objects.filter(revocation_list__key=key, released_at__isnull=True)
+    return listed.filter(serial_number=serial_number).order_by()
+
+
+def _certificates(key: UUID, serial_number: str) -> QuerySet[Any, tuple[Any, ...]]:
+    entries = _entries(key, serial_number)
+    return (
+        Certificate.objects.filter(authority_certificate__key=key, serial_number=serial_number)
+        .annotate(**{f"listed_{name}": Subquery(entries.values(name)) for name in ("revoked_at", "reason")})
+        .order_by()
+        .values_list("not_after", "listed_revoked_at", "listed_reason")
+    )
+
+
+# When an end entity's certificate ends, and since when and why it is revoked, if it is: nearly all that is asked for.
+_CERTIFICATE: Final = CompiledQuery(_certificates, key=UUID, serial_number=str)
+# The same of whatever else is on the list, also of what was deleted.
+_ENTRY: Final = CompiledQuery(
+    lambda key, serial_number: _entries(key, serial_number).values_list("not_after", "revoked_at", "reason"),
+    key=UUID,
+    serial_number=str,
+)
+# What else a key issued under a serial number.
+_OTHERS: Final[Sequence[Callable[[UUID, str], QuerySet[Any]]]] = (
     lambda key, serial: AuthorityCertificate.objects.filter(issuer_certificate__key=key, serial_number=serial),
     # A root's own.
     lambda key, serial: AuthorityCertificate.objects.filter(

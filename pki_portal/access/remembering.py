@@ -17,12 +17,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from threading import Lock
-from typing import Final, ParamSpec, TypeVar, cast
+from typing import Any, Final, ParamSpec, TypeVar, cast
+from uuid import UUID
 
 from django.db import OperationalError, connection
+from django.db.models import QuerySet, Subquery
 
 from pki_portal.access.models import Stamp
+from pki_portal.compiled import CompiledQuery
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,9 +61,9 @@ class Stamps:
 class _Block:
     """One block of :func:`remembering`; its stamps are read when they are first asked for."""
 
-    def __init__(self) -> None:
-        self._is_read = False
-        self._stamps: Stamps | None = None
+    def __init__(self, stamps: Stamps | None) -> None:
+        self._is_read = stamps is not None
+        self._stamps = stamps
 
     @property
     def stamps(self) -> Stamps | None:
@@ -72,12 +76,15 @@ _block: ContextVar[_Block | None] = ContextVar("remembering", default=None)
 
 
 @contextmanager
-def remembering() -> Iterator[None]:
+def remembering(stamps: Stamps | None = None) -> Iterator[None]:
     """Within the block, functions marked :func:`remembered` answer from memory what still holds as it begins.
 
     For roads that are taken often, and change nothing of what is remembered themselves.
+
+    Args:
+        stamps: as they were just read (:func:`read_with_stamps`).
     """
-    outer = _block.set(_Block())
+    outer = _block.set(_Block(stamps))
     try:
         yield
     finally:
@@ -90,14 +97,36 @@ def read_stamps() -> Stamps | None:
     It is the first one of most requests, so it tells whether the connection still stands, and spares Django's own
     question (``CONN_HEALTH_CHECKS``).
     """
+    return _on_a_connection_that_stands(_read_stamps)
+
+
+def read_with_stamps(query: CompiledQuery, **arguments: str | UUID) -> tuple[Stamps | None, tuple[Any, ...] | None]:
+    """The stamps, and what a query by :func:`stamps_with` gives beside them; None for both where there are no stamps.
+
+    One query, outside of a transaction.
+    """
+    if connection.in_atomic_block:
+        stamps, row = read_stamps(), query.first(**arguments)  # in it the stamps may have to be brought up to date
+    else:
+        row = _on_a_connection_that_stands(partial(query.first, **arguments))
+        stamps = None if row is None else Stamps(*row[:2])
+    return stamps, None if row is None else row[2:]
+
+
+def stamps_with(**values: Subquery) -> QuerySet[Stamp, tuple[Any, ...]]:
+    """For :func:`read_with_stamps`: the stamps and, in this order, values that are found elsewhere."""
+    return Stamp.objects.filter(pk=Stamp.ONLY).annotate(**values).values_list(*Scope, *values)
+
+
+def _on_a_connection_that_stands(read: Callable[[], R]) -> R:
     if connection.in_atomic_block or connection.health_check_done:  # type: ignore[attr-defined]
-        return _read_stamps()
+        return read()
     connection.health_check_done = True  # type: ignore[attr-defined]
     try:
-        return _read_stamps()
+        return read()
     except OperationalError:
         connection.close()
-        return _read_stamps()
+        return read()
 
 
 def _read_stamps() -> Stamps | None:
