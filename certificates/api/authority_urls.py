@@ -1,14 +1,13 @@
-"""Addresses of CAs and of what they publish, without trailing slashes."""
+"""Addresses of CAs and of the documents that they publish, without trailing slashes."""
 
 from django.urls import path
 
-from certificates.api import authority_revocation_views, ocsp_views, published_views
+from certificates.api import authority_revocation_views, published_views
 from certificates.api import authority_views as views
 
 _AUTHORITIES = "api/v1/cert-manager/ca"
 _INTERNAL = f"{_AUTHORITIES}/internal"
 _AUTHORITY = f"{_INTERNAL}/<str:ca_id>"
-_OCSP = "api/v1/cert-manager/ocsp/<str:ca_id>"
 _CRL = "api/v1/cert-manager/crl/<str:crl_id>"
 
 urlpatterns = [
@@ -50,8 +49,6 @@ urlpatterns = [
     path(f"{_CRL}/der", published_views.PublishedCrlView.as_view(), name="published-crl"),
     path(f"{_CRL}/pem", published_views.PublishedCrlPemView.as_view(), name="published-crl-pem"),
     path(f"{_CRL}/delta", published_views.PublishedDeltaCrlView.as_view(), name="published-delta-crl"),
-    path(_OCSP, ocsp_views.OcspView.as_view(), name="ocsp"),
-    path(f"{_OCSP}/<path:encoded>", ocsp_views.OcspGetView.as_view(), name="ocsp-get"),
     path(
         "api/v1/projects/<str:project_id>/cas", views.ProjectAuthoritiesView.as_view(), name="api-project-authorities"
     ),

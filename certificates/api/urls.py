@@ -8,6 +8,7 @@ from certificates.api import (
     import_views,
     incident_views,
     issue_views,
+    ocsp_views,
     renewal_views,
     revocation_views,
     views,
@@ -17,7 +18,14 @@ _CERTIFICATES = "api/v1/cert-manager/certificates"
 _PROFILES = "api/v1/cert-manager/certificate-profiles"
 _INCIDENTS = "api/v1/projects/<str:project_id>/incidents"
 
+_OCSP = [
+    path("<str:ca_id>", ocsp_views.OcspView.as_view(), name="ocsp"),
+    path("<str:ca_id>/<path:encoded>", ocsp_views.OcspGetView.as_view(), name="ocsp-get"),
+]
+
 urlpatterns = [
+    # First of all, and others pass by its prefix at once: sixty addresses before it were a fifth of its answer's CPU.
+    path("api/v1/cert-manager/ocsp/", include(_OCSP)),
     path(_CERTIFICATES, issue_views.IssueView.as_view(), name="api-issue-certificate"),
     # Before the references: none of these is a serial number.
     path(f"{_CERTIFICATES}/batch", batch_views.BatchIssueView.as_view(), name="api-issue-certificates"),
