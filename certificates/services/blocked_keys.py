@@ -1,14 +1,15 @@
 """Public keys that were compromised: which they are, and what they make of a request."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final, Literal
 
 from django.db import connection
 
 from certificates.models import AuthorityKey, BlockedKey
-from pki_portal.access.remembering import Scope, is_remembering, remembered
+from pki_portal.access.remembering import Scope, is_remembering, read_stamps_after, remembered, remembering
 from pki_portal.errors import Conflict, Violation
 from profiles.policy.request import ApplicantKey, IssuanceRequest
 
@@ -36,18 +37,36 @@ def with_blocked_key_told(request: IssuanceRequest) -> IssuanceRequest:
     return replace(request, applicant_key=replace(key, weaknesses=(*key.weaknesses, weakness)))
 
 
-def require_unblocked(keys: Iterable[ApplicantKey | None]) -> None:
-    """Return if the keys may still be certified by the caller's transaction, which stores what was signed for them.
+def require_unblocked(key: ApplicantKey | None) -> None:
+    """Return if the key may still be certified by the caller's transaction, which stores what was signed for it.
 
-    Whoever blocks one meanwhile waits until that transaction ends, and then finds the new certificate among the key's;
+    Whoever blocks it meanwhile waits until that transaction ends, and then finds the new certificate among the key's;
     see :func:`lock_keys`. To be called before the transaction locks anything else but a CA, and in no block of
     ``remembering`` that is older than it.
 
     Raises:
-        Conflict: a key was revoked for keyCompromise since it was judged.
+        Conflict: the key was revoked for keyCompromise since it was judged.
     """
-    digests = {digest_of(key) for key in keys if key is not None}
+    digests = _digests([key])
     _lock(digests, mode="_shared")
+    _require_unblocked(digests)
+
+
+@contextmanager
+def remembering_while_unblocked(keys: Iterable[ApplicantKey | None]) -> Iterator[None]:
+    """The same, of several keys, and a block of ``remembering`` that begins when the keys are locked."""
+    digests = _digests(keys)
+    lock, numbers = _locking(digests, mode="_shared")
+    with remembering(read_stamps_after(lock, numbers) if lock else None):
+        _require_unblocked(digests)
+        yield
+
+
+def _digests(keys: Iterable[ApplicantKey | None]) -> set[str]:
+    return {digest_of(key) for key in keys if key is not None}
+
+
+def _require_unblocked(digests: Iterable[str]) -> None:
     for digest in digests:
         blocked = _block_of(digest)
         if blocked is not None:
@@ -82,13 +101,22 @@ def lock_keys(digests: Iterable[str]) -> None:
 
 
 def _lock(digests: Iterable[str], *, mode: Literal["", "_shared"] = "") -> None:
-    """Advisory locks until the transaction ends. Of 256, for the server has room for few: keys that share one wait for
-    each other's blocks in vain, and rarely.
+    statement, locks = _locking(digests, mode=mode)
+    if statement:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, locks)
+
+
+def _locking(digests: Iterable[str], *, mode: Literal["", "_shared"] = "") -> tuple[str, Sequence[int]]:
+    """The statement that takes advisory locks until the transaction ends, and its parameters; an empty one where there
+    is nothing to lock.
+
+    Of 256 locks, for the server has room for few: keys that share one wait for each other's blocks in vain, and rarely.
     """
     locks = sorted({_LOCKS + int(digest[:2], 16) for digest in digests})
-    if locks and connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {', '.join([f'pg_advisory_xact_lock{mode}(%s)'] * len(locks))}", locks)
+    if not locks or connection.vendor != "postgresql":
+        return "", ()
+    return f"SELECT {', '.join([f'pg_advisory_xact_lock{mode}(%s)'] * len(locks))}", locks
 
 
 def _block_of(digest: str) -> BlockedKey | None:

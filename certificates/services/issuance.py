@@ -16,7 +16,7 @@ from certificates.models import Certificate, CertificateAuthority, CertificateRe
 from certificates.models.certificate import IdempotentAct, KeySource
 from certificates.models.request import RequestStatus
 from certificates.services.approvals.demand import require_approved
-from certificates.services.blocked_keys import require_unblocked, with_blocked_key_told
+from certificates.services.blocked_keys import remembering_while_unblocked, with_blocked_key_told
 from certificates.services.columns import new_certificate
 from certificates.services.idempotency import Claim, IdempotencyKey, claimed
 from certificates.services.issuing_authority import IssuingAuthority, issuer_by_id
@@ -54,7 +54,6 @@ from certificates.services.unchanged import profile_gone, require_unchanged
 from certificates.x509 import keys
 from certificates.x509.issuer import DistributionUrls
 from pki_portal.access.permissions import Action, require
-from pki_portal.access.remembering import remembering
 from pki_portal.access.requester import Requester
 from pki_portal.audit.models import AuditEvent
 from pki_portal.audit.services import new_event, recorded_refusals
@@ -356,10 +355,10 @@ def _issue(
     """The rest of step 5 and steps 6 and 7, of all or none; ``complete`` is called in the transaction."""
     # Step 5: write down what is to be signed, sign, verify.
     signed = sign_all([each.judged for each in candidates])
+    applicant_keys = [each.asked.request.applicant_key for each in candidates]
     # Step 6: one transaction; nothing leaves this function before its commit. What is remembered is asked anew if it
     # still holds.
-    with _profiles_kept(candidates), transaction.atomic(), remembering():
-        require_unblocked([each.asked.request.applicant_key for each in candidates])
+    with _profiles_kept(candidates), transaction.atomic(), remembering_while_unblocked(applicant_keys):
         for each in candidates:
             _require_usable(each.asked, each.profile)
             require_unchanged(each.profile, each.issuer)

@@ -12,7 +12,7 @@ found under no stamp that stands. What is remembered is shared by all requests o
 
 import functools
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -44,6 +44,11 @@ class Scope(StrEnum):
 
     ACCESS = "access"
     RULES = "rules"
+
+
+# On PostgreSQL the stamps change as a transaction ends, so that nobody waits for its end longer than that; what the
+# transaction that reads them changed itself must show now.
+_UP_TO_DATE: Final = f"SET CONSTRAINTS {', '.join(TRIGGER.format(scope=scope) for scope in Scope)} IMMEDIATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,19 @@ def stamps_with(**values: Subquery) -> QuerySet[Stamp, tuple[Any, ...]]:
     return Stamp.objects.filter(pk=Stamp.ONLY).annotate(**values).values_list(*Scope, *values)
 
 
+def read_stamps_after(lock: str, parameters: Sequence[object]) -> Stamps | None:
+    """The stamps as they stand when a statement that locks has its locks; in the caller's transaction, on PostgreSQL.
+
+    One exchange with the server, where each statement sees what was committed before it began.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(f"{lock}; {_UP_TO_DATE}; {_READ}", parameters)
+        cursor.nextset()
+        cursor.nextset()
+        row = cursor.fetchone()
+    return None if row is None else Stamps(*row)
+
+
 def _on_a_connection_that_stands(read: Callable[[], R]) -> R:
     if connection.in_atomic_block or connection.health_check_done:  # type: ignore[attr-defined]
         return read()
@@ -132,10 +150,7 @@ def _on_a_connection_that_stands(read: Callable[[], R]) -> R:
 def _read_stamps() -> Stamps | None:
     with connection.cursor() as cursor:
         if connection.in_atomic_block and connection.vendor == "postgresql":
-            # There the stamps change as a transaction ends, so that nobody waits for its end longer than that; what
-            # this transaction changed itself must show now.
-            names = ", ".join(TRIGGER.format(scope=scope) for scope in Scope)
-            cursor.execute(f"SET CONSTRAINTS {names} IMMEDIATE; {_READ}")
+            cursor.execute(f"{_UP_TO_DATE}; {_READ}")
             cursor.nextset()
         else:
             cursor.execute(_READ)

@@ -248,7 +248,7 @@ def sign_intermediate(
                     *constraint_violations(constraints),
                 )
             )
-            require_unblocked([request.applicant_key])
+            require_unblocked(request.applicant_key)
             certificate, issuer = _sign_csr(locked, asked, validity, constraints, now)
             record_act(
                 "sign-intermediate",
