@@ -1,6 +1,6 @@
 """Certificates and certificate requests as the wire has them."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
@@ -176,6 +176,11 @@ class CertificateAnswerSerializer(serializers.Serializer[Any]):
     """One certificate."""
 
     certificate = CertificateDetailSerializer()
+
+
+# Made once: they keep nothing of what they show, and to make them takes longer than to show one certificate.
+CERTIFICATE: Final = CertificateSerializer()
+CERTIFICATE_ANSWER: Final = CertificateAnswerSerializer()
 
 
 class CertificatesAnswerSerializer(serializers.Serializer[Any]):

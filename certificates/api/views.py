@@ -29,6 +29,8 @@ from certificates.api.schema import (
     cursor_paging,
 )
 from certificates.api.serializers import (
+    CERTIFICATE,
+    CERTIFICATE_ANSWER,
     CertificateAnswerSerializer,
     CertificateBodySerializer,
     CertificateBundleSerializer,
@@ -36,7 +38,6 @@ from certificates.api.serializers import (
     CertificateRequestsAnswerSerializer,
     CertificateRequestSerializer,
     CertificatesAnswerSerializer,
-    CertificateSerializer,
     LatestCertificateBundleSerializer,
     PrivateKeyDestroyedSerializer,
     ProfileCertificatesAnswerSerializer,
@@ -109,7 +110,7 @@ class CertificateDetailView(CertificateView):
     def get(self, request: Request, reference: str) -> Response:
         """Everything but the encoding."""
         certificate = find_certificate(requester=requester_of(request), reference=reference)
-        return Response(CertificateAnswerSerializer({"certificate": certificate}).data)
+        return Response(CERTIFICATE_ANSWER.to_representation({"certificate": certificate}))
 
     @extend_schema(
         operation_id="deleteCertificate",
@@ -122,7 +123,7 @@ class CertificateDetailView(CertificateView):
         """With the key that is kept for it; answers what it was. CRL and OCSP go on telling of its revocation."""
         requester = requester_of(request)
         certificate = find_certificate(requester=requester, reference=reference)
-        answer = CertificateAnswerSerializer({"certificate": certificate}).data
+        answer = CERTIFICATE_ANSWER.to_representation({"certificate": certificate})
         delete_certificate(requester=requester, certificate=certificate)
         return Response(answer)
 
@@ -280,7 +281,7 @@ class ProjectCertificatesView(CertificateView):
         found = narrowed(certificates_visible_to(requester, project), query.filters, now=now)
         paginator = CursorPaginator(plural="certificates", total=_total(project.pk, query.filters, now))
         rows = paginator.paginate_queryset(for_list(found), request)
-        return paginator.get_paginated_response(CertificateSerializer(rows, many=True).data)
+        return paginator.get_paginated_response(list(map(CERTIFICATE.to_representation, rows)))
 
 
 class CertificateSearchView(CertificateView):
@@ -306,7 +307,7 @@ class CertificateSearchView(CertificateView):
         ordered = sorted_by(for_list(found), body.order, is_descending=body.is_descending)
         paginator = CursorPaginator(plural="certificates", total=_total(project.pk, body.filters, now))
         rows = paginator.page(ordered, **{name: body.validated_data[name] for name in ("offset", "limit", "cursor")})
-        response = paginator.get_paginated_response(CertificateSerializer(rows, many=True).data)
+        response = paginator.get_paginated_response(list(map(CERTIFICATE.to_representation, rows)))
         response.data["warnings"] = body.ignored_warnings
         return response
 

@@ -149,8 +149,10 @@ _KEPT: Final = CompiledQuery(_kept, digest=str)
 
 def _still_given(row: Sequence[Any] | None, now: datetime) -> OcspAnswer | None:
     """The answer that was kept, if there is one and it is not too old."""
-    der, this_update, next_update = row or (None, None, None)
-    if der is None or not now - GIVEN_FOR < this_update <= now < next_update:
+    if row is None or row[0] is None:
+        return None
+    der, this_update, next_update = row
+    if not now - GIVEN_FOR < this_update <= now < next_update:
         return None
     return OcspAnswer(bytes(der), ResponseStatus.SUCCESSFUL, this_update, next_update)
 
@@ -254,12 +256,9 @@ def _status_of(issuer: AuthorityCertificate, serial_number: str | None) -> tuple
     """The status of one of the key's certificates, and when that ends."""
     if serial_number is None:
         return Unknown(), None
-    row = _CERTIFICATE.first(key=issuer.key_id, serial_number=serial_number) or _ENTRY.first(
-        key=issuer.key_id, serial_number=serial_number
-    )
-    if row is not None:
-        not_after, revoked_at, reason = row
-        return Good() if revoked_at is None else Revoked(revoked_at, RevocationReason(reason)), not_after
+    for query in (_CERTIFICATE, _ENTRY):
+        for not_after, revoked_at, reason in query.rows(key=issuer.key_id, serial_number=serial_number):
+            return Good() if revoked_at is None else Revoked(revoked_at, RevocationReason(reason)), not_after
     for issued in _OTHERS:
         for not_after in issued(issuer.key_id, serial_number).order_by().values_list("not_after", flat=True):
             return Good(), not_after
@@ -275,9 +274,9 @@ def _certificates(key: UUID, serial_number: str) -> QuerySet[Any, tuple[Any, ...
     entries = _entries(key, serial_number)
     return (
         Certificate.objects.filter(authority_certificate__key=key, serial_number=serial_number)
-        .annotate(**{f"listed_{name}": Subquery(entries.values(name)) for name in ("revoked_at", "reason")})
+        .annotate(listed_at=Subquery(entries.values("revoked_at")), listed_for=Subquery(entries.values("reason")))
         .order_by()
-        .values_list("not_after", "listed_revoked_at", "listed_reason")
+        .values_list("not_after", "listed_at", "listed_for")
     )
 
 

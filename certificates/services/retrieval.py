@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from django.db.models import QuerySet
 
 from certificates.models import Certificate, CertificateRequest
 from certificates.querysets import (
@@ -19,8 +21,15 @@ from certificates.querysets import (
 )
 from certificates.services.authorities import chain_below
 from certificates.x509.inspect import is_issued_by, is_self_signed, pem_of
-from pki_portal.access.permissions import Action, has_permission, projects_visible_to, require
-from pki_portal.access.requester import Requester
+from pki_portal.access.permissions import (
+    Action,
+    has_permission,
+    projects_allowing_member,
+    projects_visible_to,
+    require,
+)
+from pki_portal.access.requester import Requester, RequesterKind
+from pki_portal.compiled import CompiledQuery
 from pki_portal.errors import Invalid, NotFound, Violation
 from profiles.models import CertificateProfile, ProfileVersion, TemplateVersion
 
@@ -52,15 +61,41 @@ def find_certificate(*, requester: Requester, reference: str, action: Action = A
 
 
 def _hits(*, requester: Requester, reference: str) -> list[Certificate]:
-    certificates = with_links(Certificate.objects.filter(project__in=projects_visible_to(requester)))
-    certificates = certificates.select_related("authority_certificate", "auto_renewal")
+    named = _named(reference)
+    if named is None:
+        return []
+    column, value = named
+    member = requester.user_id or requester.identity_id
+    if requester.is_unlimited or member is None:
+        return _finding(column, None).rows(value=value)
+    return _finding(column, requester.kind).rows(value=value, member=member)
+
+
+def _named(reference: str) -> tuple[str, str | UUID] | None:
+    """The column in which certificates are looked for by this reference, and what has to stand there."""
     if identifier := id_in(reference):
-        return list(certificates.filter(pk=identifier))
+        return "pk", identifier
     if serial_number := normal_serial_number(reference):
-        return list(certificates.filter(serial_number=serial_number.zfill(40))[:AMBIGUOUS_LIMIT])
+        return "serial_number", serial_number.zfill(40)
     if fingerprint := normal_fingerprint(reference):
-        return list(certificates.filter(fingerprint_sha256=fingerprint))
-    return []
+        return "fingerprint_sha256", fingerprint
+    return None
+
+
+@cache
+def _finding(column: str, kind: RequesterKind | None) -> CompiledQuery[Certificate]:
+    """Certificates by one column among what a ``member`` of this kind may see; None: among all."""
+
+    def found(value: str | UUID, member: int | UUID | None = None) -> QuerySet[Certificate]:
+        visible = Certificate.objects.filter(**{column: value})
+        if kind is not None:
+            visible = visible.filter(project__in=projects_allowing_member(kind, str(member), Action.PROJECTS_READ))
+        return with_links(visible).select_related("authority_certificate", "auto_renewal")[:AMBIGUOUS_LIMIT]
+
+    types: dict[str, type[str | int | UUID]] = {"value": UUID if column == "pk" else str}
+    if kind is not None:
+        types["member"] = int if kind == "user" else UUID
+    return CompiledQuery(found, **types)
 
 
 def _ambiguous(reference: str, certificates: list[Certificate]) -> Invalid:

@@ -128,12 +128,16 @@ def projects_visible_to(requester: Requester) -> QuerySet[Project]:
 
 def projects_allowing(*, requester: Requester, action: Action) -> QuerySet[Project]:
     """The projects in which the requester may do ``action``; usable as a subquery (``project__in=...``)."""
-    projects = Project.objects.all()
     if requester.is_unlimited:
-        return projects
+        return Project.objects.all()
+    return projects_allowing_member(requester.kind, requester.id, action)
+
+
+def projects_allowing_member(kind: RequesterKind, member_id: str, action: Action) -> QuerySet[Project]:
+    """The same of a user or machine identity that is no administrator."""
     roles = [role.value for role, actions in ACTIONS_OF_ROLE.items() if action in actions]
-    memberships = memberships_of(requester).filter(role__in=roles)
-    return projects.filter(pk__in=memberships.values("project_id"))
+    memberships = _memberships_of(kind, member_id).filter(role__in=roles)
+    return Project.objects.filter(pk__in=memberships.values("project_id"))
 
 
 def memberships_of(requester: Requester) -> QuerySet[Membership]:

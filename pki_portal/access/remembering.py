@@ -20,13 +20,12 @@ from enum import StrEnum
 from functools import partial
 from threading import Lock
 from typing import Any, Final, ParamSpec, TypeVar, cast
-from uuid import UUID
 
 from django.db import OperationalError, connection
 from django.db.models import QuerySet, Subquery
 
 from pki_portal.access.models import Stamp
-from pki_portal.compiled import CompiledQuery
+from pki_portal.compiled import CompiledQuery, Value
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -105,17 +104,18 @@ def read_stamps() -> Stamps | None:
     return _on_a_connection_that_stands(_read_stamps)
 
 
-def read_with_stamps(query: CompiledQuery, **arguments: str | UUID) -> tuple[Stamps | None, tuple[Any, ...] | None]:
+def read_with_stamps(
+    query: CompiledQuery[tuple[Any, ...]], **arguments: Value
+) -> tuple[Stamps | None, Sequence[Any] | None]:
     """The stamps, and what a query by :func:`stamps_with` gives beside them; None for both where there are no stamps.
 
     One query, outside of a transaction.
     """
-    if connection.in_atomic_block:
-        stamps, row = read_stamps(), query.first(**arguments)  # in it the stamps may have to be brought up to date
-    else:
-        row = _on_a_connection_that_stands(partial(query.first, **arguments))
-        stamps = None if row is None else Stamps(*row[:2])
-    return stamps, None if row is None else row[2:]
+    # In one the stamps may have to be brought up to date.
+    stamps = read_stamps() if connection.in_atomic_block else None
+    for access, rules, *values in _on_a_connection_that_stands(partial(query.rows, **arguments)):
+        return stamps or Stamps(access, rules), values
+    return None, None
 
 
 def stamps_with(**values: Subquery) -> QuerySet[Stamp, tuple[Any, ...]]:
@@ -123,7 +123,7 @@ def stamps_with(**values: Subquery) -> QuerySet[Stamp, tuple[Any, ...]]:
     return Stamp.objects.filter(pk=Stamp.ONLY).annotate(**values).values_list(*Scope, *values)
 
 
-def read_stamps_after(lock: str, parameters: Sequence[object]) -> Stamps | None:
+def read_stamps_after(lock: str, parameters: Sequence[int]) -> Stamps | None:
     """The stamps as they stand when a statement that locks has its locks; in the caller's transaction, on PostgreSQL.
 
     One exchange with the server, where each statement sees what was committed before it began.
