@@ -4,6 +4,9 @@ By a function of our own, since the extension pg_trgm is not there on every serv
 at every row instead.
 """
 
+from collections.abc import Mapping
+from functools import lru_cache
+from time import monotonic
 from typing import Any, Final
 
 from django.apps import AppConfig
@@ -38,17 +41,17 @@ END $$
 """
 
 
-# The rarest of those that are asked for, by what ANALYZE saw; none that is in every twentieth name: to go through its
-# rows would cost more than it saves.
-_RAREST: Final = f"""
-SELECT asked FROM unnest(name_trigrams(upper(%s) COLLATE "C")) AS asked
-LEFT JOIN (
-    SELECT common.* FROM pg_stats,
-        unnest(most_common_elems::text::text[], most_common_elem_freqs) AS common (value, share)
-    WHERE schemaname = current_schema() AND tablename = '{_INDEX}'
-) AS seen ON seen.value = asked
-WHERE coalesce(share, 0) < 0.05 GROUP BY asked ORDER BY max(coalesce(share, 0)) LIMIT 3
+# Of so many trigrams, the rarest, the index looks for the rows; of none that is in every twentieth name: to go through
+# its rows would cost more than it saves.
+_ASKED_AT_MOST: Final = 3
+_COMMON: Final = 0.05
+# What ANALYZE saw, of the thousand most common trigrams: in which part of all names each is.
+_SHARES: Final = f"""
+SELECT common.* FROM pg_stats, unnest(most_common_elems::text::text[], most_common_elem_freqs) AS common (value, share)
+WHERE schemaname = current_schema() AND tablename = '{_INDEX}'
 """  # noqa: S608 - a constant
+# It takes longer to read than most searches do; an old one makes a search slower at worst.
+_SHARES_KEPT_SECONDS: Final = 60
 
 
 class _HaveTrigrams(models.Func):
@@ -80,13 +83,25 @@ def _is_within(where: models.expressions.Combinable, text: str) -> models.Q:
 
 
 def _has_trigrams(text: str) -> models.Q:
-    """One query on PostgreSQL."""
+    """A query on PostgreSQL, rarely two."""
     if connection.vendor != "postgresql" or len(text) < _LENGTH:
         return models.Q()
     with connection.cursor() as cursor:
-        cursor.execute(_RAREST, [text])
-        rarest = [models.Value(trigram) for (trigram,) in cursor.fetchall()]
-    return models.Q(_HaveTrigrams(_NAMES, *rarest)) if rarest else models.Q()
+        # Upper case is what the database takes for it: as in the index.
+        cursor.execute("""SELECT name_trigrams(upper(%s) COLLATE "C")""", [text])
+        asked = set(cursor.fetchone()[0])
+    shares = _shares(int(monotonic() // _SHARES_KEPT_SECONDS))
+    rarest = sorted((shares.get(trigram, 0.0), trigram) for trigram in asked)[:_ASKED_AT_MOST]
+    chosen = [models.Value(trigram) for share, trigram in rarest if share < _COMMON]
+    return models.Q(_HaveTrigrams(_NAMES, *chosen)) if chosen else models.Q()
+
+
+@lru_cache(maxsize=1)
+def _shares(_: int) -> Mapping[str, float]:
+    """One query, once in each period."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SHARES)
+        return dict(cursor.fetchall())
 
 
 def make_trigrams(*, using: str, app_config: AppConfig, **_: object) -> None:

@@ -3,6 +3,7 @@
 import pytest
 from django.db import connection
 
+from certificates import trigrams
 from certificates.models import Certificate
 from certificates.trigrams import field_like, named_like
 from profiles.models import CertificateProfile
@@ -50,3 +51,17 @@ def test_postgresql_finds_it_by_index(profile: CertificateProfile) -> None:
 
     for condition in (named_like("acme"), field_like("common_name", "acme")):
         assert "certificate_name_trigrams" in Certificate.objects.filter(condition).order_by().explain()
+
+
+@pytest.mark.postgresql
+def test_the_index_is_not_asked_for_what_is_in_every_name(profile: CertificateProfile) -> None:
+    for number in range(40):
+        make_issued(profile, f"{number:02}{'xyz' if number == 7 else number}.acme.com")
+    trigrams._shares.cache_clear()
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE certificates_certificate")
+
+    assert "@>" not in str(Certificate.objects.filter(named_like("acme.com")).query)
+    asked = str(Certificate.objects.filter(named_like("yz.acme")).query).split("@>")[1]
+    assert ("YZ." in asked, "ACM" in asked) == (True, False)
+    trigrams._shares.cache_clear()
