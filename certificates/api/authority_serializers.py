@@ -7,8 +7,6 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
@@ -498,8 +496,3 @@ def version_answer(certificate: AuthorityCertificate) -> dict[str, Any]:
         "revokedAt": iso(certificate.revoked_at) if certificate.revoked_at else None,
         "revocationReason": revocation.reason if revocation else None,
     }
-
-
-def crl_pem(der: bytes) -> str:
-    """PEM without a final newline."""
-    return x509.load_der_x509_crl(der).public_bytes(Encoding.PEM).decode("ascii").strip()

@@ -33,7 +33,6 @@ from certificates.api.authority_serializers import (
     SignedIntermediateAnswer,
     SignIntermediateSerializer,
     certificate_answer,
-    crl_pem,
     key_file_in,
     path_length_in,
     subject_in,
@@ -62,6 +61,7 @@ from certificates.services.authorities import (
     update_authority,
 )
 from certificates.services.crl import current_crl, document_of
+from certificates.x509.crl import crl_pem
 from certificates.x509.inspect import pem_of
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action
@@ -440,7 +440,8 @@ class AuthorityCrlsView(AuthorityView):
         """The CA's CRLs, one for each key."""
         now = timezone.now()
         lists = [current_crl(crl_id=each.pk, now=now) for each in revocation_lists_of(self.authority(ca_id))]
-        return Response([{"id": str(each.pk), "crl": crl_pem(document_of(each).der)} for each in lists])
+        texts = (b"".join(crl_pem(document_of(each).pieces())).decode("ascii").strip() for each in lists)
+        return Response([{"id": str(each.pk), "crl": text} for each, text in zip(lists, texts, strict=True)])
 
 
 class AuthoritiesView(AuthorityView):

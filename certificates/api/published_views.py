@@ -1,11 +1,12 @@
 """What CAs publish, for anybody: their certificates and CRLs, at the addresses that certificates name."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from django.utils.http import http_date, quote_etag
@@ -17,12 +18,12 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from certificates.api.authority_serializers import crl_pem
 from certificates.api.schema import CA_CERT_ID, CA_ID, CRL_ID
 from certificates.services.authorities import (
     published_authority_certificate,
 )
-from certificates.services.crl import current_crl, current_delta, document_of
+from certificates.services.crl import Document, current_crl, current_delta, document_of
+from certificates.x509.crl import crl_pem, crl_pem_size
 from pki_portal.rest import parse_uuid
 from pki_portal.rest.schema import answers
 
@@ -128,7 +129,7 @@ class PublishedCrlView(PublishedView):
         parameters=[CRL_ID],
         responses=_published("application/pkix-crl"),
     )
-    def get(self, request: Request, crl_id: str) -> HttpResponse:
+    def get(self, request: Request, crl_id: str) -> HttpResponseBase:
         """A CRL in DER, for anybody."""
         now = timezone.now()
         current = current_crl(crl_id=parse_uuid(crl_id, field="crl_id"), now=now)
@@ -141,11 +142,21 @@ class PublishedCrlView(PublishedView):
                 return answer
         document = document_of(current)
         headers = crl_headers(document.number, document.this_update, document.next_update, now)
-        return HttpResponse(self.encoded(document.der), content_type=self.media_type, headers=headers)
+        if not document.segments:
+            return HttpResponse(b"".join(self.encoded(document)), content_type=self.media_type, headers=headers)
+        # A list that is cut off by an error is shorter than was said, and no client takes it for whole.
+        headers["Content-Length"] = str(self.length(document))
+        if request.method == "HEAD":
+            return HttpResponse(content_type=self.media_type, headers=headers)
+        return StreamingHttpResponse(self.encoded(document), content_type=self.media_type, headers=headers)
 
-    def encoded(self, der: bytes) -> bytes:
+    def encoded(self, document: Document) -> Iterator[bytes]:
         """As it is sent."""
-        return der
+        return document.pieces()
+
+    def length(self, document: Document) -> int:
+        """How many octets :meth:`encoded` yields."""
+        return document.size
 
 
 class PublishedCrlPemView(PublishedCrlView):
@@ -160,13 +171,17 @@ class PublishedCrlPemView(PublishedCrlView):
         parameters=[CRL_ID],
         responses=_published("application/x-pem-file"),
     )
-    def get(self, request: Request, crl_id: str) -> HttpResponse:
+    def get(self, request: Request, crl_id: str) -> HttpResponseBase:
         """A CRL in PEM, for anybody."""
         return super().get(request, crl_id)
 
-    def encoded(self, der: bytes) -> bytes:
+    def encoded(self, document: Document) -> Iterator[bytes]:
         """With a final newline: it is a file."""
-        return crl_pem(der).encode("ascii") + b"\n"
+        return crl_pem(document.pieces())
+
+    def length(self, document: Document) -> int:
+        """Of the text."""
+        return crl_pem_size(document.size)
 
 
 class PublishedDeltaCrlView(PublishedView):
@@ -206,6 +221,6 @@ class PublishedCrlOldView(PublishedCrlView):
         responses=_published("application/pkix-crl"),
         deprecated=True,
     )
-    def get(self, request: Request, crl_id: str) -> HttpResponse:
+    def get(self, request: Request, crl_id: str) -> HttpResponseBase:
         """A CRL in DER, for anybody."""
         return super().get(request, crl_id)

@@ -12,6 +12,7 @@ from certificates.models.revocation import (
     OcspResponse,
     RevocationEntry,
     RevocationListShard,
+    RevocationSegment,
 )
 from certificates.models.secret import CertificateSecret
 from certificates.models.tally import Tally
@@ -38,5 +39,6 @@ __all__ = [
     "OcspResponse",
     "RevocationEntry",
     "RevocationListShard",
+    "RevocationSegment",
     "Tally",
 ]

@@ -14,7 +14,8 @@ class PublishedList(models.Model):
     ``revision`` counts the revocations and releases that the list has to tell, each in the transaction of the act;
     ``published_revision`` is what it was when the published list was counted. Where they differ, the list is stale.
     ``scheduled_at`` is thisUpdate of the last list that was published because its time had come, not because of a
-    revocation.
+    revocation. ``der`` is the published list without its ``segments``, the ids of ``RevocationSegment`` rows in their
+    order, which belong ``segments_at`` octets after its beginning; a list of few entries has none.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -22,6 +23,8 @@ class PublishedList(models.Model):
     # None only until the first is published: there may be no issuer name to sign with.
     number = models.PositiveBigIntegerField(null=True, blank=True)
     der = models.BinaryField(null=True, blank=True)
+    segments = models.JSONField(default=list, blank=True)
+    segments_at = models.PositiveIntegerField(default=0)
     this_update = models.DateTimeField(null=True, blank=True)
     next_update = models.DateTimeField(null=True, blank=True)
     published_revision = models.PositiveBigIntegerField(default=0)
@@ -153,10 +156,51 @@ class RevocationEntry(models.Model):
                 condition=models.Q(shard__isnull=False),
                 name="revocation_in_shard_order",
             ),
+            models.Index(
+                fields=("revocation_list", "revision"),
+                condition=models.Q(reason=RevocationReason.CERTIFICATE_HOLD, released_at__isnull=True),
+                name="revocation_on_hold",
+            ),
         )
 
     def __str__(self) -> str:
         return f"revocation of {self.serial_number}"
+
+
+class RevocationSegment(models.Model):
+    """Entries of a complete list that were encoded one after the other once, for all lists to come.
+
+    They are those that were revoked for good by ``first_revision`` to ``last_revision`` and were still to be listed
+    then, in the order of their revisions, those of one revision in the order of their encodings. The segments of a list
+    leave out no revision up to the last one's. A row never changes, except that another takes its place: it is kept for
+    a while then, for those who are downloading a list that it is part of.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    revocation_list = models.ForeignKey(
+        CertificateRevocationList, on_delete=models.CASCADE, related_name="sealed_segments"
+    )
+    first_revision = models.PositiveBigIntegerField()
+    last_revision = models.PositiveBigIntegerField()
+    entry_count = models.PositiveIntegerField()
+    # Octets of der.
+    size = models.PositiveIntegerField()
+    der = models.BinaryField()
+    # The earliest end of an entry: the later one of its not_after and revoked_at. None without entries.
+    first_end = models.DateTimeField(null=True)
+    replaced_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("revocation_list", "first_revision"),
+                condition=models.Q(replaced_at__isnull=True),
+                name="revocation_segment_once",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"revocations {self.first_revision} to {self.last_revision} of CRL {self.revocation_list_id}"
 
 
 class BlockedKey(models.Model):

@@ -1,18 +1,14 @@
 """Publishing CRLs: complete, in shards and as deltas; when they are signed anew, and what is served meanwhile."""
 
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from cryptography import x509
-from django.db import DatabaseError, IntegrityError, connection, models, transaction
-from django.db.models.functions import Right
+from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 
 from certificates.models import (
@@ -23,15 +19,17 @@ from certificates.models import (
     DeltaRevocationList,
     RevocationEntry,
     RevocationListShard,
+    RevocationSegment,
 )
+from certificates.services.crl_segments import Contents, contents_of, encodings_of, listed_entries, size_of
 from certificates.services.journal import crl_signed, shards_opened
 from certificates.services.signing import signer_of_key
 from certificates.services.urls import crl_url, delta_crl_url
 from certificates.x509.crl import (
     CrlRejected,
+    EncodedEntries,
     RevocationReason,
     RevokedEntry,
-    Segment,
     SignedCrl,
     build_crl,
     delta_indicator,
@@ -51,12 +49,8 @@ DELTA_LIFE = timedelta(days=1)
 # A CRL is signed anew after this part of its life, so that nobody who caches it is ever left with an expired one.
 RENEWED_AFTER = 0.75
 PUBLISH_ATTEMPTS = 20
-# Entries read from the database at once.
+# Entries of a delta read from the database at once.
 CHUNK = 10_000
-# Octets of a list from which on it is sent to PostgreSQL by itself.
-SENT_APART = 1_000_000
-# Of a 256th of a list each.
-PARTS_AT_ONCE = 4
 # A list that has more opens shards: certificates issued from then on name one of them.
 ENTRIES_PER_LIST = 10_000
 SHARDS_OPENED = 16
@@ -68,12 +62,28 @@ List = CertificateRevocationList | RevocationListShard
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A CRL as it is served; ``next_update`` bounds how long it may be cached."""
+    """A CRL as it is served; ``next_update`` bounds how long it may be cached. What its ``segments`` hold, which may be
+    50 MB, stands between ``before`` and ``after``.
+    """
 
     number: int
-    der: bytes
     this_update: datetime
     next_update: datetime
+    size: int
+    before: bytes
+    segments: tuple[UUID, ...] = ()
+    after: bytes = b""
+
+    def pieces(self) -> Iterator[bytes]:
+        """The encoding, of ``size`` octets, segment by segment. Raises Unavailable where one was deleted meanwhile."""
+        yield self.before
+        yield from encodings_of(self.segments)
+        yield self.after
+
+    @property
+    def der(self) -> bytes:
+        """The whole encoding, read now. Raises as :meth:`pieces`."""
+        return b"".join(self.pieces())
 
 
 def create_revocation_list(key: AuthorityKey) -> CertificateRevocationList:
@@ -140,12 +150,27 @@ def current_crl(*, crl_id: UUID, now: datetime) -> List:
 
 
 def document_of(revocation_list: List) -> Document:
-    """The list with its DER, in one query, so that number and contents are of one publication. Raises NotFound."""
-    columns = ("number", "der", "this_update", "next_update")
+    """The published list, all of one publication; its segments are read when it is.
+
+    Raises:
+        NotFound: it was not published yet.
+        Unavailable: segments of it are missing.
+    """
+    columns = ("number", "this_update", "next_update", "der", "segments", "segments_at")
     found = type(revocation_list).objects.filter(pk=revocation_list.pk, der__isnull=False).values(*columns).first()
     if found is None:
         raise NotFound("There is no CRL with this id.")
-    return Document(**found | {"der": bytes(found["der"])})
+    encoding, at = bytes(found.pop("der")), found.pop("segments_at")
+    segments = tuple(UUID(pk) for pk in found.pop("segments"))
+    if not segments:
+        return Document(**found, size=len(encoding), before=encoding)
+    return Document(
+        **found,
+        size=len(encoding) + size_of(segments),
+        before=encoding[:at],
+        segments=segments,
+        after=encoding[at:],
+    )
 
 
 def current_delta(*, crl_id: UUID, now: datetime) -> Document:
@@ -166,8 +191,13 @@ def current_delta(*, crl_id: UUID, now: datetime) -> Document:
             if delta is None or now >= delta.next_update:
                 raise
             logger.warning("The delta of CRL %s could not be signed anew: %s", crl_id, problem)
+    encoding = bytes(delta.der)
     return Document(
-        number=delta.number, der=bytes(delta.der), this_update=delta.this_update, next_update=delta.next_update
+        number=delta.number,
+        this_update=delta.this_update,
+        next_update=delta.next_update,
+        size=len(encoding),
+        before=encoding,
     )
 
 
@@ -307,12 +337,13 @@ def _published(revocation_list: List, now: datetime, *, is_scheduled: bool) -> b
     next_update = this_update + CRL_LIFE
     # Before the entries are read: what is revoked while they are read makes the list stale, never wrongly fresh.
     revision = type(revocation_list).objects.values_list("revision", flat=True).get(pk=revocation_list.pk)
+    contents = _contents(revocation_list, revision=revision)
     crl = _signed(
         complete,
         number=number,
         this_update=this_update,
         next_update=next_update,
-        entries=_entries(revocation_list),
+        entries=contents.entries(),
         extensions=[
             freshest_crl(delta_crl_url(complete.pk))
             if revocation_list is complete
@@ -325,7 +356,9 @@ def _published(revocation_list: List, now: datetime, *, is_scheduled: bool) -> b
         "next_update": next_update,
         "published_revision": revision,
         "entry_count": crl.count,
-        "der": crl.der,
+        "der": _without(contents.segments, crl),
+        "segments": [str(segment.pk) for segment in contents.segments],
+        "segments_at": crl.entries_at if contents.segments else 0,
     }
     if is_scheduled:
         changes["scheduled_at"] = this_update
@@ -333,12 +366,11 @@ def _published(revocation_list: List, now: datetime, *, is_scheduled: bool) -> b
             changes |= {"base_number": number, "base_revision": revision}
     unchanged = type(revocation_list).objects.filter(pk=revocation_list.pk)
     unchanged = unchanged.filter(number__isnull=True) if seen is None else unchanged.filter(number=seen)
-    is_sent_apart = connection.vendor == "postgresql" and seen is not None and len(crl.der) > SENT_APART
     with transaction.atomic():
-        if not unchanged.update(**{name: changes[name] for name in changes if name != "der" or not is_sent_apart}):
+        if not unchanged.update(**changes):
             return False
-        if is_sent_apart:
-            _send(revocation_list, crl.der)
+        if revocation_list is complete:
+            contents.store(complete, crl, now=now)
         crl_signed(list_id=revocation_list.pk, number=number, der=crl.der)
         _open_shards_if_large(revocation_list, complete, crl.count)
     for field, value in {**changes, "revision": revision}.items():
@@ -346,12 +378,10 @@ def _published(revocation_list: List, now: datetime, *, is_scheduled: bool) -> b
     return True
 
 
-def _send(revocation_list: List, document: bytes) -> None:
-    """Store a large list as it is, where Django would write it into the statement in hex, twice as long."""
-    statement = f"UPDATE {revocation_list._meta.db_table} SET der = %b WHERE id = %s"  # noqa: S608 - a constant
-    connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(statement.encode(), [document, revocation_list.pk])
+def _without(segments: Sequence[RevocationSegment], crl: SignedCrl) -> bytes:
+    """What is stored beside the segments, with which the entries begin."""
+    size = sum(segment.size for segment in segments)
+    return crl.der[: crl.entries_at] + crl.der[crl.entries_at + size :] if size else crl.der
 
 
 def _signed(
@@ -360,7 +390,7 @@ def _signed(
     number: int,
     this_update: datetime,
     next_update: datetime,
-    entries: Iterable[Segment],
+    entries: EncodedEntries,
     extensions: Iterable[x509.Extension[x509.ExtensionType]],
 ) -> SignedCrl:
     try:
@@ -385,45 +415,13 @@ def _last_number(revocation_list: List) -> int:
     return max(numbers)
 
 
-def _entries(revocation_list: List) -> Iterator[Segment]:
-    """The entries as they were encoded when they came to be; by one statement, so that none is in it twice.
-
-    RFC 5280, 3.3: one stays until it was on a scheduled list that was issued after its certificate's end.
-    """
-    listed = revocation_list.entries.filter(released_at__isnull=True)
-    since = revocation_list.scheduled_at
-    if since is not None:
-        listed = listed.filter(models.Q(not_after__gte=since) | models.Q(revoked_at__gte=since))
-    if connection.vendor == "postgresql" and revocation_list.entry_count > CHUNK:
-        # Some hundred values come, not a million rows. The order of entries means nothing.
-        parts = listed.order_by().values_list(Right("serial_number", 2)).annotate(_Joined("der"), models.Count("pk"))
-        with transaction.atomic(), _grouped_by_hashing():
-            for _, joined, count in parts.iterator(chunk_size=PARTS_AT_ONCE):
-                yield Segment(bytes(joined), count)
-        return
-    encoded = listed.order_by("revoked_at", "serial_number").values_list("der", flat=True)
-    rows = encoded.iterator(chunk_size=CHUNK)
-    while some := list(islice(rows, CHUNK)):
-        yield Segment(b"".join(some), len(some))
-
-
-@contextmanager
-def _grouped_by_hashing() -> Iterator[None]:
-    """PostgreSQL expects a group for each serial number, and would sort a million entries by two of its digits."""
-    setting = "SELECT set_config('enable_sort', %s, true)"
-    with connection.cursor() as cursor:
-        cursor.execute(setting, ["off"])
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute(setting, ["on"])
-
-
-class _Joined(models.Aggregate):
-    """One after the other, in no order (PostgreSQL)."""
-
-    template = "string_agg(%(expressions)s, ''::bytea)"
-    output_field = models.BinaryField()
-    default_alias = "joined"
+def _contents(revocation_list: List, *, revision: int) -> Contents:
+    """The entries as they were encoded when they came to be; those of a shard, of which there are few, one by one."""
+    if isinstance(revocation_list, CertificateRevocationList):
+        return contents_of(revocation_list, revision=revision)
+    listed = listed_entries(revocation_list, revocation_list.scheduled_at).order_by("revoked_at", "serial_number")
+    singles = [bytes(encoded) for encoded in listed.values_list("der", flat=True)]
+    return Contents(kept=[], fresh=[], replaced=[], singles=singles)
 
 
 def _open_shards_if_large(revocation_list: List, complete: CertificateRevocationList, count: int) -> None:
@@ -463,7 +461,7 @@ def _publish_delta(
         number=number,
         this_update=this_update,
         next_update=this_update + DELTA_LIFE,
-        entries=_changes(complete),
+        entries=EncodedEntries.of(_changes(complete)),
         extensions=[delta_indicator(base_number)],
     )
     delta = DeltaRevocationList(
@@ -488,16 +486,16 @@ def _publish_delta(
     return delta
 
 
-def _changes(complete: CertificateRevocationList) -> Iterator[Segment]:
+def _changes(complete: CertificateRevocationList) -> Iterator[bytes]:
     """RFC 5280, 5.2.4 and 5.3.1: what was revoked since the base; what was released since, as removeFromCRL."""
     changed = RevocationEntry.objects.filter(revocation_list=complete, revision__gt=complete.base_revision)
     for entry in changed.order_by("revoked_at", "serial_number").iterator(chunk_size=CHUNK):
         if entry.released_at is None:
-            yield Segment(bytes(entry.der))
+            yield bytes(entry.der)
         else:
             released = RevokedEntry(
                 serial_number=int(entry.serial_number, 16),
                 revoked_at=entry.released_at.replace(microsecond=0),
                 reason=RevocationReason.REMOVE_FROM_CRL,
             )
-            yield Segment(encode_entry(released))
+            yield encode_entry(released)

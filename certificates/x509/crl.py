@@ -1,12 +1,12 @@
 """Certificate revocation lists (RFC 5280, 5)."""
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from binascii import b2a_base64
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from io import BytesIO
-from typing import Final
+from typing import Final, Self
 
 from cryptography import x509
 from cryptography.x509.oid import CRLEntryExtensionOID
@@ -49,25 +49,42 @@ class RevokedEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """Some entries, one after the other, each by ``encode_entry``."""
+class EncodedEntries:
+    """Entries, each by ``encode_entry``, one after the other.
 
-    der: bytes
-    count: int = 1
+    Attributes:
+        pieces: their octets, cut anywhere; read once.
+        size: how many octets that will be.
+        count: of how many entries.
+    """
+
+    pieces: Iterable[bytes]
+    size: int
+    count: int
+
+    @classmethod
+    def of(cls, encoded: Iterable[bytes]) -> Self:
+        """Of single entries."""
+        pieces = list(encoded)
+        return cls(pieces, sum(map(len, pieces)), len(pieces))
 
 
 @dataclass(frozen=True, slots=True)
 class SignedCrl:
-    """A CRL that was signed and checked."""
+    """A CRL that was signed and checked; ``der[entries_at:]`` begins with its entries, if it has any."""
 
     der: bytes
     count: int
+    entries_at: int
 
 
 class CrlRejected(Exception):
     """A signed CRL that is not what was to be signed; it must not be published."""
 
 
+_PEM_BEGIN: Final = b"-----BEGIN X509 CRL-----\n"
+_PEM_END: Final = b"-----END X509 CRL-----\n"
+_PEM_LINE: Final = 48  # octets, which make the 64 characters of a line (RFC 7468, 2)
 _ENTRIES_AFTER: Final = 4  # version, signature, issuer, thisUpdate; then nextUpdate, which is always there
 
 
@@ -100,7 +117,7 @@ def build_crl(
     number: int,
     this_update: datetime,
     next_update: datetime,
-    entries: Iterable[Segment],
+    entries: EncodedEntries,
     extensions: Iterable[x509.Extension[x509.ExtensionType]] = (),
 ) -> SignedCrl:
     """A signed CRL, read back and checked; the signature's hash is chosen by the issuer's key.
@@ -110,14 +127,12 @@ def build_crl(
     two copies.
 
     Args:
-        entries: no serial number twice; read once.
+        entries: no serial number twice.
         extensions: beside authorityKeyIdentifier and cRLNumber, in the order encoded.
 
     Raises:
         CrlRejected: what came back is not a CRL of this issuer and number with these entries.
     """
-    segments = deque(entries)
-    count = sum(segment.count for segment in segments)
     tbs = _empty_tbs(issuer, number, this_update, next_update, extensions)
     encoded_algorithm = der.Value.whole(tbs).members()[1].encoded
     public_key, algorithm = issuer.public_key(), default_signature_algorithm(issuer.public_key())
@@ -132,37 +147,39 @@ def build_crl(
             raise CrlRejected("the signer does not hold the issuer's key")
         return signature
 
-    document = _signed_document(tbs, segments, encoded_algorithm, signed)
-    _check(x509.load_der_x509_crl(document), issuer=issuer, number=number, count=count)
-    return SignedCrl(document, count)
+    crl = _signed_crl(tbs, entries, encoded_algorithm, signed)
+    _check(x509.load_der_x509_crl(crl.der), issuer=issuer, number=number, count=crl.count)
+    return crl
 
 
-def _signed_document(
-    tbs: bytes, segments: deque[Segment], algorithm: bytes, signed: Callable[[bytes | memoryview], bytes]
-) -> bytes:
-    """CertificateList (RFC 5280, 5.1); takes the segments off as it copies them."""
+def _signed_crl(
+    tbs: bytes, entries: EncodedEntries, algorithm: bytes, signed: Callable[[bytes | memoryview], bytes]
+) -> SignedCrl:
+    """CertificateList (RFC 5280, 5.1). Raises CrlRejected where the entries are not as long as was said."""
     before, after = _around_entries(tbs)
-    length = sum(len(segment.der) for segment in segments)
     # RFC 5280, 5.1.2.6: without any, the list itself must be absent.
-    before += der.header(der.SEQUENCE, length) if length else b""
-    tbs_header = der.header(der.SEQUENCE, len(before) + length + len(after))
-    tbs_length = len(tbs_header) + len(before) + length + len(after)
+    before += der.header(der.SEQUENCE, entries.size) if entries.size else b""
+    tbs_header = der.header(der.SEQUENCE, len(before) + entries.size + len(after))
+    tbs_length = len(tbs_header) + len(before) + entries.size + len(after)
     # Room for the outer header, which tells the length of the signature, too; it is as long whatever that will be.
     room = len(der.header(der.SEQUENCE, tbs_length + len(algorithm)))
     stream = BytesIO()
     stream.write(bytes(room) + tbs_header + before)
-    while segments:
-        stream.write(segments.popleft().der)
+    entries_at = stream.tell()
+    for piece in entries.pieces:
+        stream.write(piece)
+    if stream.tell() != entries_at + entries.size:
+        raise CrlRejected(f"the entries have {stream.tell() - entries_at} octets instead of {entries.size}")
     stream.write(after)
     with stream.getbuffer() as buffer, buffer[room:] as whole:
         signature = signed(whole)
     stream.write(algorithm + der.bit_string(signature))
     outer = der.header(der.SEQUENCE, stream.tell() - room)
     if len(outer) != room:  # but at a border
-        return outer + stream.getvalue()[room:]
+        return SignedCrl(outer + stream.getvalue()[room:], entries.count, entries_at + len(outer) - room)
     stream.seek(0)
     stream.write(outer)
-    return stream.getvalue()
+    return SignedCrl(stream.getvalue(), entries.count, entries_at)
 
 
 def _empty_tbs(
@@ -202,6 +219,24 @@ def _check(crl: x509.CertificateRevocationList, *, issuer: x509.Certificate, num
         raise CrlRejected("the list has another number")
     if len(crl) != count:
         raise CrlRejected(f"the list has {len(crl)} entries instead of {count}")
+
+
+def crl_pem(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The textual encoding (RFC 7468, 7), with a final newline, of a CRL that comes in pieces."""
+    yield _PEM_BEGIN
+    left = b""
+    for piece in pieces:
+        left += piece
+        whole = len(left) - len(left) % _PEM_LINE
+        yield b"".join(b2a_base64(left[at : at + _PEM_LINE]) for at in range(0, whole, _PEM_LINE))
+        left = left[whole:]
+    yield (b2a_base64(left) if left else b"") + _PEM_END
+
+
+def crl_pem_size(size: int) -> int:
+    """How many octets :func:`crl_pem` makes of so many."""
+    lines, groups = -(-size // _PEM_LINE), -(-size // 3)
+    return len(_PEM_BEGIN) + 4 * groups + lines + len(_PEM_END)
 
 
 def freshest_crl(url: str) -> x509.Extension[x509.ExtensionType]:

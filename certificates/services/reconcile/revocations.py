@@ -138,6 +138,8 @@ def _done_again(told: _Told) -> str:
         revocation_list = lists.filter(pk=told.list_id).first()
         if revocation_list is None:
             return f"CRL {told.list_id} is not in the database"
+        if _is_so(told, revocation_list.entries.filter(serial_number=told.serial_number).defer("der").first()):
+            return ""  # by another line about the same certificate, and what is revoked for good never changes again
         certificate = (
             Certificate.objects.select_for_update(of=("self",), no_key=True)
             .filter(authority_certificate__key=revocation_list.key_id, serial_number=told.serial_number)

@@ -1,6 +1,5 @@
 """CRLs: when they are signed anew, what is in them, and what happens when two do it at once."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -27,6 +26,7 @@ from certificates.models import (
 from certificates.models.certificate import RevocationReason
 from certificates.models.revocation import PublishedList
 from certificates.services import crl as publishing
+from certificates.services import crl_segments
 from certificates.services.authorities import AuthoritySubject, create_intermediate, sign_intermediate
 from certificates.services.crl import (
     CRL_LIFE,
@@ -37,9 +37,9 @@ from certificates.services.crl import (
     publish_due,
     publish_now,
 )
+from certificates.services.crl_segments import Contents
 from certificates.services.revocation import release_hold, revoke_certificate
 from certificates.services.urls import delta_crl_url
-from certificates.x509.crl import Segment
 from certificates.x509.inspect import crl_urls_of
 from pki_portal.access.models import Role
 from pki_portal.audit.models import AuditEvent
@@ -138,14 +138,14 @@ def test_list_past_three_quarters_of_its_life_is_signed_anew() -> None:
 def test_loser_of_a_race_serves_what_the_winner_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     stored = list_of(make_authority(make_project()))
     now = timezone.now() + DUE + timedelta(minutes=1)
-    entries = publishing._entries
+    contents_of = crl_segments.contents_of
 
-    def winner_comes_first(revocation_list: CertificateRevocationList) -> Iterator[Segment]:
-        monkeypatch.setattr(publishing, "_entries", entries)
+    def winner_comes_first(revocation_list: CertificateRevocationList, *, revision: int) -> Contents:
+        monkeypatch.setattr(publishing, "contents_of", contents_of)
         current_crl(crl_id=stored.pk, now=now)
-        return entries(revocation_list)
+        return contents_of(revocation_list, revision=revision)
 
-    monkeypatch.setattr(publishing, "_entries", winner_comes_first)
+    monkeypatch.setattr(publishing, "contents_of", winner_comes_first)
     served = current_crl(crl_id=stored.pk, now=now)
 
     assert number_in(served) == served.number
@@ -188,28 +188,6 @@ def test_revoked_certificates_are_listed_with_time_and_reason() -> None:
     assert entry.revocation_date_utc == revoked_at
     assert entry.extensions.get_extension_for_class(x509.CRLReason).value.reason is x509.ReasonFlags.key_compromise
     assert parsed(stored).get_revoked_certificate_by_serial_number(int(good.serial_number, 16)) is None
-
-
-def test_a_large_list_says_the_same_by_whatever_road_it_is_read_and_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    authority = make_authority(make_project())
-    certificates = [signed_for(authority, f"{number}.acme.com") for number in range(5)]
-    for certificate in certificates:
-        revoke(certificate, RevocationReason.CERTIFICATE_HOLD)
-    release_hold(requester=SYSTEM, certificate=certificates[0])
-    before = parsed(list_of(authority))
-
-    monkeypatch.setattr(publishing, "CHUNK", 2)
-    monkeypatch.setattr(publishing, "SENT_APART", 1)
-    stored = list_of(authority)
-    publish_crl(revocation_list=stored, now=timezone.now())
-    after = parsed(list_of(authority))
-
-    assert {entry.serial_number for entry in after} == {int(each.serial_number, 16) for each in certificates[1:]}
-    assert {entry.serial_number: entry.revocation_date_utc for entry in after} == {
-        entry.serial_number: entry.revocation_date_utc for entry in before
-    }
-    assert (stored.entry_count, stored.number) == (4, number_in(stored))
-    assert bytes(stored.der or b"") == bytes(list_of(authority).der or b"")
 
 
 def test_list_never_looks_older_than_the_one_before() -> None:

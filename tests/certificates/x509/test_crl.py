@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certificates.x509.crl import CrlRejected, RevocationReason, RevokedEntry, Segment, build_crl, encode_entry
+from certificates.x509.crl import CrlRejected, EncodedEntries, RevocationReason, RevokedEntry, build_crl, encode_entry
 from certificates.x509.keys import default_signature_algorithm, signing_hash
 from profiles.policy.vocabulary import KeyAlgorithm
 from tests.certificates.x509.material import (
@@ -32,7 +32,7 @@ def crl_of(
         number=42,
         this_update=NOW,
         next_update=NOW + WEEK,
-        entries=(Segment(encode_entry(entry)) for entry in entries),
+        entries=EncodedEntries.of(encode_entry(entry) for entry in entries),
     )
     return x509.load_der_x509_crl(signed.der)
 
@@ -140,7 +140,7 @@ def test_a_hundred_thousand_entries_are_listed_at_once() -> None:
         number=1,
         this_update=NOW,
         next_update=NOW + WEEK,
-        entries=(Segment(encoded * 10_000, 10_000) for _ in range(10)),
+        entries=EncodedEntries([encoded * 10_000] * 10, len(encoded) * 100_000, 100_000),
     )
     assert len(x509.load_der_x509_crl(crl.der)) == crl.count == 100_000
 
@@ -153,5 +153,5 @@ def test_what_is_not_the_list_that_was_to_be_signed_is_rejected() -> None:
             number=1,
             this_update=NOW,
             next_update=NOW + WEEK,
-            entries=[Segment(encode_entry(RevokedEntry(1, NOW)) + encode_entry(RevokedEntry(2, NOW)))],
+            entries=EncodedEntries.of([encode_entry(RevokedEntry(1, NOW)) + encode_entry(RevokedEntry(2, NOW))]),
         )
