@@ -6,15 +6,19 @@ from typing import Any
 import pytest
 import time_machine
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import DatabaseError
 from django.test import Client
 from django.utils import timezone
 
 from certificates.keystore.database import forget_keys
-from certificates.models import AuthorityKey, CertificateRevocationList
+from certificates.models import AuthorityKey, CertificateRevocationList, RevocationSegment
 from certificates.models.certificate import RevocationReason
 from certificates.services import crl as publishing
+from certificates.services import crl_segments
+from certificates.services.crl import document_of, publish_crl
 from certificates.services.revocation import revoke_certificate
+from pki_portal.errors import Unavailable
 from profiles.models import CertificateProfile
 from tests.assertions import assert_error
 from tests.factories import SYSTEM, make_project
@@ -109,3 +113,68 @@ def test_there_is_no_list_at_another_id(profile: CertificateProfile, part: str) 
     base = "/api/v1/cert-manager/crl"
     assert_error(Client().get(f"{base}/{NOBODY}/{part}"), status=404, error="NotFound")
     assert_error(Client().get(f"{base}/x/{part}"), status=422, error="ValidationFailure")
+
+
+# --- Lists of segments ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def long_list(profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch) -> CertificateRevocationList:
+    """A published list of three segments and one entry more."""
+    monkeypatch.setattr(crl_segments, "ENTRIES_PER_SEGMENT", 1)
+    monkeypatch.setattr(crl_segments, "SEGMENTS_AT_ONCE", 1)
+    for _ in range(3):
+        revoke_one(profile)
+    monkeypatch.setattr(crl_segments, "ENTRIES_PER_SEGMENT", 2)
+    revoke_one(profile)
+    row = CertificateRevocationList.objects.get()
+    assert (len(row.segments), row.entry_count) == (3, 4)
+    return row
+
+
+def test_a_list_of_segments_is_streamed_as_it_was_signed(long_list: CertificateRevocationList) -> None:
+    whole = document_of(long_list).der
+    der, pem = fetch(), fetch("pem")
+    assert (der.streaming, pem.streaming) == (True, True)
+    assert der.getvalue() == whole
+    crl = x509.load_der_x509_crl(whole)
+    assert pem.getvalue() == crl.public_bytes(Encoding.PEM)
+    assert [int(each.headers["Content-Length"]) for each in (der, pem)] == [
+        len(whole),
+        len(crl.public_bytes(Encoding.PEM)),
+    ]
+    assert len(crl) == 4
+
+
+@pytest.mark.parametrize("part", ["der", "pem"])
+def test_of_a_list_of_segments_too_nothing_is_sent_that_the_client_has_or_did_not_ask_for(
+    long_list: CertificateRevocationList, part: str
+) -> None:
+    first = fetch(part)
+    head = Client().head(path(part))
+    assert head.status_code == 200
+    assert head.content == b""
+    for name in ("Content-Length", "Content-Type", "ETag", "Last-Modified", "Cache-Control"):
+        assert head.headers[name] == first.headers[name]
+    known = fetch(part, **{"If-None-Match": first.headers["ETag"]})
+    assert (known.status_code, known.content) == (304, b"")
+
+
+def test_a_list_of_which_a_segment_is_missing_is_not_served(long_list: CertificateRevocationList) -> None:
+    long_list.sealed_segments.filter(first_revision=0).delete()
+    assert "Parts of the CRL are missing" in assert_error(fetch(), status=503, error="ServiceUnavailable")["message"]
+    publish_crl(revocation_list=long_list, now=timezone.now())
+    assert len(x509.load_der_x509_crl(fetch().getvalue())) == 4
+
+
+@pytest.mark.parametrize("part", ["der", "pem"])
+def test_a_download_that_loses_a_segment_ends_before_the_length_that_was_said(
+    long_list: CertificateRevocationList, part: str
+) -> None:
+    response = fetch(part)
+    pieces = iter(response)
+    sent = next(pieces) + next(pieces)
+    RevocationSegment.objects.all().delete()
+    with pytest.raises(Unavailable):
+        b"".join(pieces)
+    assert 0 < len(sent) < int(response.headers["Content-Length"])

@@ -7,7 +7,16 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certificates.x509.crl import CrlRejected, EncodedEntries, RevocationReason, RevokedEntry, build_crl, encode_entry
+from certificates.x509.crl import (
+    CrlRejected,
+    EncodedEntries,
+    RevocationReason,
+    RevokedEntry,
+    build_crl,
+    crl_pem,
+    crl_pem_size,
+    encode_entry,
+)
 from certificates.x509.keys import default_signature_algorithm, signing_hash
 from profiles.policy.vocabulary import KeyAlgorithm
 from tests.certificates.x509.material import (
@@ -155,3 +164,42 @@ def test_what_is_not_the_list_that_was_to_be_signed_is_rejected() -> None:
             next_update=NOW + WEEK,
             entries=EncodedEntries.of([encode_entry(RevokedEntry(1, NOW)) + encode_entry(RevokedEntry(2, NOW))]),
         )
+
+
+def test_entries_that_are_not_as_long_as_was_said_are_rejected() -> None:
+    encoded = encode_entry(RevokedEntry(1, NOW))
+    for size in (len(encoded) - 1, len(encoded) + 1):
+        with pytest.raises(CrlRejected, match=f"{len(encoded)} octets instead of {size}"):
+            build_crl(
+                issuer=root(P256),
+                signer=signer(P256),
+                number=1,
+                this_update=NOW,
+                next_update=NOW + WEEK,
+                entries=EncodedEntries([encoded], size, 1),
+            )
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 40, 300, 2_000])
+def test_it_is_told_where_the_entries_are(count: int) -> None:
+    encoded = [encode_entry(RevokedEntry(1 << number % 159, NOW)) for number in range(count)]
+    for algorithm in AUTHORITY_ALGORITHMS:
+        crl = build_crl(
+            issuer=root(algorithm),
+            signer=signer(algorithm),
+            number=1,
+            this_update=NOW,
+            next_update=NOW + WEEK,
+            entries=EncodedEntries.of(encoded),
+        )
+        assert crl.der[crl.entries_at :].startswith(b"".join(encoded))
+
+
+def test_pem_in_pieces_is_the_library_s() -> None:
+    whole = crl_of(P256, [RevokedEntry(1 << number, NOW) for number in range(50)])
+    encoded, text = whole.public_bytes(Encoding.DER), whole.public_bytes(Encoding.PEM)
+    for length in (1, 2, 47, 48, 49, 100, len(encoded), len(encoded) + 1):
+        pieces = [encoded[at : at + length] for at in range(0, len(encoded), length)]
+        assert b"".join(crl_pem([b"", *pieces])) == text
+    for size in range(200):
+        assert crl_pem_size(size) == len(b"".join(crl_pem([bytes(size)])))
