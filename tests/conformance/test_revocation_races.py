@@ -1,5 +1,6 @@
 """Revocations at the same moment, and while OCSP is asked, in real threads on real connections."""
 
+from io import StringIO
 from threading import Thread
 from typing import Any
 
@@ -8,14 +9,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from certificates.models import Certificate, CertificateRevocationList, OcspResponder, OcspResponse, RevocationEntry
 from certificates.models.certificate import RevocationReason
-from certificates.services import issuance
-from certificates.services.crl import current_crl, document_of
+from certificates.services import crl_segments, issuance
+from certificates.services.crl import current_crl, document_of, publish_crl
 from certificates.services.issuance import issue_certificate
 from certificates.services.requests import new_request, read_applicant_csr
 from certificates.services.revocation import Revoked, revoke_certificate
@@ -121,6 +123,31 @@ def test_many_revocations_at_once_are_all_on_the_list_that_is_published_then(pro
         assert listed >= {int(certificate.serial_number, 16) for certificate in certificates}
     served = document_of(current_crl(crl_id=row.pk, now=timezone.now()))
     assert len(x509.load_der_x509_crl(served.der)) == ROUNDS * THREADS
+
+
+def test_segments_are_sealed_once_however_many_revoke_hold_and_publish(
+    profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each holds one, revokes it for good and publishes, in turns of its own."""
+    monkeypatch.setattr(crl_segments, "ENTRIES_PER_SEGMENT", 2)
+    for _ in range(ROUNDS):
+        certificates = [make_issued(profile) for _ in range(THREADS)]
+
+        def act(number: int, all_of_them: list[Certificate] = certificates) -> None:
+            certificate = all_of_them[number]
+            if number % 2:
+                revoke_certificate(requester=SYSTEM, certificate=certificate, reason=RevocationReason.CERTIFICATE_HOLD)
+            revoke(certificate)
+            row = CertificateRevocationList.objects.get()
+            publish_crl(revocation_list=row, now=timezone.now(), is_scheduled=False)
+
+        at_once(act)
+    row = CertificateRevocationList.objects.get()
+    assert row.segments
+    listed = [entry.serial_number for entry in x509.load_der_x509_crl(document_of(row).der)]
+    assert sorted(listed) == sorted(int(each.serial_number, 16) for each in RevocationEntry.objects.all())
+    assert len(listed) == ROUNDS * THREADS
+    call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
 
 
 def ask(certificate: Certificate) -> ocsp.OCSPCertStatus:

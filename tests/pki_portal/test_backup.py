@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from certificates.models import AuthorityKey, Certificate
+from certificates.models import AuthorityKey, Certificate, CertificateRevocationList
 from certificates.models.certificate import RevocationReason
+from certificates.services import crl_segments
+from certificates.services.crl import document_of
 from certificates.services.revocation import revoke_certificate
 from certificates.services.signing import check_authority_key
 from pki_portal import backup as backups
@@ -78,6 +81,32 @@ def test_every_row_comes_back(backup: Path) -> None:
     # New rows get new numbers, and the tables that hold no rows of a backup are there.
     make_token(make_identity(Project.objects.get(), name="another")[0])
     call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
+
+
+def test_a_crl_of_segments_comes_back_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crl_segments, "ENTRIES_PER_SEGMENT", 2)
+    profile = make_issuing_profile(make_project())
+    for number in range(5):
+        revoke_certificate(
+            requester=SYSTEM, certificate=make_issued(profile, f"{number}.acme.com"), reason=RevocationReason.SUPERSEDED
+        )
+    later = make_issued(profile, "later.acme.com")
+    published = CertificateRevocationList.objects.get()
+    before, whole = everything(), document_of(published)
+    assert len(published.segments) == 2
+    encoded = whole.der
+    make_backup(tmp_path / "backup")
+
+    call_command("restore", str(tmp_path / "backup"), "--force", stdout=StringIO(), stderr=StringIO())
+
+    assert everything() == before
+    assert document_of(published) == whole
+    assert document_of(published).der == encoded
+    call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
+    revoke_certificate(requester=SYSTEM, certificate=later, reason=RevocationReason.SUPERSEDED)
+    listed = [entry.serial_number for entry in x509.load_der_x509_crl(document_of(published).der)]
+    assert sorted(listed) == sorted(int(each.serial_number, 16) for each in Certificate.objects.all())
+    assert len(listed) == 6
 
 
 def rewrite(path: Path, lines: list[bytes]) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
+import time_machine
 from cryptography import x509
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -29,10 +30,12 @@ from certificates.models import (
     OcspResponder,
     OcspResponse,
     RevocationEntry,
+    RevocationSegment,
 )
 from certificates.models.certificate import RevocationReason
+from certificates.services import crl_segments
 from certificates.services.authorities import revoke_authority_certificate
-from certificates.services.crl import current_delta
+from certificates.services.crl import current_delta, publish_crl, publish_due
 from certificates.services.kept_keys import destroy_private_key
 from certificates.services.revocation import release_hold, revoke_certificate
 from certificates.x509.lint import Finding, Severity
@@ -238,7 +241,7 @@ def lose_a_crl(pki: Pki) -> str:
 
 
 def revoked_one(pki: Pki) -> Certificate:
-    certificate = Certificate.objects.filter(authority=pki.issuing).latest("created_at")
+    certificate = Certificate.objects.filter(authority=pki.issuing, status="active").latest("created_at")
     revoke_certificate(requester=SYSTEM, certificate=certificate, reason=RevocationReason.SUPERSEDED)
     return certificate
 
@@ -407,6 +410,79 @@ def lose_a_ca_certificate(pki: Pki) -> str:
 def test_damage_is_found_by_name(pki: Pki, damage: Callable[[Pki], str]) -> None:
     expected = damage(pki)
     assert expected in findings()
+
+
+@pytest.fixture
+def sealed(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> CertificateRevocationList:
+    """The list of the issuing CA, of two segments."""
+    monkeypatch.setattr(crl_segments, "ENTRIES_PER_SEGMENT", 1)
+    revoked_one(pki)
+    revoked_one(pki)
+    row = CertificateRevocationList.objects.get(key__authority=pki.issuing)
+    assert len(row.segments) == 2
+    return row
+
+
+def change_a_segment(row: CertificateRevocationList, segment: RevocationSegment) -> str:
+    der = bytes(segment.der)
+    RevocationSegment.objects.filter(pk=segment.pk).update(der=der[:-1] + bytes([der[-1] ^ 1]))
+    return f"revocation list {row.pk}: segment {segment.pk} does not say what its entries say"
+
+
+def change_what_a_segment_says_of_itself(row: CertificateRevocationList, segment: RevocationSegment) -> str:
+    RevocationSegment.objects.filter(pk=segment.pk).update(first_end=F("first_end") - timedelta(days=1))
+    return f"revocation list {row.pk}: segment {segment.pk} does not say what its entries say"
+
+
+def empty_a_segment(row: CertificateRevocationList, segment: RevocationSegment) -> str:
+    RevocationSegment.objects.filter(pk=segment.pk).update(first_end=None)
+    return f"revocation list {row.pk}: segment {segment.pk} does not say what its entries say"
+
+
+def lose_a_segment(row: CertificateRevocationList, segment: RevocationSegment) -> str:
+    segment.delete()
+    return f"revocation list {row.pk}: cannot be read: Parts of the CRL are missing"
+
+
+def leave_revisions_out(row: CertificateRevocationList, segment: RevocationSegment) -> str:
+    segment.delete()
+    other = RevocationSegment.objects.get()
+    return f"revocation list {row.pk}: segment {other.pk} begins at revision {other.first_revision} instead of 0"
+
+
+def leave_a_segment_out(row: CertificateRevocationList, segment: RevocationSegment) -> str:
+    CertificateRevocationList.objects.filter(pk=row.pk).update(segments=row.segments[:1])
+    return f"revocation list {row.pk}: is not made of its segments"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        change_a_segment,
+        change_what_a_segment_says_of_itself,
+        empty_a_segment,
+        lose_a_segment,
+        leave_revisions_out,
+        leave_a_segment_out,
+    ],
+)
+def test_damage_of_segments_is_found_by_name(
+    sealed: CertificateRevocationList, damage: Callable[[CertificateRevocationList, RevocationSegment], str]
+) -> None:
+    expected = damage(sealed, RevocationSegment.objects.earliest("first_revision"))
+    assert expected in findings()
+
+
+def test_segments_that_the_portal_made_have_no_findings(sealed: CertificateRevocationList) -> None:
+    call_command("check_certificates", stdout=StringIO(), stderr=StringIO())
+    end = max(RevocationEntry.objects.values_list("not_after", flat=True))
+    for days in (-1, 1, 2):
+        with time_machine.travel(end + timedelta(days=days), tick=False):
+            publish_crl(revocation_list=sealed, now=timezone.now())
+    assert RevocationSegment.objects.filter(replaced_at__isnull=False).count() == 2
+    with time_machine.travel(end + timedelta(days=2), tick=False):
+        list(publish_due(now=timezone.now()))
+        assert "segment" not in findings()
 
 
 def test_addresses_of_another_installation_are_found(pki: Pki, settings: Settings) -> None:

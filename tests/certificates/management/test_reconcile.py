@@ -521,6 +521,19 @@ def test_revocations_are_told_again_as_they_were(profile: CertificateProfile) ->
     assert nothing_is_left()
 
 
+def test_of_two_revocations_for_good_the_first_one_counts(profile: CertificateProfile) -> None:
+    """What is revoked for good never changes again: CRLs have it sealed."""
+    issued = make_issued(profile)
+    for reason in (REASON, RevocationReason.CESSATION_OF_OPERATION):
+        with forgotten():
+            revoke_certificate(requester=SYSTEM, certificate=issued, reason=reason)
+
+    reconcile()
+
+    assert RevocationEntry.objects.get().reason == REASON
+    assert nothing_is_left()
+
+
 def test_of_holds_and_releases_the_last_one_counts(profile: CertificateProfile) -> None:
     released, held, revoked, kept = (make_issued(profile, f"{name}.acme.com") for name in ("a", "b", "c", "d"))
     hold = RevocationReason.CERTIFICATE_HOLD

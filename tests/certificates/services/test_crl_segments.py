@@ -19,7 +19,7 @@ from certificates.models.certificate import RevocationReason
 from certificates.services import crl as publishing
 from certificates.services import crl_segments
 from certificates.services.crl import current_crl, document_of, publish_crl
-from certificates.services.crl_segments import Contents
+from certificates.services.crl_segments import Contents, says_what_its_entries_say
 from certificates.services.revocation_entries import complete_lists, fill, next_revision
 from pki_portal.errors import Unavailable
 from tests.factories import SYSTEM, make_authority, make_project
@@ -256,6 +256,7 @@ def test_a_segment_between_others_is_made_again_alone_and_may_be_empty(stored: C
     assert current(stored) == [(0, 4, 4), (5, 8, 0), (9, 12, 4)]
     assert listed(stored) == [1, 2, 3, 4, 9, 10, 11, 12]
     assert kept < set(stored.sealed_segments.filter(replaced_at__isnull=True).values_list("pk", flat=True))
+    assert all(map(says_what_its_entries_say, crl_segments.current_segments(stored)))
     publish(stored, end + timedelta(days=3))
     assert listed(stored) == [1, 2, 3, 4, 9, 10, 11, 12]
 

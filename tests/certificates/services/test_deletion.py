@@ -20,8 +20,10 @@ from certificates.models import (
     CertificateRevocationList,
     CertificateSecret,
     RevocationEntry,
+    RevocationSegment,
 )
 from certificates.models.certificate import RevocationReason
+from certificates.services import crl_segments
 from certificates.services.authorities import delete_authority
 from certificates.services.crl import publish_crl
 from certificates.services.deletion import delete_certificate
@@ -179,7 +181,11 @@ def test_a_member_deletes_nothing_and_an_outsider_finds_nothing(profile: Certifi
     assert Certificate.objects.exists()
 
 
-def test_a_ca_stays_while_a_revocation_of_what_was_deleted_is_needed(profile: CertificateProfile) -> None:
+@pytest.mark.parametrize("per_segment", [1, crl_segments.ENTRIES_PER_SEGMENT])
+def test_a_ca_stays_while_a_revocation_of_what_was_deleted_is_needed(
+    profile: CertificateProfile, monkeypatch: pytest.MonkeyPatch, per_segment: int
+) -> None:
+    monkeypatch.setattr(crl_segments, "ENTRIES_PER_SEGMENT", per_segment)
     certificate = revoke(make_issued(profile))
     authority = certificate.authority
     assert authority is not None
@@ -190,8 +196,10 @@ def test_a_ca_stays_while_a_revocation_of_what_was_deleted_is_needed(profile: Ce
         delete_authority(requester=SYSTEM, authority=authority)
     assert [each.code for each in refusal.value.violations] == ["has_revocations"]
 
+    assert RevocationSegment.objects.count() == (1 if per_segment == 1 else 0)
     RevocationEntry.objects.update(not_after=timezone.now() - timedelta(days=1))
     delete_authority(requester=SYSTEM, authority=authority)
+    assert not RevocationSegment.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
