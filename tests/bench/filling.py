@@ -50,6 +50,7 @@ ENTRY = {
     "der": f"overlay(p.der PLACING decode({SERIAL_NUMBER}, 'hex')"
     " FROM position(decode(p.serial_number, 'hex') IN p.der))",
     "revoked_at": "now() - n * interval '1 second'",
+    # Each by an act of its own.
     "revision": "n",
 }
 

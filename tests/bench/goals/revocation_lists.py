@@ -22,6 +22,7 @@ from tests.bench.stage import ROOT, Stage
 from tests.bench.targets import Broken
 
 REVOKED, REVOKING_SECONDS = 60, 60.0
+FIRST = ", the first one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,33 +34,44 @@ class Publication:
 
 
 def publish_and_revoke(stage: Stage) -> list[Line]:
-    """G8: a CRL of all that is revoked, time and memory, and one revocation with few and with many on the list."""
+    """G8: a CRL of all that is revoked, time and memory, and one revocation with few and with many on the list.
+
+    The goal is that of every list but the first one, which has to read each entry: from then on entries are sealed in
+    segments. So it is, too, after entries have ended in all segments; none ends here.
+    """
     sizes = stage.scale.sizes
     portals = [stage.portals.with_revocations(size) for size in sizes]
     lines = []
     for size, portal in zip(sizes, portals, strict=True):
         # The same for every size, so that it shows how the cost grows; the goal is that of the last.
-        ours, peer = _publications(stage, portal, size)
+        first, ours, peer = _publications(stage, portal, size)
         wanted = AtMost(1 / 6) if size == sizes[-1] else None
         lines += [_time_line(size, ours, peer, wanted), _memory_line(size, ours, peer, wanted)]
+        lines += [_time_line(size, first, peer, None, FIRST), _memory_line(size, first, peer, None, FIRST)]
     lines.append(_revoke_line(stage, portals))
     stage.portals.end(*portals)
     return lines
 
 
-def _publications(stage: Stage, portal: Portal, size: int) -> tuple[Publication, Publication]:
+def _publications(stage: Stage, portal: Portal, size: int) -> tuple[Publication, Publication, Publication]:
+    """The portal's first one, and those that follow one more revocation each, in turn with cfssl's."""
     ours: list[Publication] = []
     peers: list[Publication] = []
-    for number in range(stage.conditions.rounds):
+    wait_until_quiet(patience=stage.conditions.patience)
+    # What was revoked for real, to be copied, is on it besides.
+    first = _ours(stage, portal, entries=size + 1)
+    tell(f"  CRL of {size:,}, the first one: portal {_told(first)}")
+    for number, certificate in enumerate(_issued(portal, stage.conditions.rounds), start=1):
+        portal.call("POST", f"{CERTIFICATES}/{certificate}/revoke", {"revocationReason": "SUPERSEDED"})
         wait_until_quiet(patience=stage.conditions.patience)
-        ours.append(_ours(stage, portal, size))
+        ours.append(_ours(stage, portal, entries=size + 1 + number))
         wait_until_quiet(patience=stage.conditions.patience)
         peers.append(_cfssl(stage, size))
-        tell(f"  round {number + 1}, CRL of {size:,}: portal {_told(ours[-1])}, cfssl {_told(peers[-1])}")
-    return _middle(ours), _middle(peers)
+        tell(f"  round {number}, CRL of {size:,}: portal {_told(ours[-1])}, cfssl {_told(peers[-1])}")
+    return first, _middle(ours), _middle(peers)
 
 
-def _ours(stage: Stage, portal: Portal, size: int) -> Publication:
+def _ours(stage: Stage, portal: Portal, *, entries: int) -> Publication:
     folder = stage.folder / "list"
     folder.mkdir(exist_ok=True)
     environment = dict(portal.environment) | {"DJANGO_SETTINGS_MODULE": "pki_portal.settings", "PYTHONPATH": str(ROOT)}
@@ -68,8 +80,7 @@ def _ours(stage: Stage, portal: Portal, size: int) -> Publication:
     if done.returncode:
         raise Broken(f"the list was not published: {done.stderr[-500:]}")
     issuer = x509.load_der_x509_certificate((folder / "issuer.der").read_bytes())
-    # What was revoked for real, to be copied, is on it besides.
-    _require_list(folder, (folder / "list.der").read_bytes(), issuer, entries=size + 1)
+    _require_list(folder, (folder / "list.der").read_bytes(), issuer, entries=entries)
     return Publication(**json.loads(done.stdout))
 
 
@@ -114,10 +125,10 @@ def _told(publication: Publication) -> str:
     return f"{publication.seconds:.2f} s, {publication.mebibytes:.0f} MiB"
 
 
-def _time_line(size: int, ours: Publication, peer: Publication, wanted: AtMost | None) -> Line:
+def _time_line(size: int, ours: Publication, peer: Publication, wanted: AtMost | None, which: str = "") -> Line:
     return Line(
         "G8",
-        f"CRL of {size:,}, time",
+        f"CRL of {size:,}{which}, time",
         f"{ours.seconds:.2f} s",
         f"cfssl gencrl: {peer.seconds:.2f} s",
         ours.seconds / peer.seconds,
@@ -125,10 +136,10 @@ def _time_line(size: int, ours: Publication, peer: Publication, wanted: AtMost |
     )
 
 
-def _memory_line(size: int, ours: Publication, peer: Publication, wanted: AtMost | None) -> Line:
+def _memory_line(size: int, ours: Publication, peer: Publication, wanted: AtMost | None, which: str = "") -> Line:
     return Line(
         "G8",
-        f"CRL of {size:,}, peak memory of the process",
+        f"CRL of {size:,}{which}, peak memory of the process",
         f"{ours.mebibytes:.0f} MiB",
         f"cfssl gencrl: {peer.mebibytes:.0f} MiB",
         ours.mebibytes / peer.mebibytes,
