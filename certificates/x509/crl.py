@@ -85,6 +85,7 @@ class CrlRejected(Exception):
 _PEM_BEGIN: Final = b"-----BEGIN X509 CRL-----\n"
 _PEM_END: Final = b"-----END X509 CRL-----\n"
 _PEM_LINE: Final = 48  # octets, which make the 64 characters of a line (RFC 7468, 2)
+_SIGNATURE_ROOM: Final = 8192  # for what follows TBSCertList; more finds its place too
 _ENTRIES_AFTER: Final = 4  # version, signature, issuer, thisUpdate; then nextUpdate, which is always there
 
 
@@ -164,6 +165,10 @@ def _signed_crl(
     # Room for the outer header, which tells the length of the signature, too; it is as long whatever that will be.
     room = len(der.header(der.SEQUENCE, tbs_length + len(algorithm)))
     stream = BytesIO()
+    # All the memory at once: a buffer that grows leaves holes, of 20 MB with a million entries.
+    stream.seek(room + tbs_length + _SIGNATURE_ROOM)
+    stream.write(b"\x00")
+    stream.seek(0)
     stream.write(bytes(room) + tbs_header + before)
     entries_at = stream.tell()
     for piece in entries.pieces:
@@ -171,9 +176,10 @@ def _signed_crl(
     if stream.tell() != entries_at + entries.size:
         raise CrlRejected(f"the entries have {stream.tell() - entries_at} octets instead of {entries.size}")
     stream.write(after)
-    with stream.getbuffer() as buffer, buffer[room:] as whole:
+    with stream.getbuffer() as buffer, buffer[room : room + tbs_length] as whole:
         signature = signed(whole)
     stream.write(algorithm + der.bit_string(signature))
+    stream.truncate()
     outer = der.header(der.SEQUENCE, stream.tell() - room)
     if len(outer) != room:  # but at a border
         return SignedCrl(outer + stream.getvalue()[room:], entries.count, entries_at + len(outer) - room)
