@@ -1,7 +1,7 @@
 """Publishing CRLs: complete, in shards and as deltas; when they are signed anew, and what is served meanwhile."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,15 +19,15 @@ from certificates.models import (
     DeltaRevocationList,
     RevocationEntry,
     RevocationListShard,
-    RevocationSegment,
 )
-from certificates.services.crl_segments import Contents, contents_of, encodings_of, listed_entries, size_of
+from certificates.services.crl_segments import Contents, encodings_of, listed_entries, size_of
 from certificates.services.journal import crl_signed, shards_opened
 from certificates.services.signing import signer_of_key
 from certificates.services.urls import crl_url, delta_crl_url
 from certificates.x509.crl import (
     CrlRejected,
-    EncodedEntries,
+    Entries,
+    EntriesAtHand,
     RevocationReason,
     RevokedEntry,
     SignedCrl,
@@ -337,13 +337,13 @@ def _published(revocation_list: List, now: datetime, *, is_scheduled: bool) -> b
     next_update = this_update + CRL_LIFE
     # Before the entries are read: what is revoked while they are read makes the list stale, never wrongly fresh.
     revision = type(revocation_list).objects.values_list("revision", flat=True).get(pk=revocation_list.pk)
-    contents = _contents(revocation_list, revision=revision)
+    contents = Contents(complete, revision=revision) if revocation_list is complete else None
     crl = _signed(
         complete,
         number=number,
         this_update=this_update,
         next_update=next_update,
-        entries=contents.entries(),
+        entries=_shard_entries(revocation_list) if contents is None else contents,
         extensions=[
             freshest_crl(delta_crl_url(complete.pk))
             if revocation_list is complete
@@ -356,9 +356,7 @@ def _published(revocation_list: List, now: datetime, *, is_scheduled: bool) -> b
         "next_update": next_update,
         "published_revision": revision,
         "entry_count": crl.count,
-        "der": _without(contents.segments, crl),
-        "segments": [str(segment.pk) for segment in contents.segments],
-        "segments_at": crl.entries_at if contents.segments else 0,
+        **({"der": crl.der} if contents is None else contents.columns(crl)),
     }
     if is_scheduled:
         changes["scheduled_at"] = this_update
@@ -369,19 +367,13 @@ def _published(revocation_list: List, now: datetime, *, is_scheduled: bool) -> b
     with transaction.atomic():
         if not unchanged.update(**changes):
             return False
-        if revocation_list is complete:
-            contents.store(complete, crl, now=now)
+        if contents is not None:
+            contents.store(crl, now=now)
         crl_signed(list_id=revocation_list.pk, number=number, der=crl.der)
         _open_shards_if_large(revocation_list, complete, crl.count)
     for field, value in {**changes, "revision": revision}.items():
         setattr(revocation_list, field, value)
     return True
-
-
-def _without(segments: Sequence[RevocationSegment], crl: SignedCrl) -> bytes:
-    """What is stored beside the segments, with which the entries begin."""
-    size = sum(segment.size for segment in segments)
-    return crl.der[: crl.entries_at] + crl.der[crl.entries_at + size :] if size else crl.der
 
 
 def _signed(
@@ -390,7 +382,7 @@ def _signed(
     number: int,
     this_update: datetime,
     next_update: datetime,
-    entries: EncodedEntries,
+    entries: Entries,
     extensions: Iterable[x509.Extension[x509.ExtensionType]],
 ) -> SignedCrl:
     try:
@@ -415,13 +407,10 @@ def _last_number(revocation_list: List) -> int:
     return max(numbers)
 
 
-def _contents(revocation_list: List, *, revision: int) -> Contents:
-    """The entries as they were encoded when they came to be; those of a shard, of which there are few, one by one."""
-    if isinstance(revocation_list, CertificateRevocationList):
-        return contents_of(revocation_list, revision=revision)
-    listed = listed_entries(revocation_list, revocation_list.scheduled_at).order_by("revoked_at", "serial_number")
-    singles = [bytes(encoded) for encoded in listed.values_list("der", flat=True)]
-    return Contents(kept=[], fresh=[], replaced=[], singles=singles)
+def _shard_entries(shard: List) -> EntriesAtHand:
+    """One by one, for they are few."""
+    listed = listed_entries(shard, shard.scheduled_at).order_by("revoked_at", "serial_number")
+    return EntriesAtHand([bytes(encoded) for encoded in listed.values_list("der", flat=True)])
 
 
 def _open_shards_if_large(revocation_list: List, complete: CertificateRevocationList, count: int) -> None:
@@ -461,7 +450,7 @@ def _publish_delta(
         number=number,
         this_update=this_update,
         next_update=this_update + DELTA_LIFE,
-        entries=EncodedEntries.of(_changes(complete)),
+        entries=EntriesAtHand(list(_changes(complete))),
         extensions=[delta_indicator(base_number)],
     )
     delta = DeltaRevocationList(

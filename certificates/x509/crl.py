@@ -1,12 +1,12 @@
 """Certificate revocation lists (RFC 5280, 5)."""
 
 from binascii import b2a_base64
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from io import BytesIO
-from typing import Final, Self
+from typing import Final, Protocol
 
 from cryptography import x509
 from cryptography.x509.oid import CRLEntryExtensionOID
@@ -48,25 +48,38 @@ class RevokedEntry:
     invalidity_date: datetime | None = None
 
 
+class Entries(Protocol):
+    """Entries, each by ``encode_entry``, one after the other in pieces, which may be cut anywhere; read once."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    @property
+    def count(self) -> int:
+        """How many entries the pieces were, known when they are read."""
+
+    @property
+    def expected_size(self) -> int:
+        """About how many octets they will be."""
+
+
 @dataclass(frozen=True, slots=True)
-class EncodedEntries:
-    """Entries, each by ``encode_entry``, one after the other.
+class EntriesAtHand:
+    """Single entries, each by ``encode_entry``."""
 
-    Attributes:
-        pieces: their octets, cut anywhere; read once.
-        size: how many octets that will be.
-        count: of how many entries.
-    """
+    encoded: Sequence[bytes]
 
-    pieces: Iterable[bytes]
-    size: int
-    count: int
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.encoded)
 
-    @classmethod
-    def of(cls, encoded: Iterable[bytes]) -> Self:
-        """Of single entries."""
-        pieces = list(encoded)
-        return cls(pieces, sum(map(len, pieces)), len(pieces))
+    @property
+    def count(self) -> int:
+        """How many."""
+        return len(self.encoded)
+
+    @property
+    def expected_size(self) -> int:
+        """In octets."""
+        return sum(map(len, self.encoded))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +98,8 @@ class CrlRejected(Exception):
 _PEM_BEGIN: Final = b"-----BEGIN X509 CRL-----\n"
 _PEM_END: Final = b"-----END X509 CRL-----\n"
 _PEM_LINE: Final = 48  # octets, which make the 64 characters of a line (RFC 7468, 2)
-_SIGNATURE_ROOM: Final = 8192  # for what follows TBSCertList; more finds its place too
+_LONGEST_HEADER: Final = 6  # octets of tag and length, below 4 GiB
+_ROOM_AFTER_ENTRIES: Final = 8192  # for extensions and signature; more finds its place too
 _ENTRIES_AFTER: Final = 4  # version, signature, issuer, thisUpdate; then nextUpdate, which is always there
 
 
@@ -118,7 +132,7 @@ def build_crl(
     number: int,
     this_update: datetime,
     next_update: datetime,
-    entries: EncodedEntries,
+    entries: Entries,
     extensions: Iterable[x509.Extension[x509.ExtensionType]] = (),
 ) -> SignedCrl:
     """A signed CRL, read back and checked; the signature's hash is chosen by the issuer's key.
@@ -154,38 +168,41 @@ def build_crl(
 
 
 def _signed_crl(
-    tbs: bytes, entries: EncodedEntries, algorithm: bytes, signed: Callable[[bytes | memoryview], bytes]
+    tbs: bytes, entries: Entries, algorithm: bytes, signed: Callable[[bytes | memoryview], bytes]
 ) -> SignedCrl:
-    """CertificateList (RFC 5280, 5.1). Raises CrlRejected where the entries are not as long as was said."""
+    """CertificateList (RFC 5280, 5.1). What stands before the entries tells how long they are, so it is written after
+    them, into a room that is large enough; what is left of that is closed at the end.
+    """
     before, after = _around_entries(tbs)
-    # RFC 5280, 5.1.2.6: without any, the list itself must be absent.
-    before += der.header(der.SEQUENCE, entries.size) if entries.size else b""
-    tbs_header = der.header(der.SEQUENCE, len(before) + entries.size + len(after))
-    tbs_length = len(tbs_header) + len(before) + entries.size + len(after)
-    # Room for the outer header, which tells the length of the signature, too; it is as long whatever that will be.
-    room = len(der.header(der.SEQUENCE, tbs_length + len(algorithm)))
+    room = len(before) + 3 * _LONGEST_HEADER
     stream = BytesIO()
     # All the memory at once: a buffer that grows leaves holes, of 20 MB with a million entries.
-    stream.seek(room + tbs_length + _SIGNATURE_ROOM)
+    stream.seek(room + entries.expected_size + _ROOM_AFTER_ENTRIES)
     stream.write(b"\x00")
-    stream.seek(0)
-    stream.write(bytes(room) + tbs_header + before)
-    entries_at = stream.tell()
-    for piece in entries.pieces:
+    stream.seek(room)
+    for piece in entries:
         stream.write(piece)
-    if stream.tell() != entries_at + entries.size:
-        raise CrlRejected(f"the entries have {stream.tell() - entries_at} octets instead of {entries.size}")
+    size = stream.tell() - room
     stream.write(after)
-    with stream.getbuffer() as buffer, buffer[room : room + tbs_length] as whole:
+    # RFC 5280, 5.1.2.6: without any, the list itself must be absent.
+    head = before + (der.header(der.SEQUENCE, size) if size else b"")
+    head = der.header(der.SEQUENCE, len(head) + size + len(after)) + head
+    start, end = room - len(head), stream.tell()
+    stream.seek(start)
+    stream.write(head)
+    with stream.getbuffer() as buffer, buffer[start:end] as whole:
         signature = signed(whole)
+    stream.seek(end)
     stream.write(algorithm + der.bit_string(signature))
     stream.truncate()
-    outer = der.header(der.SEQUENCE, stream.tell() - room)
-    if len(outer) != room:  # but at a border
-        return SignedCrl(outer + stream.getvalue()[room:], entries.count, entries_at + len(outer) - room)
-    stream.seek(0)
+    outer = der.header(der.SEQUENCE, stream.tell() - start)
+    start, length = start - len(outer), stream.tell() - start + len(outer)
+    stream.seek(start)
     stream.write(outer)
-    return SignedCrl(stream.getvalue(), entries.count, entries_at)
+    with stream.getbuffer() as buffer:
+        buffer[:length] = buffer[start:]
+    stream.truncate(length)
+    return SignedCrl(stream.getvalue(), entries.count, room - start)
 
 
 def _empty_tbs(

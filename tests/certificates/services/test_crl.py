@@ -26,7 +26,6 @@ from certificates.models import (
 from certificates.models.certificate import RevocationReason
 from certificates.models.revocation import PublishedList
 from certificates.services import crl as publishing
-from certificates.services import crl_segments
 from certificates.services.authorities import AuthoritySubject, create_intermediate, sign_intermediate
 from certificates.services.crl import (
     CRL_LIFE,
@@ -138,14 +137,13 @@ def test_list_past_three_quarters_of_its_life_is_signed_anew() -> None:
 def test_loser_of_a_race_serves_what_the_winner_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     stored = list_of(make_authority(make_project()))
     now = timezone.now() + DUE + timedelta(minutes=1)
-    contents_of = crl_segments.contents_of
 
     def winner_comes_first(revocation_list: CertificateRevocationList, *, revision: int) -> Contents:
-        monkeypatch.setattr(publishing, "contents_of", contents_of)
+        monkeypatch.setattr(publishing, "Contents", Contents)
         current_crl(crl_id=stored.pk, now=now)
-        return contents_of(revocation_list, revision=revision)
+        return Contents(revocation_list, revision=revision)
 
-    monkeypatch.setattr(publishing, "contents_of", winner_comes_first)
+    monkeypatch.setattr(publishing, "Contents", winner_comes_first)
     served = current_crl(crl_id=stored.pk, now=now)
 
     assert number_in(served) == served.number

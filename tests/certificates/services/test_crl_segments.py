@@ -294,18 +294,23 @@ def test_who_is_downloading_gets_the_list_that_was_begun_for_an_hour(stored: Cer
 # --- Many at once -----------------------------------------------------------------------------------------------------
 
 
-def test_who_loses_the_race_stores_no_segments(stored: CertificateRevocationList, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("when", ["before it reads", "after it has read"])
+def test_who_loses_the_race_stores_no_segments(
+    stored: CertificateRevocationList, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
     for number in range(1, 10):
         revoke(stored, number)
-    contents_of = crl_segments.contents_of
 
-    def another_comes_first(revocation_list: CertificateRevocationList, *, revision: int) -> Contents:
-        contents = contents_of(revocation_list, revision=revision)
-        monkeypatch.setattr(publishing, "contents_of", contents_of)
-        publish(CertificateRevocationList.objects.get(pk=stored.pk))
-        return contents
+    class Overtaken(Contents):
+        def __iter__(self) -> Iterator[bytes]:
+            monkeypatch.setattr(publishing, "Contents", Contents)
+            if when == "before it reads":
+                publish(CertificateRevocationList.objects.get(pk=stored.pk))
+            yield from super().__iter__()
+            if when == "after it has read":
+                publish(CertificateRevocationList.objects.get(pk=stored.pk))
 
-    monkeypatch.setattr(publishing, "contents_of", another_comes_first)
+    monkeypatch.setattr(publishing, "Contents", Overtaken)
     publish(stored)
 
     assert current(stored) == [(0, 4, 4), (5, 8, 4)]
