@@ -34,16 +34,14 @@ class Publication:
 
 
 def publish_and_revoke(stage: Stage) -> list[Line]:
-    """G8: a CRL of all that is revoked, time and memory, and one revocation with few and with many on the list.
-
-    The goal is that of every list but the first one, which has to read each entry: from then on entries are sealed in
-    segments. So it is, too, after entries have ended in all segments; none ends here.
-    """
+    """G8: a CRL of all that is revoked, time and memory, and one revocation with few and with many on the list."""
     sizes = stage.scale.sizes
     portals = [stage.portals.with_revocations(size) for size in sizes]
     lines = []
     for size, portal in zip(sizes, portals, strict=True):
-        # The same for every size, so that it shows how the cost grows; the goal is that of the last.
+        # The same for every size, so that it shows how the cost grows; the goal is that of the last. It is none of the
+        # first list, which reads every entry and seals it, as does the first after a scheduled one past which some of
+        # them had ended; the goal is that of all others.
         first, ours, peer = _publications(stage, portal, size)
         wanted = AtMost(1 / 6) if size == sizes[-1] else None
         lines += [_time_line(size, ours, peer, wanted), _memory_line(size, ours, peer, wanted)]
