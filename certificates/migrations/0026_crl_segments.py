@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
             name="revocation_list",
             field=models.ForeignKey(
                 on_delete=django.db.models.deletion.CASCADE,
-                related_name="sealed_segments",
+                related_name="segment_rows",
                 to="certificates.certificaterevocationlist",
             ),
         ),

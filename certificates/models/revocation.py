@@ -178,7 +178,7 @@ class RevocationSegment(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     revocation_list = models.ForeignKey(
-        CertificateRevocationList, on_delete=models.CASCADE, related_name="sealed_segments"
+        CertificateRevocationList, on_delete=models.CASCADE, related_name="segment_rows"
     )
     first_revision = models.PositiveBigIntegerField()
     last_revision = models.PositiveBigIntegerField()

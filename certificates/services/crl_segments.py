@@ -120,7 +120,7 @@ class Contents:
         """Store the fresh segments, as they stand in the signed list, and which ones they replace, in the transaction
         that stores the list. What was replaced an hour before ``now`` is deleted.
         """
-        stored = self._list.sealed_segments
+        stored = self._list.segment_rows
         stored.filter(replaced_at__lt=now - REPLACED_KEPT_FOR).delete()
         stored.filter(pk__in=[segment.pk for segment in self.replaced]).update(replaced_at=now)
         at = crl.entries_at + sum(segment.size for segment in self.kept)
@@ -133,7 +133,7 @@ class Contents:
 
 def current_segments(revocation_list: CertificateRevocationList) -> models.QuerySet[RevocationSegment]:
     """Those that the published list is made of, and the next one will be, by their revisions."""
-    return revocation_list.sealed_segments.filter(replaced_at__isnull=True).order_by("first_revision")
+    return revocation_list.segment_rows.filter(replaced_at__isnull=True).order_by("first_revision")
 
 
 def says_what_its_entries_say(segment: RevocationSegment) -> bool:

@@ -161,7 +161,7 @@ def test_of_a_list_of_segments_too_nothing_is_sent_that_the_client_has_or_did_no
 
 
 def test_a_list_of_which_a_segment_is_missing_is_not_served(long_list: CertificateRevocationList) -> None:
-    long_list.sealed_segments.filter(first_revision=0).delete()
+    long_list.segment_rows.filter(first_revision=0).delete()
     assert "Parts of the CRL are missing" in assert_error(fetch(), status=503, error="ServiceUnavailable")["message"]
     publish_crl(revocation_list=long_list, now=timezone.now())
     assert len(x509.load_der_x509_crl(fetch().getvalue())) == 4

@@ -85,7 +85,7 @@ def listed(stored: CertificateRevocationList) -> list[int]:
 
 
 def current(stored: CertificateRevocationList) -> list[tuple[int, int, int]]:
-    segments = stored.sealed_segments.filter(replaced_at__isnull=True).order_by("first_revision")
+    segments = stored.segment_rows.filter(replaced_at__isnull=True).order_by("first_revision")
     return list(segments.values_list("first_revision", "last_revision", "entry_count"))
 
 
@@ -255,7 +255,7 @@ def test_a_segment_between_others_is_made_again_alone_and_may_be_empty(stored: C
 
     assert current(stored) == [(0, 4, 4), (5, 8, 0), (9, 12, 4)]
     assert listed(stored) == [1, 2, 3, 4, 9, 10, 11, 12]
-    assert kept < set(stored.sealed_segments.filter(replaced_at__isnull=True).values_list("pk", flat=True))
+    assert kept < set(stored.segment_rows.filter(replaced_at__isnull=True).values_list("pk", flat=True))
     assert all(map(says_what_its_entries_say, crl_segments.current_segments(stored)))
     publish(stored, end + timedelta(days=3))
     assert listed(stored) == [1, 2, 3, 4, 9, 10, 11, 12]
@@ -355,7 +355,7 @@ def test_a_hold_that_becomes_final_while_another_segment_is_made_again(
     for number in range(1, 10):
         revoke(stored, number, reason=HOLD if number == 3 else RevocationReason.SUPERSEDED)
     publish(stored)
-    stored.sealed_segments.filter(first_revision=0).delete()
+    stored.segment_rows.filter(first_revision=0).delete()
     rows_from = crl_segments._rows_from
 
     def with_an_act(revocation_list: CertificateRevocationList, first: int) -> Iterator[Any]:
@@ -377,7 +377,7 @@ def test_a_lost_segment_is_no_list_and_is_made_again(stored: CertificateRevocati
     for number in range(1, 14):
         revoke(stored, number)
     publish(stored)
-    stored.sealed_segments.filter(first_revision=5).delete()
+    stored.segment_rows.filter(first_revision=5).delete()
 
     with pytest.raises(Unavailable, match="Parts of the CRL are missing"):
         document_of(stored)
