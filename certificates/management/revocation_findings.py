@@ -28,7 +28,7 @@ from certificates.models import (
 )
 from certificates.models.certificate import CertificateStatus
 from certificates.models.revocation import PublishedList
-from certificates.services.crl import PUBLISHED_AT_ONCE, List, document_of, issuer_of_key
+from certificates.services.crl import PUBLISHED_AT_ONCE, List, document_in, issuer_of_key
 from certificates.services.crl_segments import SEGMENTS_AT_ONCE, current_segments, says_what_its_entries_say
 from certificates.x509.crl import RevocationReason as CrlReason
 from certificates.x509.crl import RevokedEntry, encode_entry
@@ -48,12 +48,12 @@ def revocation_findings() -> Iterator[str]:
     now = timezone.now()
     yield from _state_findings()
     yield from _entry_findings()
-    complete = CertificateRevocationList.objects.filter(der__isnull=False).select_related("key").defer("der")
+    complete = CertificateRevocationList.objects.filter(der__isnull=False).select_related("key")
     for row in complete.iterator(chunk_size=CHUNK):
         name = f"revocation list {row.id}"
         yield from _segment_findings(row, name)
         yield from _list_findings(row, name, row.key_id, now)
-    shards = RevocationListShard.objects.filter(der__isnull=False).select_related("revocation_list__key").defer("der")
+    shards = RevocationListShard.objects.filter(der__isnull=False).select_related("revocation_list__key")
     for shard in shards.iterator(chunk_size=CHUNK):
         yield from _list_findings(shard, f"revocation list shard {shard.id}", shard.revocation_list.key_id, now)
     for delta in DeltaRevocationList.objects.select_related("revocation_list__key").iterator(chunk_size=CHUNK):
@@ -123,23 +123,27 @@ def _encoded(entry: RevocationEntry) -> bytes:
 
 
 def _segment_findings(row: CertificateRevocationList, name: str) -> Iterator[str]:
-    """The list is made of its segments, which leave out no revision, and each says what its entries say."""
-    segments, first = [], 0
-    for segment in current_segments(row).iterator(chunk_size=SEGMENTS_AT_ONCE):
-        segments.append(str(segment.pk))
+    """The list is made of its segments, as the next one will be; they leave out no revision, and each says what its
+    entries say.
+    """
+    first = 0
+    segments = row.sealed_segments.filter(pk__in=row.segments).order_by("first_revision")
+    for segment in segments.iterator(chunk_size=SEGMENTS_AT_ONCE):
         if segment.first_revision != first:
             yield f"{name}: segment {segment.pk} begins at revision {segment.first_revision} instead of {first}"
         first = segment.last_revision + 1
         if not says_what_its_entries_say(segment):
             yield f"{name}: segment {segment.pk} does not say what its entries say"
-    if sorted(segments) != sorted(row.segments):
+    current = {str(pk) for pk in current_segments(row).values_list("pk", flat=True)}
+    is_still_published = CertificateRevocationList.objects.filter(pk=row.pk, number=row.number).exists()
+    if current != set(row.segments) and is_still_published:
         yield f"{name}: is not made of its segments"
 
 
 def _list_findings(row: List, name: str, key_id: UUID, now: datetime) -> Iterator[str]:
     """A published list is signed by its key, says what its columns say, has not run out and lists what is revoked."""
     try:
-        crl = x509.load_der_x509_crl(document_of(row).der)
+        crl = x509.load_der_x509_crl(document_in(row).der)
         number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
         is_signed = _is_signed_by(crl, row)
     except (PortalError, *UNREADABLE) as problem:

@@ -157,19 +157,25 @@ def document_of(revocation_list: List) -> Document:
         Unavailable: segments of it are missing.
     """
     columns = ("number", "this_update", "next_update", "der", "segments", "segments_at")
-    found = type(revocation_list).objects.filter(pk=revocation_list.pk, der__isnull=False).values(*columns).first()
+    found = type(revocation_list).objects.only(*columns).filter(pk=revocation_list.pk, der__isnull=False).first()
     if found is None:
         raise NotFound("There is no CRL with this id.")
-    encoding, at = bytes(found.pop("der")), found.pop("segments_at")
-    segments = tuple(UUID(pk) for pk in found.pop("segments"))
-    if not segments:
-        return Document(**found, size=len(encoding), before=encoding)
+    return document_in(found)
+
+
+def document_in(row: List) -> Document:
+    """The list that was published when the row was read. Raises as :func:`document_of`."""
+    if row.number is None or row.der is None or row.this_update is None or row.next_update is None:
+        raise NotFound("There is no CRL with this id.")
+    encoding, segments = bytes(row.der), tuple(UUID(pk) for pk in row.segments)
     return Document(
-        **found,
+        number=row.number,
+        this_update=row.this_update,
+        next_update=row.next_update,
         size=len(encoding) + size_of(segments),
-        before=encoding[:at],
+        before=encoding[: row.segments_at],
         segments=segments,
-        after=encoding[at:],
+        after=encoding[row.segments_at :],
     )
 
 

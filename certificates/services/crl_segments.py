@@ -184,6 +184,8 @@ def _encodings(segments: Sequence[UUID]) -> dict[UUID, bytes]:
 
 def size_of(segments: Sequence[UUID]) -> int:
     """Octets of all their entries. Raises Unavailable where one is gone."""
+    if not segments:
+        return 0
     sizes = list(RevocationSegment.objects.filter(pk__in=segments).values_list("size", flat=True))
     if len(sizes) != len(segments):
         raise _parts_missing()

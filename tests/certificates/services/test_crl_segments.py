@@ -14,6 +14,7 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from certificates.management import revocation_findings
 from certificates.models import AuthorityCertificate, CertificateRevocationList, RevocationEntry, RevocationSegment
 from certificates.models.certificate import RevocationReason
 from certificates.services import crl as publishing
@@ -371,6 +372,26 @@ def test_a_hold_that_becomes_final_while_another_segment_is_made_again(
 
     assert current(stored) == [(0, 5, 4), (6, 9, 4)]
     assert listed(stored) == list(range(1, 10))
+
+
+def test_the_check_finds_nothing_in_lists_that_are_published_while_it_reads(
+    stored: CertificateRevocationList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 10):
+        revoke(stored, number)
+    publish(stored)
+
+    def with_a_publication(segment: RevocationSegment) -> bool:
+        monkeypatch.setattr(revocation_findings, "says_what_its_entries_say", says_what_its_entries_say)
+        end = timezone.now() + timedelta(days=91)
+        publish(stored, end)
+        publish(stored, end)
+        return says_what_its_entries_say(segment)
+
+    monkeypatch.setattr(revocation_findings, "says_what_its_entries_say", with_a_publication)
+
+    assert list(revocation_findings.revocation_findings()) == []
+    assert current(stored) == []
 
 
 # --- Damage -----------------------------------------------------------------------------------------------------------
