@@ -127,7 +127,7 @@ def _segment_findings(row: CertificateRevocationList, name: str) -> Iterator[str
     entries say.
     """
     first = 0
-    segments = row.sealed_segments.filter(pk__in=row.segments).order_by("first_revision")
+    segments = row.segment_rows.filter(pk__in=row.segments).order_by("first_revision")
     for segment in segments.iterator(chunk_size=SEGMENTS_AT_ONCE):
         if segment.first_revision != first:
             yield f"{name}: segment {segment.pk} begins at revision {segment.first_revision} instead of {first}"
