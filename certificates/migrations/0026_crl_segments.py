@@ -36,22 +36,26 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="certificaterevocationlist",
             name="segments",
-            field=models.JSONField(blank=True, default=list),
+            field=models.JSONField(
+                blank=True, db_default=models.Value([], output_field=models.JSONField()), default=list
+            ),
         ),
         migrations.AddField(
             model_name="certificaterevocationlist",
             name="segments_at",
-            field=models.PositiveIntegerField(default=0),
+            field=models.PositiveIntegerField(db_default=0, default=0),
         ),
         migrations.AddField(
             model_name="revocationlistshard",
             name="segments",
-            field=models.JSONField(blank=True, default=list),
+            field=models.JSONField(
+                blank=True, db_default=models.Value([], output_field=models.JSONField()), default=list
+            ),
         ),
         migrations.AddField(
             model_name="revocationlistshard",
             name="segments_at",
-            field=models.PositiveIntegerField(default=0),
+            field=models.PositiveIntegerField(db_default=0, default=0),
         ),
         migrations.AddIndex(
             model_name="revocationentry",

@@ -23,8 +23,8 @@ class PublishedList(models.Model):
     # None only until the first is published: there may be no issuer name to sign with.
     number = models.PositiveBigIntegerField(null=True, blank=True)
     der = models.BinaryField(null=True, blank=True)
-    segments = models.JSONField(default=list, blank=True)
-    segments_at = models.PositiveIntegerField(default=0)
+    segments = models.JSONField(default=list, db_default=models.Value([], output_field=models.JSONField()), blank=True)
+    segments_at = models.PositiveIntegerField(default=0, db_default=0)
     this_update = models.DateTimeField(null=True, blank=True)
     next_update = models.DateTimeField(null=True, blank=True)
     published_revision = models.PositiveBigIntegerField(default=0)
