@@ -31,7 +31,7 @@ REPLACED_KEPT_FOR = timedelta(hours=1)
 CHUNK = 10_000
 SEGMENTS_AT_ONCE = 4
 
-_SEGMENTS: Final = "SELECT id, der FROM certificates_revocationsegment WHERE id = ANY(%s)"
+_SEGMENTS: Final = f"SELECT id, der FROM {RevocationSegment._meta.db_table} WHERE id = ANY(%s)"  # noqa: S608 - a constant
 # revision, reason, der
 _Row = tuple[int, int, bytes]
 

@@ -68,17 +68,14 @@ def answer_ocsp(*, authority_id: UUID, document: bytes, now: datetime) -> OcspAn
         logger.info("OCSP request refused: %s", problem)
         return _refusal(ResponseStatus.MALFORMED_REQUEST)
     is_simple = len(request.certificates) == 1 and request.nonce is None
-    if not is_simple:
-        with remembering():
-            return _answer(authority_id, request, "", now)
-    digest = _digest(authority_id, request.certificates[0])
-    stamps, row = read_with_stamps(_KEPT, digest=digest)
+    digest = _digest(authority_id, request.certificates[0]) if is_simple else ""
+    stamps, row = read_with_stamps(_KEPT, digest=digest) if digest else (None, None)
     with remembering(stamps):
         return _answer(authority_id, request, digest, now, before=_still_given(row, now))
 
 
 def _answer(
-    authority_id: UUID, request: OcspRequest, digest: str, now: datetime, before: OcspAnswer | None = None
+    authority_id: UUID, request: OcspRequest, digest: str, now: datetime, *, before: OcspAnswer | None
 ) -> OcspAnswer:
     issuer = _issuer_asked(authority_id, request)
     if issuer is None:

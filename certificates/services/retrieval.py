@@ -24,8 +24,8 @@ from certificates.x509.inspect import is_issued_by, is_self_signed, pem_of
 from pki_portal.access.permissions import (
     Action,
     has_permission,
-    projects_allowing_member,
     projects_visible_to,
+    projects_visible_to_member,
     require,
 )
 from pki_portal.access.requester import Requester, RequesterKind
@@ -65,10 +65,9 @@ def _hits(*, requester: Requester, reference: str) -> list[Certificate]:
     if named is None:
         return []
     column, value = named
-    member = requester.user_id or requester.identity_id
-    if requester.is_unlimited or member is None:
+    if requester.is_unlimited:
         return _finding(column, None).rows(value=value)
-    return _finding(column, requester.kind).rows(value=value, member=member)
+    return _finding(column, requester.kind).rows(value=value, member=requester.user_id or UUID(requester.id))
 
 
 def _named(reference: str) -> tuple[str, str | UUID] | None:
@@ -89,7 +88,7 @@ def _finding(column: str, kind: RequesterKind | None) -> CompiledQuery[Certifica
     def found(value: str | UUID, member: int | UUID | None = None) -> QuerySet[Certificate]:
         visible = Certificate.objects.filter(**{column: value})
         if kind is not None:
-            visible = visible.filter(project__in=projects_allowing_member(kind, str(member), Action.PROJECTS_READ))
+            visible = visible.filter(project__in=projects_visible_to_member(kind, str(member)))
         return with_links(visible).select_related("authority_certificate", "auto_renewal")[:AMBIGUOUS_LIMIT]
 
     types: dict[str, type[str | int | UUID]] = {"value": UUID if column == "pk" else str}

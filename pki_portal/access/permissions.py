@@ -123,18 +123,22 @@ def require_project_creation(*, requester: Requester) -> None:
 
 def projects_visible_to(requester: Requester) -> QuerySet[Project]:
     """The projects in which the requester may read something; all of them for an administrator."""
-    return projects_allowing(requester=requester, action=Action.PROJECTS_READ)
+    return Project.objects.all() if requester.is_unlimited else projects_visible_to_member(requester.kind, requester.id)
+
+
+def projects_visible_to_member(kind: RequesterKind, member_id: str) -> QuerySet[Project]:
+    """The same of a user or machine identity that is no administrator."""
+    return _projects_allowing(kind, member_id, Action.PROJECTS_READ)
 
 
 def projects_allowing(*, requester: Requester, action: Action) -> QuerySet[Project]:
     """The projects in which the requester may do ``action``; usable as a subquery (``project__in=...``)."""
     if requester.is_unlimited:
         return Project.objects.all()
-    return projects_allowing_member(requester.kind, requester.id, action)
+    return _projects_allowing(requester.kind, requester.id, action)
 
 
-def projects_allowing_member(kind: RequesterKind, member_id: str, action: Action) -> QuerySet[Project]:
-    """The same of a user or machine identity that is no administrator."""
+def _projects_allowing(kind: RequesterKind, member_id: str, action: Action) -> QuerySet[Project]:
     roles = [role.value for role, actions in ACTIONS_OF_ROLE.items() if action in actions]
     memberships = _memberships_of(kind, member_id).filter(role__in=roles)
     return Project.objects.filter(pk__in=memberships.values("project_id"))

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from threading import Lock
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
@@ -113,7 +112,7 @@ def read_with_stamps(
     """
     # In one the stamps may have to be brought up to date.
     stamps = read_stamps() if connection.in_atomic_block else None
-    for access, rules, *values in _on_a_connection_that_stands(partial(query.rows, **arguments)):
+    for access, rules, *values in _on_a_connection_that_stands(functools.partial(query.rows, **arguments)):
         return stamps or Stamps(access, rules), values
     return None, None
 
@@ -128,12 +127,7 @@ def read_stamps_after(lock: str, parameters: Sequence[int]) -> Stamps | None:
 
     One exchange with the server, where each statement sees what was committed before it began.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(f"{lock}; {_UP_TO_DATE}; {_READ}", parameters)
-        cursor.nextset()
-        cursor.nextset()
-        row = cursor.fetchone()
-    return None if row is None else Stamps(*row)
+    return _stamps_by(lock, _UP_TO_DATE, _READ, parameters=parameters)
 
 
 def _on_a_connection_that_stands(read: Callable[[], R]) -> R:
@@ -148,12 +142,17 @@ def _on_a_connection_that_stands(read: Callable[[], R]) -> R:
 
 
 def _read_stamps() -> Stamps | None:
+    if connection.in_atomic_block and connection.vendor == "postgresql":
+        return _stamps_by(_UP_TO_DATE, _READ)
+    return _stamps_by(_READ)
+
+
+def _stamps_by(*statements: str, parameters: Sequence[int] | None = None) -> Stamps | None:
+    """What the last of the statements finds, all sent at once."""
     with connection.cursor() as cursor:
-        if connection.in_atomic_block and connection.vendor == "postgresql":
-            cursor.execute(f"{_UP_TO_DATE}; {_READ}")
+        cursor.execute("; ".join(statements), parameters)
+        for _ in statements[1:]:
             cursor.nextset()
-        else:
-            cursor.execute(_READ)
         row = cursor.fetchone()
     return None if row is None else Stamps(*row)
 

@@ -158,13 +158,12 @@ def _release_if_held(row: Certificate, now: datetime) -> None:
     held = entries.first()
     if held is not None:
         held.certificate = row
-        held.save(update_fields=["certificate"])
         # What is revoked for good stays as it is, on its lists and in its revision.
         if held.reason == RevocationReason.CERTIFICATE_HOLD:
             held.released_at = now
             held.revision = next_revision(_lists().get(pk=held.revocation_list_id))
-            held.save(update_fields=["released_at", "revision"])
             count_changes(RevocationListShard.objects.filter(entries=held))
+        held.save(update_fields=["certificate", "released_at", "revision"])
 
 
 # --- Unfinished -------------------------------------------------------------------------------------------------------
