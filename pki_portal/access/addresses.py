@@ -1,11 +1,13 @@
 """IP addresses of clients, and the networks that credentials may be used from."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from pki_portal.errors import Malformed, Violation
 
 
+@lru_cache(maxsize=1024)
 def address_of(text: str) -> str | None:
     """The normal form of a peer's address; None where it is none (a Unix socket). IPv4 behind an IPv6 socket is read as
     IPv4.

@@ -8,6 +8,7 @@ from typing import IO, Any, NoReturn
 
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser, FormParser, JSONParser
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from pki_portal.errors import Malformed, TooLarge
@@ -149,3 +150,13 @@ class WireNegotiation(DefaultContentNegotiation):
         if not request.content_type:
             return next(iter(parsers), None)
         return super().select_parser(request, parsers)
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        """Choose by Accept; what nearly everybody sends asks for the first, and needs no parsing."""
+        first = next(iter(renderers))
+        if not format_suffix and request.META.get("HTTP_ACCEPT", "*/*") in ("*/*", first.media_type):
+            return first, str(first.media_type)
+        chosen: tuple[BaseRenderer, str] = super().select_renderer(request, renderers, format_suffix)
+        return chosen
