@@ -11,6 +11,8 @@ from typing import Any
 from certificates.x509 import key_pool
 from pki_portal import settings
 
+if settings.UNREADABLE:
+    sys.exit("; ".join(settings.UNREADABLE.values()) + ".")
 bind = settings.LISTEN
 worker_class = "sync"
 workers = settings.WEB_CONCURRENCY

@@ -36,6 +36,25 @@ def check_state_folder(**_: Any) -> Iterable[CheckMessage]:
         )
 
 
+@register(Tags.files)
+def check_journal_folder(**_: Any) -> Iterable[CheckMessage]:
+    """The journal, without which nothing is signed, can be written, or made."""
+    folder = _nearest_existing(settings.PKI_PORTAL_JOURNAL)
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        yield Error(
+            f"The folder of the issuance journal, {settings.PKI_PORTAL_JOURNAL}, cannot be written.",
+            hint="Set PKI_PORTAL_JOURNAL to a folder that this user may write, or change the owner of this one.",
+            id="pki_portal.E011",
+        )
+
+
+@register(Tags.compatibility)
+def check_values(**_: Any) -> Iterable[CheckMessage]:
+    """Every setting could be read."""
+    for name, problem in settings.UNREADABLE.items():
+        yield Error(f"{problem}.", hint=f"Set {name} to what .env.example says, or leave it out.", id="pki_portal.E010")
+
+
 @register(Tags.urls)
 def check_site_url(**_: Any) -> Iterable[CheckMessage]:
     """SITE_URL is an address that certificates can carry."""

@@ -5,6 +5,7 @@ type checkers and tests can load it anywhere.
 """
 
 import secrets
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 import environ
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import lazy
 
 from pki_portal.state import read_or_create_secret
@@ -22,12 +24,46 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 if (BASE_DIR / ".env").is_file():
     environ.Env.read_env(BASE_DIR / ".env")  # what is exported already wins
 
-# FileAwareEnv: NAME_FILE=/run/secrets/name gives the content of that file as NAME; where a line feed at its end would
-# matter, it is taken off below.
-env = environ.FileAwareEnv(
+# What was set and cannot be read, by its name, and why: the check pki_portal.E010 tells of it and stops the start.
+UNREADABLE: dict[str, str] = {}
+
+
+class _Env(environ.FileAwareEnv):  # type: ignore[misc]
+    """NAME_FILE=/run/secrets/name gives the content of that file as NAME; where a line feed at its end would matter, it
+    is taken off below. What cannot be read is its default, so that the check can run; and so is what is empty.
+    """
+
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().get_value(var, *args, **kwargs)
+        except OSError as problem:
+            UNREADABLE[var] = f"{var}_FILE names {problem.filename}, which cannot be read ({problem.strerror})"
+        except ValueError as problem:
+            if self.ENVIRON[var]:
+                UNREADABLE[var] = f"{var} {problem}"
+        return self.scheme[var][1]
+
+
+def _whole_number(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        number = int(text) if text.isdecimal() else -1
+        if not least <= number <= most:
+            raise ValueError(f"is no whole number from {least} to {most}")
+        return number
+
+    return read
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in {*environ.Env.BOOLEAN_TRUE_STRINGS, "false", "off", "no", "n", "0"}:
+        raise ValueError("is neither true nor false")
+    return text.lower() in environ.Env.BOOLEAN_TRUE_STRINGS
+
+
+env = _Env(
     # Address and port the server listens on.
     HOST=(str, "127.0.0.1"),
-    PORT=(int, 8000),
+    PORT=(_whole_number(1, 65_535), 8000),
     # The address people and programs use; it is written into certificates (CRL and CA certificate URLs) and answers.
     # https here also makes cookies secure and turns HSTS on. Default: http://HOST:PORT.
     SITE_URL=(str, ""),
@@ -42,7 +78,7 @@ env = environ.FileAwareEnv(
     SECRET_KEY=(str, ""),
     # How many proxies stand in front, each adding to X-Forwarded-For; 0: the peer's address counts and the header is
     # not read. Too high a number lets clients make up their address.
-    TRUSTED_PROXIES=(int, 0),
+    TRUSTED_PROXIES=(_whole_number(0, 100), 0),
     # Host names answered, by commas. Default: the host of SITE_URL, HOST and the names of this machine's loopback.
     ALLOWED_HOSTS=(list, []),
     # PKCS#11 library of an HSM, the label of the token in it, and the user's PIN: CAs can then be made whose keys never
@@ -51,12 +87,12 @@ env = environ.FileAwareEnv(
     PKCS11_TOKEN_LABEL=(str, ""),
     PKCS11_PIN=(str, ""),
     # Processes of the web server on this machine. Default: 2 on SQLite, which has one writer at a time, else 3.
-    WEB_CONCURRENCY=(int, 0),
+    WEB_CONCURRENCY=(_whole_number(0, 1000), 0),
     # The web server runs a background worker beside itself. false: manage.py worker runs as a service of its own.
-    WORKER=(bool, True),
+    WORKER=(_truth, True),
     # A process beside the web server makes some RSA keys in advance, while the machine has nothing better to do. false:
     # each is made when it is asked for.
-    KEY_POOL=(bool, True),
+    KEY_POOL=(_truth, True),
     # redis://host:6379/0: hints of background work are queued there by RQ instead of in the database. Needs
     # requirements/rq.txt.
     TASKS_REDIS_URL=(str, ""),
@@ -70,7 +106,7 @@ env = environ.FileAwareEnv(
     # while the portal is for this machine only.
     METRICS_TOKEN=(str, ""),
     # Tracebacks in the browser; never where others can reach the server.
-    DEBUG=(bool, False),
+    DEBUG=(_truth, False),
 )
 # Plain Env: the master key file is read when a key is needed, not here, and quickstart may make it.
 master_key_env = environ.Env(
@@ -253,7 +289,11 @@ ACCOUNT_DEFAULT_HTTP_PROTOCOL = _site.scheme
 
 _email_url: str = env("EMAIL_URL").strip()
 SENDS_MAIL = bool(_email_url)
-_mail: dict[str, Any] = environ.Env.email_url_config(_email_url or "dummymail://")
+try:
+    _mail: dict[str, Any] = environ.Env.email_url_config(_email_url or "dummymail://")
+except ImproperlyConfigured:
+    UNREADABLE["EMAIL_URL"] = "EMAIL_URL is no address such as smtp+tls://user:password@mail.example.com:587"
+    _mail = environ.Env.email_url_config("dummymail://")
 # Accounts send none even so: their links are handed over by an administrator.
 EMAIL_BACKEND: str = _mail["EMAIL_BACKEND"]
 EMAIL_HOST: str = _mail["EMAIL_HOST"] or "localhost"

@@ -12,6 +12,8 @@ from pki_portal import settings
 
 def main() -> str | None:
     """What stands in the way, or None."""
+    if settings.UNREADABLE:
+        return None  # the next step says so
     host, _, port = settings.LISTEN.rpartition(":")
     try:
         found = socket.getaddrinfo(

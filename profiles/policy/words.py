@@ -38,8 +38,8 @@ _ABBREVIATIONS: Final[Mapping[str, str]] = {
     "ip_address": "IP address",
     "uri SAN": "URI SAN",
     "upn SAN": "UPN SAN",
-    "not_before": "validity start",
-    "not_after": "validity end",
+    "notBefore": "validity start",
+    "notAfter": "validity end",
 }
 _FIELDS: Final = (
     *("key_usages", "extended_key_usages", "key_algorithm", "signature_algorithm", "path_length", "max_count"),

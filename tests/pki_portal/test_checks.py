@@ -1,17 +1,23 @@
 """Bad configuration: each check has an id and a remedy, and good configuration passes them all."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from pytest_django import Settings
 
 from pki_portal import checks
+from pki_portal.settings import BASE_DIR
 
 
 def test_the_configuration_of_the_tests_is_good(settings: Settings, tmp_path: Path) -> None:
     settings.PKI_PORTAL_VAR = tmp_path / "not-there-yet"
     found = [
         *checks.check_state_folder(),
+        *checks.check_journal_folder(),
+        *checks.check_values(),
         *checks.check_site_url(),
         *checks.check_debug_stays_local(),
         *checks.check_allowed_hosts(),
@@ -26,6 +32,63 @@ def test_a_state_folder_that_cannot_be_made_is_an_error(settings: Settings) -> N
     (problem,) = checks.check_state_folder()
     assert problem.id == "pki_portal.E001"
     assert "PKI_PORTAL_VAR" in (problem.hint or "")
+
+
+def test_a_journal_that_cannot_be_written_is_an_error(settings: Settings) -> None:
+    settings.PKI_PORTAL_JOURNAL = Path("/dev/null/journal")
+    (problem,) = checks.check_journal_folder()
+    assert problem.id == "pki_portal.E011"
+    assert "PKI_PORTAL_JOURNAL" in (problem.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("PORT", "abc", "PORT is no whole number from 1 to 65535"),
+        ("PORT", "99999", "PORT is no whole number from 1 to 65535"),
+        ("WEB_CONCURRENCY", "-1", "WEB_CONCURRENCY is no whole number"),
+        ("TRUSTED_PROXIES", "one", "TRUSTED_PROXIES is no whole number"),
+        ("DEBUG", "perhaps", "DEBUG is neither true nor false"),
+        ("WORKER", "maybe", "WORKER is neither true nor false"),
+        ("EMAIL_URL", "nonsense", "EMAIL_URL is no address"),
+        ("SECRET_KEY_FILE", "/not/there", "SECRET_KEY_FILE names /not/there, which cannot be read"),
+    ],
+)
+def test_a_value_that_cannot_be_read_stops_the_start_and_is_named(name: str, value: str, told: str) -> None:
+    problem = _ended_with(["manage.py", "check"], name, value)
+    assert told in problem
+    assert "Traceback" not in problem
+
+
+def test_nor_is_anything_served_then() -> None:
+    served = ["-m", "gunicorn", "--check-config", "--config", "gunicorn.conf.py"]
+    problem = _ended_with(served, "WORKER", "maybe")
+    assert "WORKER is neither true nor false." in problem
+    assert "Traceback" not in problem
+
+
+def _ended_with(command: list[str], name: str, value: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, *command], env={**os.environ, name: value}, cwd=BASE_DIR, capture_output=True, text=True
+    )
+    assert ended.returncode != 0
+    return ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [("PORT", "", 8000), ("WORKER", "", True), ("DEBUG", "off", False), ("WORKER", "No", False), ("PORT", "81", 81)],
+)
+def test_what_is_empty_is_the_default_and_flags_have_several_words(name: str, value: str, read: object) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", f"from pki_portal import settings; print(settings.{name}, settings.UNREADABLE)"],
+        env={**os.environ, name: value},
+        cwd=BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert told.strip() == f"{read} {{}}"
 
 
 def test_a_state_folder_open_to_all_is_pointed_out(settings: Settings, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from profiles.policy.vocabulary import NameType, SubjectAttribute, as_word
 from profiles.policy.wording import listed, quoted, shown
 
 _PATH = "subject_alternative_names"
+# By which TLS clients know a server (RFC 9525, 6.1).
+_OF_SERVERS = frozenset({NameType.DNS_NAME, NameType.IP_ADDRESS})
 # More make a certificate that few programs read, and cost more to judge than one request should.
 MOST_NAMES = 1_000
 
@@ -162,6 +164,10 @@ def add_common_name(
             _add(findings, rules, host, granted)
         else:
             findings.note(f"{told} is no dns_name SAN, and may not be one here: TLS clients read no other names")
+    if not any(name.type in _OF_SERVERS for name in granted):
+        findings.note(
+            "it names no server, for it has no dns_name SAN and no ip_address SAN: TLS clients will refuse it"
+        )
     return tuple(granted)
 
 

@@ -62,7 +62,7 @@ def judge_validity(
             Code.TTL_AND_DATES,
             rule="one way to say it",
             asked="ttl and dates",
-            allowed="a ttl, or not_before and not_after",
+            allowed="a ttl, or notBefore and notAfter",
             fix="leave out the ttl, or the dates",
             changes=(Change("remove", "ttl"),),
         )
@@ -112,7 +112,7 @@ class _Mending:
         if not self.has_room:
             return "use another profile: under this one no certificate can start then", ()
         length = _rounded(self.last - self.start)
-        fix = f"ask for a ttl of at most {length}, or a not_after of {time(self.last)} or before"
+        fix = f"ask for a ttl of at most {length}, or a notAfter of {time(self.last)} or before"
         # A ttl beside a start is one of two ways too many.
         by_ttl = self.field == "ttl" and self.request.not_before is None
         return fix, (Change("set", "ttl", length) if by_ttl else Change("set", "not_after", time(self.last)),)
@@ -125,14 +125,14 @@ class _Mending:
         least = -(-self.least // _SECOND) * _SECOND
         end = self.start + least
         length = duration(least)
-        fix = f"ask for a ttl of at least {length}, or a not_after of {time(end)} or later"
+        fix = f"ask for a ttl of at least {length}, or a notAfter of {time(end)} or later"
         by_ttl = self.field == "ttl" and self.request.not_before is None
         return fix, (Change("set", "ttl", length) if by_ttl else Change("set", "not_after", time(end)),)
 
     def end_later(self) -> tuple[str, tuple[Change, ...]]:
         """After the start and after now, by as much as is usual."""
         begin = max(self.start, self.now)
-        fix = f"ask for a not_after later than {time(begin)}"
+        fix = f"ask for a notAfter later than {time(begin)}"
         if self.request.not_after is None:
             return fix, (Change("remove", "not_before"),)
         end = _usual_end(begin, self.last, max(_USUAL_LIFE, self.least))
@@ -229,15 +229,15 @@ def _end_on_the_calendar(
     begin = now if by_ttl else start
     length = min(rules.max_validity or _SHORT_ENOUGH, _SHORT_ENOUGH, _LAST_MOMENT - begin) // _SECOND * _SECOND
     if length < _SECOND:
-        return "ask for an earlier not_before", ()
+        return "ask for an earlier notBefore", ()
     if not by_ttl:
         # A ttl beside a start is one of two ways too many.
         end = time(begin + length)
-        return f"ask for a not_after of {end} or before", (Change("set", "not_after", end),)
+        return f"ask for a notAfter of {end} or before", (Change("set", "not_after", end),)
     fix, shorter = f"ask for a ttl of at most {duration(length)}", Change("set", "ttl", duration(length))
     if request.not_before is None:
         return fix, (shorter,)
-    return f"{fix}, and leave not_before out to start now", (Change("remove", "not_before"), shorter)
+    return f"{fix}, and leave notBefore out to start now", (Change("remove", "not_before"), shorter)
 
 
 def _asked_length(
@@ -255,7 +255,7 @@ def _asked_length(
         Code.VALIDITY_MISSING,
         rule="request, profile or template",
         asked="how long the certificate shall live",
-        allowed="a ttl or a not_after, for neither profile nor template says one",
+        allowed="a ttl or a notAfter, for neither profile nor template says one",
         fix="add a ttl, for example 90d",
         changes=(Change("set", "ttl", "90d"),),
     )
@@ -271,9 +271,9 @@ def _is_sound(findings: Findings, validity: Validity, mend: _Mending) -> bool:
             "not_before",
             Code.DATE_OUT_OF_RANGE,
             rule="RFC 5280, 4.1.2.5",
-            asked=f"not_before {time(start)}",
+            asked=f"notBefore {time(start)}",
             allowed=f"{EARLIEST.year} or later",
-            fix="leave not_before out to start now",
+            fix="leave notBefore out to start now",
             changes=(Change("remove", "not_before"),) if mend.now >= EARLIEST else (),
         )
         sound = False
@@ -283,7 +283,7 @@ def _is_sound(findings: Findings, validity: Validity, mend: _Mending) -> bool:
             mend.field,
             Code.ENDS_BEFORE_START,
             rule="RFC 5280, 4.1.2.5",
-            asked=f"not_after {time(end)}",
+            asked=f"notAfter {time(end)}",
             allowed=f"after {time(start)}",
             fix=later,
             changes=changes,
@@ -295,7 +295,7 @@ def _is_sound(findings: Findings, validity: Validity, mend: _Mending) -> bool:
             mend.field,
             Code.ENDS_IN_PAST,
             rule="the present time",
-            asked=f"not_after {time(end)}",
+            asked=f"notAfter {time(end)}",
             allowed=f"after {time(mend.now)}",
             fix=later,
             changes=changes,
@@ -335,9 +335,9 @@ def _judge_limits(
             "not_before",
             Code.STARTS_BEFORE_ISSUER,
             rule=place,
-            asked=f"not_before {time(start)}",
+            asked=f"notBefore {time(start)}",
             allowed=f"{time(issuer_start)} or later",
-            fix=f"ask for a not_before of {time(max(issuer_start, mend.now))} or later",
+            fix=f"ask for a notBefore of {time(max(issuer_start, mend.now))} or later",
             changes=_start_later(mend, issuer_start),
         )
     if end > issuer_end:
@@ -346,7 +346,7 @@ def _judge_limits(
             mend.field,
             Code.ENDS_AFTER_ISSUER,
             rule=place,
-            asked=f"not_after {time(end)}",
+            asked=f"notAfter {time(end)}",
             allowed=f"until {time(issuer_end)}",
             fix=earlier,
             changes=changes,

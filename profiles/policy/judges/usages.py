@@ -82,11 +82,13 @@ def judge_key_usages(
         usages = _in_order(_KEY_USAGES, request.key_usages)
     is_implied = request.key_usages is None and is_ca and rule is None
     judged = _without(usages, _FOR_CAS) if is_implied else usages
-    _judge_lists(findings, _KEY_USAGE, rule, judged, source=defaults.source if request.key_usages is None else None)
+    mended = _mended_key_usages(rule, usages, algorithm, is_ca=is_ca)
+    source = defaults.source if request.key_usages is None else None
+    _judge_lists(findings, _KEY_USAGE, rule, judged, source=source, mended=mended)
     if algorithm is not None:
-        _judge_fit(findings, rules, request, usages, algorithm)
-    _judge_ca_usages(findings, usages, is_ca=is_ca)
-    _judge_key_agreement(findings, usages)
+        _judge_fit(findings, rules, request, usages, algorithm, mended=mended)
+    _judge_ca_usages(findings, usages, is_ca=is_ca, mended=mended)
+    _judge_key_agreement(findings, usages, mended=mended)
     return usages
 
 
@@ -99,10 +101,12 @@ def judge_extended_key_usages(
     if asked is None:
         wanted, source = _defaults(rule, defaults.extended_key_usages, defaults.source)
         usages = _in_order(_PURPOSES, wanted)
+        mended = _mended(rule, usages)
         _note_filled(findings, _EXTENDED, usages, source)
     else:
         known = [as_purpose(usage) for usage in asked]
         usages = _in_order(_PURPOSES, [usage for usage in known if usage is not None])
+        mended = _mended(rule, usages)
         for text in dict.fromkeys(usage for usage, word in zip(asked, known, strict=True) if word is None):
             findings.refuse(
                 _EXTENDED.path,
@@ -111,9 +115,9 @@ def judge_extended_key_usages(
                 asked=f"extended key usage {quoted(text)}",
                 allowed=f"{listed(ExtendedKeyUsage)}, and all others by dotted OID but anyExtendedKeyUsage",
                 fix=f"leave {quoted(text)} out",
-                changes=_set(_EXTENDED, usages),
+                changes=_set(_EXTENDED, mended),
             )
-    _judge_lists(findings, _EXTENDED, rule, usages, source=defaults.source if asked is None else None)
+    _judge_lists(findings, _EXTENDED, rule, usages, source=defaults.source if asked is None else None, mended=mended)
     return usages
 
 
@@ -132,6 +136,25 @@ def _without(usages: Iterable[Word], others: Iterable[Word]) -> tuple[Word, ...]
 def _set(kind: "_Kind[Any]", usages: Iterable[str]) -> tuple[Change, ...]:
     """The change that asks for just these."""
     return (Change("set", kind.path, [str(usage) for usage in _in_order(kind.words, usages)]),)
+
+
+def _mended(rule: UsageRule[Usage] | None, usages: Iterable[Usage]) -> tuple[Usage, ...]:
+    """What passes of these, with what is required: the one list that every reason offers, or to follow one reason would
+    be refused for another.
+    """
+    return () if rule is None else (*_required(rule), *(usage for usage in usages if _permits(rule, usage)))
+
+
+def _mended_key_usages(
+    rule: UsageRule[KeyUsage] | None, usages: Sequence[KeyUsage], algorithm: KeyAlgorithm | None, *, is_ca: bool
+) -> tuple[KeyUsage, ...]:
+    """:func:`_mended`, and as the key, the kind of certificate and RFC 5280, 4.2.1.3, let them stand together."""
+    left = [usage for usage in usages if algorithm is None or fits(usage, algorithm)]
+    left = [KeyUsage.KEY_CERT_SIGN, *left] if is_ca else [usage for usage in left if usage not in _FOR_CAS]
+    mended = _mended(rule, left)
+    if KeyUsage.KEY_AGREEMENT not in mended:
+        return _without(mended, _WITH_KEY_AGREEMENT)
+    return _without(mended, (KeyUsage.DECIPHER_ONLY,)) if KeyUsage.ENCIPHER_ONLY in mended else mended
 
 
 def _required(rule: UsageRule[Usage] | None) -> tuple[Usage, ...]:
@@ -205,10 +228,10 @@ def _judge_lists(
     usages: tuple[Usage, ...],
     *,
     source: Source | None,
+    mended: tuple[Usage, ...],
 ) -> None:
     required = _required(rule)
     for usage in _without(required, usages):
-        wanted: tuple[Usage, ...] = (*usages, usage)
         findings.refuse(
             kind.path,
             Code.REQUIRED_MISSING,
@@ -216,11 +239,11 @@ def _judge_lists(
             asked=f"no {kind.label} {usage}",
             allowed=listed(required),
             fix=f"add {usage}",
-            changes=_set(kind, wanted),
+            changes=_set(kind, (*mended, usage)),
         )
     passing = [usage for usage in usages if rule is not None and _permits(rule, usage)]
     for usage in _without(usages, passing):
-        _refuse_usage(findings, kind, rule, usage, usages, source=source)
+        _refuse_usage(findings, kind, rule, usage, source=source, mended=mended)
     if rule is not None and passing:
         tell = findings.filled if source else findings.passed
         tell(kind.path, kind.place, f"{kind.label} {listed(passing)}", _permitted(rule))
@@ -231,9 +254,9 @@ def _refuse_usage(
     kind: _Kind[Usage],
     rule: UsageRule[Usage] | None,
     usage: Usage,
-    usages: tuple[Usage, ...],
     *,
     source: Source | None,
+    mended: tuple[Usage, ...],
 ) -> None:
     if rule is None:
         code, place, allowed = Code.TYPE_NOT_ALLOWED, kind.place, f"no {kind.label}s"
@@ -242,7 +265,7 @@ def _refuse_usage(
     else:
         code, place, allowed = Code.VALUE_NOT_IN_LIST, f"{kind.place} allowed", _permitted(rule)
     asked, fix = f"{kind.label} {usage}", f"leave {usage} out"
-    changes = _set(kind, [each for each in usages if each != usage])
+    changes = _set(kind, _without(mended, (usage,)))
     if source and usage is KeyUsage.KEY_CERT_SIGN and usage not in _required(rule):
         asked, fix = f"{asked} (every CA has it)", f"have the template allow {usage}, or leave isCA out"
         changes = (Change("set", "basic_constraints", {"is_ca": False}),)
@@ -259,6 +282,8 @@ def _judge_fit(
     request: IssuanceRequest,
     usages: tuple[KeyUsage, ...],
     algorithm: KeyAlgorithm,
+    *,
+    mended: tuple[KeyUsage, ...],
 ) -> None:
     required = _required(rules.key_usages)
     offered = rules.key_algorithms if rules.key_algorithms is not None else tuple(KeyAlgorithm)
@@ -287,7 +312,7 @@ def _judge_fit(
                 asked=f"key usage {usage} with key algorithm {algorithm}",
                 allowed=_LISTED_USAGES[algorithm.family],
                 fix=f"leave {usage} out" + (f", or use a key of {fitting}" if fitting else ""),
-                changes=_set(_KEY_USAGE, _without(usages, (usage,))),
+                changes=_set(_KEY_USAGE, _without(mended, (usage,))),
             )
     if usages and all(fits(usage, algorithm) for usage in usages):
         findings.passed(
@@ -298,7 +323,9 @@ def _judge_fit(
         )
 
 
-def _judge_ca_usages(findings: Findings, usages: tuple[KeyUsage, ...], *, is_ca: bool) -> None:
+def _judge_ca_usages(
+    findings: Findings, usages: tuple[KeyUsage, ...], *, is_ca: bool, mended: tuple[KeyUsage, ...]
+) -> None:
     if is_ca and KeyUsage.KEY_CERT_SIGN not in usages:
         findings.refuse(
             _KEY_USAGE.path,
@@ -307,7 +334,7 @@ def _judge_ca_usages(findings: Findings, usages: tuple[KeyUsage, ...], *, is_ca:
             asked="a certificate for a CA without key usage key_cert_sign",
             allowed="key_cert_sign in every certificate for a CA",
             fix="add key_cert_sign, or leave isCA out",
-            changes=_set(_KEY_USAGE, (*usages, KeyUsage.KEY_CERT_SIGN)),
+            changes=_set(_KEY_USAGE, (*mended, KeyUsage.KEY_CERT_SIGN)),
         )
     for usage in _FOR_CAS:
         if usage in usages and not is_ca:
@@ -318,11 +345,11 @@ def _judge_ca_usages(findings: Findings, usages: tuple[KeyUsage, ...], *, is_ca:
                 asked=f"key usage {usage} in a certificate for an end entity",
                 allowed="only with basicConstraints isCA",
                 fix=f"leave {usage} out, or ask for basicConstraints with isCA",
-                changes=_set(_KEY_USAGE, _without(usages, (usage,))),
+                changes=_set(_KEY_USAGE, _without(mended, (usage,))),
             )
 
 
-def _judge_key_agreement(findings: Findings, usages: tuple[KeyUsage, ...]) -> None:
+def _judge_key_agreement(findings: Findings, usages: tuple[KeyUsage, ...], *, mended: tuple[KeyUsage, ...]) -> None:
     given = [usage for usage in _WITH_KEY_AGREEMENT if usage in usages]
     if len(given) > 1:
         findings.refuse(
@@ -332,7 +359,7 @@ def _judge_key_agreement(findings: Findings, usages: tuple[KeyUsage, ...]) -> No
             asked=f"key usages {listed(given)}",
             allowed="one of the two",
             fix="leave encipher_only or decipher_only out",
-            changes=_set(_KEY_USAGE, _without(usages, (KeyUsage.DECIPHER_ONLY,))),
+            changes=_set(_KEY_USAGE, _without(mended, (KeyUsage.DECIPHER_ONLY,))),
         )
     if KeyUsage.KEY_AGREEMENT in usages:
         return
@@ -344,5 +371,5 @@ def _judge_key_agreement(findings: Findings, usages: tuple[KeyUsage, ...]) -> No
             asked=f"key usage {usage}",
             allowed="only together with key_agreement",
             fix=f"leave {usage} out, or add key_agreement",
-            changes=_set(_KEY_USAGE, _without(usages, (usage,))),
+            changes=_set(_KEY_USAGE, _without(mended, (usage,))),
         )

@@ -172,7 +172,7 @@ def test_line_49_ttl_over_the_longest_is_refused(ttl: str) -> None:
     violation = only(refused(SAMPLE_RULES, sample_request(ttl=parse_ttl(ttl))))
     assert found([violation]) == [("ttl", "ttl_too_long")]
     assert sentence(violation) == f"a life of {ttl} is more than the template allows: at most 90d"
-    assert violation.fix == "ask for a ttl of at most 90d, or a not_after of 2027-02-21T12:00:00Z or before"
+    assert violation.fix == "ask for a ttl of at most 90d, or a notAfter of 2027-02-21T12:00:00Z or before"
 
 
 @pytest.mark.parametrize("ttl", ["24h", "30d", "90d", "3m"])

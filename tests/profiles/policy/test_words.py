@@ -136,7 +136,7 @@ def test_for_cas_alone() -> None:
         ('dns_name SAN "dns_name.acme.com"', 'DNS name SAN "dns_name.acme.com"'),
         ("uri SAN, upn SAN, email SAN, ip_address SAN", "URI SAN, UPN SAN, email SAN, IP address SAN"),
         ("template subject/common_name allowed", "template subject/common name allowed"),
-        ("a not_after of 2027-01-01T00:00:00Z or before", "a validity end of 2027-01-01T00:00:00Z or before"),
+        ("a notAfter of 2027-01-01T00:00:00Z or before", "a validity end of 2027-01-01T00:00:00Z or before"),
         ("my_common_name, *_state, EC_prime256v10", "my_common_name, *_state, EC_prime256v10"),
         ('"', '"'),
     ],

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import idna
 import pytest
 
@@ -226,6 +228,19 @@ def test_a_common_name_is_not_added_where_no_tls_server_is_meant() -> None:
         decision = judge(rules_of(), make_request(extended_key_usages=usages))
         assert decision.granted().subject_alternative_names == ()
         assert not any("TLS clients" in warning for warning in decision.warnings)
+
+
+@pytest.mark.parametrize("common_name", ["host", "Jane Doe", "10.0.0.1"])
+def test_a_tls_server_that_no_name_names_is_pointed_out(common_name: str) -> None:
+    told = "it names no server, for it has no dns_name SAN and no ip_address SAN: TLS clients will refuse it"
+    asked = make_request(subject=subject(common_name=common_name), extended_key_usages=SERVER)
+    assert told in judge(rules_of(), asked).warnings
+    for sans in (dns("host"), names(NameType.IP_ADDRESS, "10.0.0.1")):
+        named = replace(asked, subject_alternative_names=sans)
+        assert told not in judge(rules_of(), named).warnings
+    mailed = replace(asked, subject_alternative_names=names(NameType.EMAIL, "a@acme.com"))
+    assert told in judge(rules_of(), mailed).warnings
+    assert told not in judge(rules_of(), replace(asked, extended_key_usages=None)).warnings
 
 
 def test_no_more_names_of_a_kind_than_its_rule_lets_there_be() -> None:

@@ -99,7 +99,7 @@ def test_end_must_come_after_the_start(after: timedelta) -> None:
     start = SECOND + 5 * DAY
     violation = only(refused(rules_of(), make_request(ttl=None, not_before=start, not_after=start + after)))
     assert found([violation]) == [("not_after", "ends_before_start")]
-    assert violation.fix == "ask for a not_after later than 2026-11-28T12:00:00Z"
+    assert violation.fix == "ask for a notAfter later than 2026-11-28T12:00:00Z"
 
 
 def test_end_in_the_past_is_refused() -> None:
@@ -131,7 +131,7 @@ def test_end_past_the_ca_s_is_refused_with_the_latest_end_never_cut() -> None:
     assert found([violation]) == [("ttl", "ends_after_issuer")]
     assert violation.rule == "validity of CA Acme RSA CA"
     assert violation.allowed == "until 2026-12-03T17:00:00Z"
-    assert violation.fix == "ask for a ttl of at most 10d, or a not_after of 2026-12-03T17:00:00Z or before"
+    assert violation.fix == "ask for a ttl of at most 10d, or a notAfter of 2026-12-03T17:00:00Z or before"
 
 
 def test_fix_for_a_ca_near_its_end_counts_hours_and_seconds() -> None:
@@ -149,7 +149,7 @@ def test_fix_obeys_template_and_ca_both() -> None:
     violations = refused(rules_of(validity={"max": "3d"}), make_request(ttl=30 * DAY), issuer=LATE_CA)
     assert found(violations) == [("ttl", "ttl_too_long"), ("ttl", "ends_after_issuer")]
     assert {violation.fix for violation in violations} == {
-        "ask for a ttl of at most 3d, or a not_after of 2026-11-26T12:00:00Z or before"
+        "ask for a ttl of at most 3d, or a notAfter of 2026-11-26T12:00:00Z or before"
     }
 
 
@@ -181,7 +181,7 @@ def test_ca_that_has_not_started_cannot_sign_now() -> None:
     issuer = dataclasses.replace(RSA_CA, not_before=SECOND + DAY)
     violation = only(refused(rules_of(), make_request(), issuer=issuer))
     assert found([violation]) == [("not_before", "starts_before_issuer")]
-    assert violation.fix == "ask for a not_before of 2026-11-24T12:00:00Z or later"
+    assert violation.fix == "ask for a notBefore of 2026-11-24T12:00:00Z or later"
 
 
 def test_inactive_ca_is_named() -> None:
@@ -279,4 +279,4 @@ def test_nothing_is_offered_where_the_calendar_is_at_its_end() -> None:
 
     violation = only(judge(FREE, asked, defaults=ProfileDefaults(ttl=timedelta(days=3_650_000))).violations)
 
-    assert (violation.fix, violation.changes) == ("ask for an earlier not_before", ())
+    assert (violation.fix, violation.changes) == ("ask for an earlier notBefore", ())

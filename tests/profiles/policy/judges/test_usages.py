@@ -268,3 +268,42 @@ def test_encipher_only_needs_key_agreement_and_bears_no_decipher_only() -> None:
         ("key_usages", "usages_exclude_each_other")
     ]
     assert granted(rules, make_request(key_algorithm=ec, key_usages=both[:2])).key_usages == both[:2]
+
+
+@pytest.mark.parametrize(
+    ("asked", "passing"),
+    [
+        ((KeyUsage.KEY_CERT_SIGN,), [KeyUsage.DIGITAL_SIGNATURE]),
+        ((KeyUsage.DIGITAL_SIGNATURE, KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN), [KeyUsage.DIGITAL_SIGNATURE]),
+        ((KeyUsage.KEY_ENCIPHERMENT, KeyUsage.NON_REPUDIATION), [KeyUsage.DIGITAL_SIGNATURE]),
+        ((KeyUsage.ENCIPHER_ONLY,), [KeyUsage.DIGITAL_SIGNATURE]),
+        (
+            (KeyUsage.KEY_AGREEMENT, KeyUsage.ENCIPHER_ONLY, KeyUsage.DECIPHER_ONLY),
+            [KeyUsage.DIGITAL_SIGNATURE, KeyUsage.KEY_AGREEMENT, KeyUsage.ENCIPHER_ONLY],
+        ),
+    ],
+)
+def test_each_of_several_reasons_offers_the_usages_that_pass(
+    asked: tuple[KeyUsage, ...], passing: list[KeyUsage]
+) -> None:
+    allowed = ["key_encipherment", "key_agreement", "encipher_only", "decipher_only"]
+    rules = rules_of(key_usages={"required": ["digital_signature"], "allowed": allowed})
+    request = make_request(key_algorithm=KeyAlgorithm.EC_PRIME256V1, key_usages=asked)
+    violations = refused(rules, request)
+    assert violations
+    for violation in violations:
+        assert granted(rules, amended(request, violation.changes)).key_usages == tuple(passing), violation
+
+
+def test_each_of_several_reasons_offers_the_extended_usages_that_pass() -> None:
+    rules = rules_of(extended_key_usages={"required": ["server_auth"], "allowed": ["client_auth"]})
+    request = make_request(
+        extended_key_usages=(ExtendedKeyUsage.CODE_SIGNING, ExtendedKeyUsage.CLIENT_AUTH, "nonsense")
+    )
+    violations = refused(rules, request)
+    assert len(violations) == 3
+    for violation in violations:
+        assert granted(rules, amended(request, violation.changes)).extended_key_usages == (
+            ExtendedKeyUsage.SERVER_AUTH,
+            ExtendedKeyUsage.CLIENT_AUTH,
+        )
