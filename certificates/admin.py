@@ -38,6 +38,7 @@ from pki_portal.access.admin import BoundedPaginator, ServiceAdmin
 from pki_portal.access.models import Project
 from pki_portal.access.permissions import Action, projects_allowing
 from pki_portal.access.requester import requester_of
+from pki_portal.admin_base import PortalAdmin
 from profiles.admin import RefusalForm
 from profiles.policy.vocabulary import KeyAlgorithm
 
@@ -187,7 +188,7 @@ class OfProjectsFilter(admin.RelatedFieldListFilter):
         return field.get_choices(include_blank=False, limit_choices_to={path: projects})
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ReadOnlyAdmin(PortalAdmin):
     """Rows of projects where the requester may do ``action``; ``fields`` name all that is shown.
 
     ``unread`` names columns that no list shows and that may be long; keys and encodings among them.

@@ -70,9 +70,13 @@ def make_backup(path: Path) -> Summary:
     """Write a backup to ``path``, which appears in one step, of mode 0600, and on the disk.
 
     Raises:
-        BackupRefused: the database has not every migration.
+        BackupRefused: the database has not every migration, or the folder is not there.
         OSError, DatabaseError: it cannot be written or read; ``path`` is as it was.
     """
+    if not (parent := path.absolute().parent).is_dir():
+        raise BackupRefused(
+            f"There is no folder {parent}. Make it, for whoever makes backups alone: mkdir -m 700 {parent}"
+        )
     migrations = _applied_migrations()
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from pki_portal.access.admin import ServiceAdmin, ServiceForm
 from pki_portal.access.permissions import Action, projects_allowing
 from pki_portal.access.requester import requester_of
+from pki_portal.admin_base import PortalAdmin
 from pki_portal.errors import PortalError
 from profiles import services
 from profiles.enrollment import EnrollmentMethod
@@ -283,7 +284,7 @@ class CertificateProfileAdmin(ServiceAdmin):
         )
 
 
-class VersionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class VersionAdmin(PortalAdmin):
     """Versions are read here and changed nowhere."""
 
     list_display = ("name", "number", "project", "author_kind", "author_name", "created_at")

@@ -26,7 +26,8 @@ def main() -> str | None:
             listener.bind(address)
     except OSError as problem:
         reason = problem.strerror or str(problem)
-        return f"{settings.LISTEN} cannot be listened on ({reason}); nothing was made. Free it, or: make run PORT=8001"
+        what = f"{settings.LISTEN} cannot be listened on ({reason}); nothing was made."
+        return f"{what} Free it, or set another PORT in .env"
     return None
 
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
 from cryptography.x509.oid import AttributeOID, ExtensionOID
 
-from certificates.x509.extensions import read_extended_key_usages, read_key_usages
+from certificates.x509.extensions import extensions_of, read_extended_key_usages, read_key_usages
 from certificates.x509.keys import algorithm_of, describe, public_key_info, weaknesses
 from certificates.x509.names import read_general_name, read_subject
 from pki_portal.errors import Invalid, Malformed, Violation
@@ -283,7 +283,7 @@ def _read_extensions(csr: x509.CertificateSigningRequest) -> _Contents:
     extended_key_usages: tuple[ExtendedKeyUsage | str, ...] | None = None
     basic_constraints: BasicConstraints | None = None
     ignored: list[str] = []
-    for extension in csr.extensions:
+    for extension in extensions_of(csr):
         match extension.value:
             case x509.SubjectAlternativeName() as value:
                 names = tuple(read_general_name(name) for name in value)

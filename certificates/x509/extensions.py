@@ -94,6 +94,18 @@ def _subject_key_identifier(public_key: PublicKey) -> x509.Extension[x509.Extens
     return _extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
 
 
+def extensions_of(signed: x509.Certificate | x509.CertificateSigningRequest) -> x509.Extensions:
+    """The extensions of what others made.
+
+    Raises what the library raises for what it cannot read (``inspect.UNREADABLE``), of which a TLS feature that it does
+    not know (RFC 7633) is a KeyError to it, and a ValueError here.
+    """
+    try:
+        return signed.extensions
+    except KeyError as unknown:
+        raise ValueError(f"TLS feature {unknown} is not known") from None
+
+
 def authority_key_identifier(issuer: x509.Certificate) -> x509.Extension[x509.ExtensionType]:
     """RFC 5280, 4.2.1.1: never critical; the issuer's own subject key identifier, whatever method made it."""
     try:

@@ -14,7 +14,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, SignatureAlgori
 
 from certificates.x509.der import Value as DerValue
 from certificates.x509.der import bit_string, sequence
-from certificates.x509.extensions import read_extended_key_usages, read_key_usages
+from certificates.x509.extensions import extensions_of, read_extended_key_usages, read_key_usages
 from certificates.x509.keys import algorithm_of, describe, public_key_info
 from certificates.x509.name_constraints import read_name_constraints
 from certificates.x509.names import distinguished_name, read_general_name, read_subject
@@ -198,7 +198,7 @@ _Extensions = Mapping[type[x509.ExtensionType], x509.ExtensionType]
 
 def _by_kind(certificate: x509.Certificate) -> _Extensions:
     """The extensions that the library knows; none of them occurs twice, or it raises."""
-    return {type(extension.value): extension.value for extension in certificate.extensions}
+    return {type(extension.value): extension.value for extension in extensions_of(certificate)}
 
 
 def _find(extensions: _Extensions, kind: type[Value]) -> Value | None:

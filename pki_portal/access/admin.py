@@ -18,6 +18,7 @@ from pki_portal.access.models import ClientSecret, MachineIdentity, Membership, 
 from pki_portal.access.permissions import Action, projects_allowing, projects_visible_to
 from pki_portal.access.querysets import all_events_visible_to, identities_visible_to, memberships_visible_to
 from pki_portal.access.requester import Requester, requester_of
+from pki_portal.admin_base import PortalAdmin
 from pki_portal.audit.models import AuditEvent
 from pki_portal.audit.services import record
 from pki_portal.errors import PortalError
@@ -61,7 +62,7 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptab
         return saved
 
 
-class ServiceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ServiceAdmin(PortalAdmin):
     """Base: the form saves, nothing is deleted, and only what the requester may see is listed."""
 
     def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
@@ -326,7 +327,7 @@ class ClientSecretAdmin(ServiceAdmin):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
+class UserAdmin(PortalAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     """People, for administrators only: whoever edits accounts could make himself one."""
 
     actions = ("make_set_password_link",)
@@ -400,7 +401,7 @@ class BoundedPaginator(Paginator[Any]):
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class AuditEventAdmin(PortalAdmin):
     """What happened, to be read only. It stands here since the audit knows nobody's rights."""
 
     list_display = ("id", "occurred_at", "event", "outcome", "actor_kind", "actor_name", "address", "subject_type")

@@ -5,6 +5,7 @@ from django.http import HttpRequest
 from django_tasks_db import admin as _registered_first  # noqa: F401
 from django_tasks_db.models import DBTaskResult
 
+from pki_portal.admin_base import PortalAdmin
 from pki_portal.background.models import ScheduledJob
 
 # Hints are no news, and their list would tell of every project's rows.
@@ -12,7 +13,7 @@ admin.site.unregister(DBTaskResult)
 
 
 @admin.register(ScheduledJob)
-class ScheduledJobAdmin(admin.ModelAdmin[ScheduledJob]):
+class ScheduledJobAdmin(PortalAdmin):
     """When each job ran, when it runs next, and what went wrong."""
 
     list_display = ("name", "due_at", "last_succeeded_at", "runs", "failures", "last_error")

@@ -161,6 +161,11 @@ def test_a_later_version_is_refused(backup: Path) -> None:
     assert "certificates.9999_later" in refused(backup, "--force")
 
 
+def test_a_backup_into_a_folder_that_is_not_there_says_how_it_is_made(tmp_path: Path) -> None:
+    with pytest.raises(BackupRefused, match=f"mkdir -m 700 {tmp_path}/away"):
+        make_backup(tmp_path / "away" / "portal")
+
+
 def test_after_one_that_does_not_fit_another_is_restored_as_old_as_it_may_be(tmp_path: Path) -> None:
     old = tmp_path / "old"
     shutil.copyfile(VECTORS / "2026-11.backup", old)
@@ -199,10 +204,11 @@ def test_no_key_and_no_master_key_is_in_it(backup: Path, settings: Any) -> None:
 
 
 def test_one_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
     with pytest.raises(CommandError, match="There is no backup"):
-        call_command("backup", str(tmp_path / "missing" / "backup"), stdout=StringIO())
+        call_command("backup", str(tmp_path / "taken"), stdout=StringIO())
 
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == ["taken"]
 
 
 def test_it_is_of_one_moment_and_keeps_no_writer_waiting(backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:

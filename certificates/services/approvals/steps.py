@@ -27,7 +27,7 @@ class Approver:
     name: str = ""
 
     def __str__(self) -> str:
-        return (self.name or f"user {self.id}") if self.kind is ApproverKind.USER else f"everyone with role {self.id}"
+        return (self.name or f"user {self.id}") if self.kind is ApproverKind.USER else f"anyone with role {self.id}"
 
 
 @dataclass(frozen=True, slots=True)

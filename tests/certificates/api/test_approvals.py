@@ -204,7 +204,7 @@ def test_an_issue_waits_and_old_clients_see_it_pending_then_issued(pki: Pki, rob
     make_policy(pki.project)
     told = waiting(robot, pki)
     assert told["certificate"] is None
-    assert told["message"] == "The request waits for approval by everyone with role operator."
+    assert told["message"] == "The request waits for approval by anyone with role operator."
     address = f"{REQUESTS}/{told['certificateRequestId']}"
     polled = robot.get(address).json()
     assert (polled["status"], polled["requestStatus"]) == ("pending", "pending_approval")
@@ -331,7 +331,7 @@ def test_a_profile_demands_approval_by_its_own_switch(pki: Pki, robot: Client, o
     changed = robot.patch(address, {"requiresApproval": True}, content_type="application/json").json()
     assert changed["certificateProfile"]["requiresApproval"] is True
 
-    assert waiting(robot, pki)["message"].endswith("everyone with role admin or everyone with role operator.")
+    assert waiting(robot, pki)["message"].endswith("anyone with role admin or anyone with role operator.")
     dry = post_json(robot, f"{CERTIFICATES}?dryRun=true", issue_body(pki.profile)).json()
     assert dry["decision"] == "would-issue"
     assert any("waits for approval" in warning for warning in dry["warnings"])

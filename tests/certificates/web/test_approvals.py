@@ -67,7 +67,7 @@ def test_the_issue_page_leads_to_the_request_that_waits(pki: Pki, bob: User, olg
     request = CertificateRequest.objects.get()
     assert answer.redirect_chain == [(address(pki, f"requests/{request.pk}/"), 302)]
     told = text_of(answer)
-    assert f"The request waits for approval by everyone with role operator. Its id is {request.pk}." in told
+    assert f"The request waits for approval by anyone with role operator. Its id is {request.pk}." in told
     assert "waits for 1 more" in told
     assert "Cancel the request" in told
     assert "Approve" not in re.sub("Approvers|Approvals|Approval", "", told)
@@ -84,7 +84,7 @@ def test_an_approver_finds_it_counted_and_approves_it(pki: Pki, bob: User, olga:
 
     listed = text_of(client.get(address(pki, "approvals/")))
     assert "1 waiting for you" in listed
-    assert "service.acme.com server bob everyone with role operator" in listed
+    assert "service.acme.com server bob anyone with role operator" in listed
     assert "waiting for you" not in text_of(browser(bob).get(address(pki, "approvals/")))
     assert "Approve" in text_of(client.get(address(pki, f"requests/{row.request_id}/")))
 
@@ -169,7 +169,7 @@ def test_an_admin_makes_changes_and_deletes_a_policy(pki: Pki, olga: User) -> No
     assert [profile.slug for profile in policy.profiles.all()] == ["server"]
     assert [(step["required_approvals"], step["notify_approvers"]) for step in policy.steps] == [(1, True)]
     listed = text_of(alice.get(address(pki, "approvals/policies/")))
-    assert "two eyes server Security: 1 of everyone with role admin or olga (told by mail) 2d" in listed
+    assert "two eyes server Security: 1 of anyone with role admin or olga (told by mail) 2d" in listed
 
     edit = address(pki, f"approvals/policies/{policy.pk}/edit/")
     shown = alice.get(edit).content.decode()

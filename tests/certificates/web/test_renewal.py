@@ -164,6 +164,17 @@ def test_a_key_made_without_anybody_there_is_claimed_by_a_button_once(bob: Clien
     assert AuditEvent.objects.filter(event="claim-cert-private-key", outcome="done").count() == 1
 
 
+def test_the_list_says_when_what_has_no_successor_renews(bob: Client, certificate: Certificate) -> None:
+    bob.post(address(certificate, "renewal-config"), {"renew_before_days": "20"})
+    listed = reverse("certificates", args=["acme"])
+    assert bob.get(listed).content.decode().count(">renews in") == 1
+
+    bob.post(address(certificate), form_of(bob, certificate))
+
+    assert successor(certificate).renew_at
+    assert bob.get(listed).content.decode().count(">renews in") == 1  # the successor alone
+
+
 def test_days_are_set_and_switched_off(bob: Client, certificate: Certificate) -> None:
     where = address(certificate, "renewal-config")
 

@@ -6,6 +6,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtensionOID
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -281,6 +282,17 @@ def test_attributes_of_unknown_kind_are_told_by_their_oid() -> None:
     request = read_csr(csr.public_bytes(Encoding.PEM))
     assert request.subject == (AttributeValue("0.9.2342.19200300.100.1.1", "alice"),)
     assert request.ignored == ("the CSR's extension 1.2.3.4",)
+
+
+def test_a_tls_feature_that_the_library_does_not_know_cannot_be_read() -> None:
+    unknown = x509.UnrecognizedExtension(ExtensionOID.TLS_FEATURE, b"\x30\x03\x02\x01\x00")
+    csr = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([]))
+        .add_extension(unknown, critical=False)
+        .sign(key(KeyAlgorithm.EC_PRIME256V1), hashes.SHA256())
+    )
+    assert codes(refusal(csr.public_bytes(Encoding.PEM))) == ["unreadable"]
 
 
 def test_domain_components_serial_number_and_email_are_read_in_the_order_of_the_csr() -> None:

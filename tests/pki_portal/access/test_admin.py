@@ -3,11 +3,13 @@ import re
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
+from django.urls import reverse
 
 from pki_portal.access import universal_auth
 from pki_portal.access.models import ClientSecret, MachineIdentity, Membership, Project, Role, User
 from pki_portal.audit.models import AuditEvent
 from tests.factories import PASSWORD, make_actor, make_identity, make_project, make_user
+from tests.scenery import make_issuing_profile
 
 pytestmark = [pytest.mark.django_db, pytest.mark.ignore_template_errors]
 
@@ -61,6 +63,38 @@ def test_project_is_changed_by_the_service(administrator: Client) -> None:
     event = AuditEvent.objects.first()
     assert event is not None
     assert event.event == "update-project"
+
+
+@pytest.mark.parametrize(
+    ("model", "action"),
+    [
+        ("access/clientsecret", "revoke"),
+        ("access/membership", "remove"),
+        ("access/user", "make_set_password_link"),
+        ("certificates/certificateauthority", "disable"),
+        ("profiles/certificatetemplate", "remove"),
+        ("profiles/certificateprofile", "remove"),
+    ],
+)
+@pytest.mark.parametrize("key", ["", "nonsense", "9" * 23, "\0"])
+def test_an_action_on_what_can_be_no_row_does_nothing_and_says_so(
+    administrator: Client, model: str, action: str, key: str
+) -> None:
+    make_issuing_profile(make_project())
+    form = {"action": action, "_selected_action": [key]}
+    page = administrator.post(f"/admin/{model}/", form, follow=True)
+    assert page.status_code == 200
+    assert "Nothing was done: choose rows of this list." in page.content.decode()
+
+
+@pytest.mark.parametrize("field", ["", "nonsense", "\0"])
+def test_a_row_is_found_by_no_field_that_is_not_there(administrator: Client, field: str) -> None:
+    project = make_issuing_profile(make_project()).project
+    event = AuditEvent.objects.first()
+    assert event is not None
+    for row in (event, project):
+        address = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+        assert administrator.get(address, {"_to_field": field}).status_code == (400 if field else 200)
 
 
 def test_nothing_is_deleted(administrator: Client) -> None:

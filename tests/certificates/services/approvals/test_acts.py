@@ -106,7 +106,7 @@ def test_a_request_waits_with_its_decision_and_what_was_demanded(pki: Pki, bob: 
         ("", "two eyes", 2),
     ]
     event = AuditEvent.objects.get(event="approval-request-create")
-    assert event.data["waitsFor"] == "olga, then 2 of everyone with role admin or everyone with role operator"
+    assert event.data["waitsFor"] == "olga, then 2 of anyone with role admin or anyone with role operator"
 
 
 def test_a_profile_demands_it_by_itself_of_one_admin_or_operator(pki: Pki, bob: Requester, olga: Requester) -> None:

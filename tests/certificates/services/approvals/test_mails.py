@@ -87,7 +87,7 @@ def test_whoever_may_approve_now_is_told_who_asks_for_what_why_and_until_when(
         "Profile: server",
         "    common name: www.acme.com",
         "    dns name: www.acme.com",
-        "approval policy two eyes, step 1 of 1 (Security): everyone with role operator",
+        "approval policy two eyes, step 1 of 1 (Security): anyone with role operator",
         f"Until: {row.expires_at:%Y-%m-%d %H:%M} UTC",
         f"http://pki.test/projects/{pki.project.slug}/requests/{row.request_id}/",
     ):
