@@ -220,7 +220,11 @@ def _host(text: str, *, before: str = "") -> str:
         text = _mapped(text)
     host = text.lower().removesuffix(".")
     if "_" in host:
-        instead = before + ".".join(label.replace("_", "-").strip("-") for label in host.split("."))
+        hyphenated = ".".join(label.replace("_", "-").strip("-") for label in host.split("."))
+        try:
+            instead = before + _host(hyphenated)
+        except InvalidName:  # something else is amiss, too
+            raise InvalidName("host names have no underscores", "use letters, digits and hyphens") from None
         raise InvalidName("host names have no underscores", f"use {quoted(instead)}", instead=instead)
     name = ".".join(_label(label) for label in host.split("."))
     if "." in name and name.rpartition(".")[2].isdigit():

@@ -564,3 +564,13 @@ def test_host_that_ends_in_a_number_is_refused(value: str) -> None:
 def test_common_name_of_more_octets_than_can_be_written_is_refused() -> None:
     with pytest.raises(InvalidName, match="66 octets"):
         normalise_attribute(AttributeValue(SubjectAttribute.COMMON_NAME, "日" * 22))
+
+
+@pytest.mark.parametrize(
+    ("asked", "instead"),
+    [("A_b.Acme.com", "a-b.acme.com"), ("*._x_.acme.com", "*.x.acme.com"), ("a_b c.acme.com", ""), ("_.acme.com", "")],
+)
+def test_in_place_of_underscores_only_a_host_name_is_offered(asked: str, instead: str) -> None:
+    with pytest.raises(InvalidName) as refusal:
+        normalise(GeneralName(NameType.DNS_NAME, asked))
+    assert refusal.value.instead == instead
