@@ -59,6 +59,7 @@ hypothesis.settings.register_profile("usual", deadline=None)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000, derandomize=True)
 hypothesis.settings.load_profile("usual")
 
+BROWSER = Path(__file__).with_name("browser")
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "fresh_database_url"}
 
 
@@ -66,8 +67,13 @@ DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "fresh_database_ur
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark as ``database`` what asks for one, so that the rest runs once; pytest-django keeps the rest away from it.
 
-    What is marked ``postgresql`` and asks for a database is none of SQLite's.
+    What is marked ``postgresql`` and asks for a database is none of SQLite's. What is marked ``browser`` is looked for
+    in one folder alone (Makefile).
     """
+    if lost := [
+        item.nodeid for item in items if item.get_closest_marker("browser") and BROWSER not in item.path.parents
+    ]:
+        raise pytest.UsageError(f"marked browser, and not in tests/browser: {', '.join(lost)}")
     is_sqlite = settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
     elsewhere = []
     for item in items:
