@@ -56,7 +56,7 @@ test: $(DEV) chromium programs lint
 	DATABASE_URL= $(SUITE) -m "hypothesis" $(THOROUGH) $(COVERED)
 	DATABASE_URL= $(SUITE) -m "not browser" $(COVERED:%=--ignore %)
 	$(PY) scripts/with_postgres.py $(SUITE) -m "database and not browser"
-	DATABASE_URL= $(SUITE) -m browser
+	DATABASE_URL= $(SUITE) -m browser tests/browser
 
 lint: $(DEV)
 	$(PY) -m ruff format --check .

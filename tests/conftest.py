@@ -1,6 +1,7 @@
 """What every test stands on: cheap passwords, a known address and key, a state folder and a database of its own."""
 
 import base64
+import gc
 import itertools
 import os
 import re
@@ -59,6 +60,7 @@ hypothesis.settings.register_profile("usual", deadline=None)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000, derandomize=True)
 hypothesis.settings.load_profile("usual")
 
+BROWSER = Path(__file__).with_name("browser")
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "fresh_database_url"}
 
 
@@ -66,8 +68,13 @@ DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "fresh_database_ur
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark as ``database`` what asks for one, so that the rest runs once; pytest-django keeps the rest away from it.
 
-    What is marked ``postgresql`` and asks for a database is none of SQLite's.
+    What is marked ``postgresql`` and asks for a database is none of SQLite's. What is marked ``browser`` is looked for
+    in one folder alone (Makefile).
     """
+    if lost := [
+        item.nodeid for item in items if item.get_closest_marker("browser") and BROWSER not in item.path.parents
+    ]:
+        raise pytest.UsageError(f"marked browser, and not in tests/browser: {', '.join(lost)}")
     is_sqlite = settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
     elsewhere = []
     for item in items:
@@ -79,6 +86,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if elsewhere:
         config.hook.pytest_deselected(items=elsewhere)
         items[:] = [item for item in items if item not in elsewhere]
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays to the end: a collection of garbage need not look through it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 _RANDOM_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -46,6 +46,8 @@ def test_a_worker_lives_beside_the_web_server_and_dies_with_it(portal: Portal) -
     assert portal.process.wait(40) == 0
     assert processes_of(group) == []
 
+    # Web processes look for their master at least every half of this; with gunicorn.conf.py's that is 30 seconds.
+    portal.environment["GUNICORN_CMD_ARGS"] = "--timeout 20"
     portal.start()
     _wait_until(lambda: len(workers_of(portal)) == 1)
     group = portal.process.pid
