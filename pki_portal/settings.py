@@ -46,7 +46,7 @@ class _Env(environ.FileAwareEnv):  # type: ignore[misc]
 
 def _whole_number(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        number = int(text) if text.isdecimal() else -1
+        number = int(text) if text.strip().isdecimal() else -1
         if not least <= number <= most:
             raise ValueError(f"is no whole number from {least} to {most}")
         return number
@@ -55,9 +55,10 @@ def _whole_number(least: int, most: int) -> Callable[[str], int]:
 
 
 def _truth(text: str) -> bool:
-    if text.lower() not in {*environ.Env.BOOLEAN_TRUE_STRINGS, "false", "off", "no", "n", "0"}:
+    word = text.strip().lower()
+    if word not in {*environ.Env.BOOLEAN_TRUE_STRINGS, "false", "off", "no", "n", "0"}:
         raise ValueError("is neither true nor false")
-    return text.lower() in environ.Env.BOOLEAN_TRUE_STRINGS
+    return word in environ.Env.BOOLEAN_TRUE_STRINGS
 
 
 env = _Env(

@@ -77,7 +77,14 @@ def _ended_with(command: list[str], name: str, value: str) -> str:
 
 @pytest.mark.parametrize(
     ("name", "value", "read"),
-    [("PORT", "", 8000), ("WORKER", "", True), ("DEBUG", "off", False), ("WORKER", "No", False), ("PORT", "81", 81)],
+    [
+        ("PORT", "", 8000),
+        ("PORT", "81\n", 81),
+        ("WORKER", "", True),
+        ("WORKER", "No", False),
+        ("WORKER", "yes\n", True),
+        ("DEBUG", "off", False),
+    ],
 )
 def test_what_is_empty_is_the_default_and_flags_have_several_words(name: str, value: str, read: object) -> None:
     told = subprocess.run(

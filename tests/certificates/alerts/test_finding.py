@@ -59,7 +59,7 @@ def test_renewals_that_will_fail_are_told_by_the_day_when_they_are_due(profile: 
     failing, later = make_issued(profile, "a.acme.com"), make_issued(profile, "b.acme.com")
     make_issued(profile, "fine.acme.com")
     soon = timezone.now() + timedelta(days=10)
-    reason = "The CA ends first: not_after 2027."
+    reason = "The CA ends first: notAfter 2027."
     AutoRenewal.objects.filter(pk=failing.pk).update(due_at=soon, rehearsal_error=reason)
     AutoRenewal.objects.filter(pk=later.pk).update(due_at=soon + timedelta(days=30), rehearsal_error=reason)
     (item,) = told(profile, AlertKind.RENEWAL_REHEARSAL)

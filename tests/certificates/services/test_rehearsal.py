@@ -62,7 +62,7 @@ def test_that_the_ca_ends_first_is_told_and_cleared_once_it_does_not(profile: Ce
     row = due_soon(profile)
     end_issuer(profile, 60)
     row = rehearsed(row)
-    assert row.rehearsal_error.startswith("The CA ends first: not_after ")
+    assert row.rehearsal_error.startswith("The CA ends first: notAfter ")
     assert [each["code"] for each in row.rehearsal_violations] == ["ends_after_issuer"]
     end_issuer(profile, 90)
     with time_machine.travel(timezone.now() + rehearsal.AGAIN):
