@@ -139,19 +139,22 @@ def _set(kind: "_Kind[Any]", usages: Iterable[str]) -> tuple[Change, ...]:
 
 
 def _mended(rule: UsageRule[Usage] | None, usages: Iterable[Usage]) -> tuple[Usage, ...]:
-    """What passes of these, with what is required: the one list that every reason offers, or to follow one reason would
+    """What passes of these and of what is required: the one list that every reason offers, or to follow one would
     be refused for another.
     """
-    return () if rule is None else (*_required(rule), *(usage for usage in usages if _permits(rule, usage)))
+    return () if rule is None else tuple(usage for usage in (*_required(rule), *usages) if _permits(rule, usage))
 
 
 def _mended_key_usages(
     rule: UsageRule[KeyUsage] | None, usages: Sequence[KeyUsage], algorithm: KeyAlgorithm | None, *, is_ca: bool
 ) -> tuple[KeyUsage, ...]:
     """:func:`_mended`, and as the key, the kind of certificate and RFC 5280, 4.2.1.3, let them stand together."""
-    left = [usage for usage in usages if algorithm is None or fits(usage, algorithm)]
-    left = [KeyUsage.KEY_CERT_SIGN, *left] if is_ca else [usage for usage in left if usage not in _FOR_CAS]
-    mended = _mended(rule, left)
+    wanted = _mended(rule, (KeyUsage.KEY_CERT_SIGN, *usages) if is_ca else usages)
+    mended = tuple(
+        usage
+        for usage in (wanted if is_ca else _without(wanted, _FOR_CAS))
+        if algorithm is None or fits(usage, algorithm)
+    )
     if KeyUsage.KEY_AGREEMENT not in mended:
         return _without(mended, _WITH_KEY_AGREEMENT)
     return _without(mended, (KeyUsage.DECIPHER_ONLY,)) if KeyUsage.ENCIPHER_ONLY in mended else mended
