@@ -14,21 +14,23 @@ from django.core.checks import CheckMessage, Error, Tags, register
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
-def _nearest_existing(path: Path) -> Path:
-    return next(candidate for candidate in (path, *path.parents) if candidate.exists())
+def _can_be_written(folder: Path) -> bool:
+    """The folder, or the one that it will be made in."""
+    nearest = next(candidate for candidate in (folder, *folder.parents) if candidate.exists())
+    return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 
 @register(Tags.files)
 def check_state_folder(**_: Any) -> Iterable[CheckMessage]:
     """The state folder, or the folder it will be made in, can be written by this process."""
-    folder = _nearest_existing(settings.PKI_PORTAL_VAR)
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+    folder = settings.PKI_PORTAL_VAR
+    if not _can_be_written(folder):
         yield Error(
             f"The state folder {settings.PKI_PORTAL_VAR} cannot be written.",
             hint="Set PKI_PORTAL_VAR to a folder that this user may write, or change the owner of this one.",
             id="pki_portal.E001",
         )
-    elif folder == settings.PKI_PORTAL_VAR and folder.stat().st_mode & 0o007:
+    elif folder.exists() and folder.stat().st_mode & 0o007:
         yield checks.Warning(
             f"The state folder {settings.PKI_PORTAL_VAR} is open to every user of this machine.",
             hint=f"It holds keys: chmod 700 {settings.PKI_PORTAL_VAR}",
@@ -39,8 +41,7 @@ def check_state_folder(**_: Any) -> Iterable[CheckMessage]:
 @register(Tags.files)
 def check_journal_folder(**_: Any) -> Iterable[CheckMessage]:
     """The journal, without which nothing is signed, can be written, or made."""
-    folder = _nearest_existing(settings.PKI_PORTAL_JOURNAL)
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+    if not _can_be_written(settings.PKI_PORTAL_JOURNAL):
         yield Error(
             f"The folder of the issuance journal, {settings.PKI_PORTAL_JOURNAL}, cannot be written.",
             hint="Set PKI_PORTAL_JOURNAL to a folder that this user may write, or change the owner of this one.",

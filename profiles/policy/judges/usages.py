@@ -1,7 +1,8 @@
 """Key usages (RFC 5280, 4.2.1.3) and extended key usages (4.2.1.12)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
@@ -82,7 +83,7 @@ def judge_key_usages(
         usages = _in_order(_KEY_USAGES, request.key_usages)
     is_implied = request.key_usages is None and is_ca and rule is None
     judged = _without(usages, _FOR_CAS) if is_implied else usages
-    mended = _mended_key_usages(rule, usages, algorithm, is_ca=is_ca)
+    mended = partial(_mended_key_usages, rule, usages, algorithm, is_ca=is_ca)
     source = defaults.source if request.key_usages is None else None
     _judge_lists(findings, _KEY_USAGE, rule, judged, source=source, mended=mended)
     if algorithm is not None:
@@ -98,25 +99,26 @@ def judge_extended_key_usages(
     """The extended key usages, those of RFC 5280 first and in its order: as asked, or filled in."""
     rule = rules.extended_key_usages
     asked = request.extended_key_usages
+    unknown: Sequence[str] = ()
     if asked is None:
         wanted, source = _defaults(rule, defaults.extended_key_usages, defaults.source)
         usages = _in_order(_PURPOSES, wanted)
-        mended = _mended(rule, usages)
         _note_filled(findings, _EXTENDED, usages, source)
     else:
         known = [as_purpose(usage) for usage in asked]
         usages = _in_order(_PURPOSES, [usage for usage in known if usage is not None])
-        mended = _mended(rule, usages)
-        for text in dict.fromkeys(usage for usage, word in zip(asked, known, strict=True) if word is None):
-            findings.refuse(
-                _EXTENDED.path,
-                Code.TYPE_NOT_SUPPORTED,
-                rule="extended key usages",
-                asked=f"extended key usage {quoted(text)}",
-                allowed=f"{listed(ExtendedKeyUsage)}, and all others by dotted OID but anyExtendedKeyUsage",
-                fix=f"leave {quoted(text)} out",
-                changes=_set(_EXTENDED, mended),
-            )
+        unknown = [usage for usage, word in zip(asked, known, strict=True) if word is None]
+    mended = partial(_mended, rule, usages)
+    for text in dict.fromkeys(unknown):
+        findings.refuse(
+            _EXTENDED.path,
+            Code.TYPE_NOT_SUPPORTED,
+            rule="extended key usages",
+            asked=f"extended key usage {quoted(text)}",
+            allowed=f"{listed(ExtendedKeyUsage)}, and all others by dotted OID but anyExtendedKeyUsage",
+            fix=f"leave {quoted(text)} out",
+            changes=_set(_EXTENDED, mended()),
+        )
     _judge_lists(findings, _EXTENDED, rule, usages, source=defaults.source if asked is None else None, mended=mended)
     return usages
 
@@ -139,8 +141,8 @@ def _set(kind: "_Kind[Any]", usages: Iterable[str]) -> tuple[Change, ...]:
 
 
 def _mended(rule: UsageRule[Usage] | None, usages: Iterable[Usage]) -> tuple[Usage, ...]:
-    """What passes of these and of what is required: the one list that every reason offers, or to follow one would
-    be refused for another.
+    """What passes of these and of what is required: the one list that every reason offers, or to follow one would be
+    refused for another. Found only where something is refused.
     """
     return () if rule is None else tuple(usage for usage in (*_required(rule), *usages) if _permits(rule, usage))
 
@@ -231,7 +233,7 @@ def _judge_lists(
     usages: tuple[Usage, ...],
     *,
     source: Source | None,
-    mended: tuple[Usage, ...],
+    mended: Callable[[], tuple[Usage, ...]],
 ) -> None:
     required = _required(rule)
     for usage in _without(required, usages):
@@ -242,7 +244,7 @@ def _judge_lists(
             asked=f"no {kind.label} {usage}",
             allowed=listed(required),
             fix=f"add {usage}",
-            changes=_set(kind, (*mended, usage)),
+            changes=_set(kind, (*mended(), usage)),
         )
     passing = [usage for usage in usages if rule is not None and _permits(rule, usage)]
     for usage in _without(usages, passing):
@@ -259,7 +261,7 @@ def _refuse_usage(
     usage: Usage,
     *,
     source: Source | None,
-    mended: tuple[Usage, ...],
+    mended: Callable[[], tuple[Usage, ...]],
 ) -> None:
     if rule is None:
         code, place, allowed = Code.TYPE_NOT_ALLOWED, kind.place, f"no {kind.label}s"
@@ -268,7 +270,7 @@ def _refuse_usage(
     else:
         code, place, allowed = Code.VALUE_NOT_IN_LIST, f"{kind.place} allowed", _permitted(rule)
     asked, fix = f"{kind.label} {usage}", f"leave {usage} out"
-    changes = _set(kind, _without(mended, (usage,)))
+    changes = _set(kind, _without(mended(), (usage,)))
     if source and usage is KeyUsage.KEY_CERT_SIGN and usage not in _required(rule):
         asked, fix = f"{asked} (every CA has it)", f"have the template allow {usage}, or leave isCA out"
         changes = (Change("set", "basic_constraints", {"is_ca": False}),)
@@ -286,7 +288,7 @@ def _judge_fit(
     usages: tuple[KeyUsage, ...],
     algorithm: KeyAlgorithm,
     *,
-    mended: tuple[KeyUsage, ...],
+    mended: Callable[[], tuple[KeyUsage, ...]],
 ) -> None:
     required = _required(rules.key_usages)
     offered = rules.key_algorithms if rules.key_algorithms is not None else tuple(KeyAlgorithm)
@@ -315,7 +317,7 @@ def _judge_fit(
                 asked=f"key usage {usage} with key algorithm {algorithm}",
                 allowed=_LISTED_USAGES[algorithm.family],
                 fix=f"leave {usage} out" + (f", or use a key of {fitting}" if fitting else ""),
-                changes=_set(_KEY_USAGE, _without(mended, (usage,))),
+                changes=_set(_KEY_USAGE, _without(mended(), (usage,))),
             )
     if usages and all(fits(usage, algorithm) for usage in usages):
         findings.passed(
@@ -327,7 +329,7 @@ def _judge_fit(
 
 
 def _judge_ca_usages(
-    findings: Findings, usages: tuple[KeyUsage, ...], *, is_ca: bool, mended: tuple[KeyUsage, ...]
+    findings: Findings, usages: tuple[KeyUsage, ...], *, is_ca: bool, mended: Callable[[], tuple[KeyUsage, ...]]
 ) -> None:
     if is_ca and KeyUsage.KEY_CERT_SIGN not in usages:
         findings.refuse(
@@ -337,7 +339,7 @@ def _judge_ca_usages(
             asked="a certificate for a CA without key usage key_cert_sign",
             allowed="key_cert_sign in every certificate for a CA",
             fix="add key_cert_sign, or leave isCA out",
-            changes=_set(_KEY_USAGE, (*mended, KeyUsage.KEY_CERT_SIGN)),
+            changes=_set(_KEY_USAGE, (*mended(), KeyUsage.KEY_CERT_SIGN)),
         )
     for usage in _FOR_CAS:
         if usage in usages and not is_ca:
@@ -348,11 +350,13 @@ def _judge_ca_usages(
                 asked=f"key usage {usage} in a certificate for an end entity",
                 allowed="only with basicConstraints isCA",
                 fix=f"leave {usage} out, or ask for basicConstraints with isCA",
-                changes=_set(_KEY_USAGE, _without(mended, (usage,))),
+                changes=_set(_KEY_USAGE, _without(mended(), (usage,))),
             )
 
 
-def _judge_key_agreement(findings: Findings, usages: tuple[KeyUsage, ...], *, mended: tuple[KeyUsage, ...]) -> None:
+def _judge_key_agreement(
+    findings: Findings, usages: tuple[KeyUsage, ...], *, mended: Callable[[], tuple[KeyUsage, ...]]
+) -> None:
     given = [usage for usage in _WITH_KEY_AGREEMENT if usage in usages]
     if len(given) > 1:
         findings.refuse(
@@ -362,7 +366,7 @@ def _judge_key_agreement(findings: Findings, usages: tuple[KeyUsage, ...], *, me
             asked=f"key usages {listed(given)}",
             allowed="one of the two",
             fix="leave encipher_only or decipher_only out",
-            changes=_set(_KEY_USAGE, _without(mended, (KeyUsage.DECIPHER_ONLY,))),
+            changes=_set(_KEY_USAGE, _without(mended(), (KeyUsage.DECIPHER_ONLY,))),
         )
     if KeyUsage.KEY_AGREEMENT in usages:
         return
@@ -374,5 +378,5 @@ def _judge_key_agreement(findings: Findings, usages: tuple[KeyUsage, ...], *, me
             asked=f"key usage {usage}",
             allowed="only together with key_agreement",
             fix=f"leave {usage} out, or add key_agreement",
-            changes=_set(_KEY_USAGE, _without(mended, (usage,))),
+            changes=_set(_KEY_USAGE, _without(mended(), (usage,))),
         )

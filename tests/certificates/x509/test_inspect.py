@@ -1,8 +1,10 @@
 import hashlib
+from datetime import timedelta
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import AuthorityInformationAccessOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
 from certificates.x509.inspect import facts_of, is_self_issued, serial_number_hex
 from certificates.x509.keys import public_key_info
@@ -85,6 +87,17 @@ def test_a_certificate_from_elsewhere_has_facts_too() -> None:
     assert facts.signature_algorithm is None
     assert (facts.is_ca, facts.path_length, facts.key_usages) == (False, None, ())
     assert (facts.subject_key_identifier, facts.authority_key_identifier) == ("", "")
+
+
+def test_a_tls_feature_that_the_library_does_not_know_is_a_reason_and_no_fault() -> None:
+    private, name = key(KeyAlgorithm.EC_PRIME256V1), x509.Name([])
+    made = (
+        x509.CertificateBuilder(name, name, private.public_key(), 1, NOW, NOW + timedelta(days=1))
+        .add_extension(x509.UnrecognizedExtension(ExtensionOID.TLS_FEATURE, b"\x30\x03\x02\x01\x00"), critical=False)
+        .sign(private, hashes.SHA256())
+    )
+    with pytest.raises(ValueError, match="TLS feature 0 is not known"):
+        facts_of(made)
 
 
 def test_roots_are_self_issued_and_leaves_are_not() -> None:
